@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The targets people use: make, deps, lab, test, bench, fuzz, install, format-check.
+#   B=dir       where everything is built (default build)
+#   SAN=asan    AddressSanitizer + UBSan;  SAN=tsan  ThreadSanitizer;  SAN=fuzz  libFuzzer (clang)
+#
+# A room (folder) becomes one static library, $(B)/lib<room>.a; every .c in it belongs to it.
+
+B ?= build
+CC ?= gcc
+CLANG ?= clang
+PKG_CONFIG ?= pkg-config
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+
+CP_ROOMS := config filter bgp rib export fib proto bfd cli rpki bmp mrt http
+SAN_FLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SAN_FLAGS_tsan := -fsanitize=thread -fno-omit-frame-pointer
+SAN_FLAGS_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SANF := $(SAN_FLAGS_$(SAN))
+ifeq ($(SAN),fuzz)
+CC := $(CLANG)
+endif
+
+# $(call needs,goal ...) so that `make deps` and `make clean` work before the libraries are installed.
+pkg = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
+OPT ?= -O2
+WARN := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wno-unused-parameter -Werror
+CPPFLAGS += -I. -D_GNU_SOURCE -DPEREGRINE_VERSION='"$(VERSION)"' -MMD -MP
+CFLAGS += -std=gnu17 -g $(OPT) $(WARN) $(SANF) -pthread -fno-strict-aliasing
+CFLAGS_NL := $(call pkg,--cflags libnl-3.0 libnl-route-3.0)
+LDLIBS_NL := $(call pkg,--libs libnl-3.0 libnl-route-3.0)
+# -march for DPDK comes from its .pc file and stays in the dataplane alone.
+CFLAGS_DPDK = $(call pkg,--cflags libdpdk libbpf) -DALLOW_EXPERIMENTAL_API
+LDLIBS_DPDK = $(call pkg,--libs libdpdk libbpf)
+LDLIBS_CP := -lurcu-memb -lurcu-common -lurcu-cds -lev -lxxhash -lcrypto $(LDLIBS_NL) -pthread -lm
+# TSan cannot see liburcu's inline assembly: its own builtins are used in that build (see docs/architecture.md).
+ifeq ($(SAN),tsan)
+CPPFLAGS += -DCMM_SANITIZE_THREAD -D_LGPL_SOURCE_OFF
+endif
+
+rwildcard = $(foreach d,$(wildcard $(1)/*),$(call rwildcard,$(d),$(2)) $(filter $(subst *,%,$(2)),$(d)))
+objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+SHARED_SRC := $(wildcard shared/*.c)
+BFD_SRC := $(wildcard bfd/*.c)
+DP_SRC := $(filter-out dataplane/main.c,$(wildcard dataplane/*.c))
+CP_LIBS := $(foreach r,$(CP_ROOMS),$(if $(wildcard controlplane/$(r)/*.c),$(B)/libcp-$(r).a))
+
+PROGRAMS := $(B)/peregrined $(B)/peregrine-dp $(B)/peregrinec
+PROGRAMS += $(if $(wildcard tools/bfdgen/*.c),$(B)/peregrine-bfdgen) $(if $(wildcard tools/bgpgen/*.c),$(B)/peregrine-bgpgen)
+
+.PHONY: all clean deps lab test unit bench fuzz install format format-check check-comments
+all: $(PROGRAMS) $(B)/bfd_filter.bpf.o
+
+$(B)/obj/dataplane/%.o: CFLAGS += $(CFLAGS_DPDK)
+$(B)/obj/tools/bfdgen/%.o: CFLAGS += $(CFLAGS_DPDK)
+$(B)/obj/controlplane/%.o: CFLAGS += $(CFLAGS_NL)
+$(B)/obj/tests/unit/dataplane_%.o: CFLAGS += $(CFLAGS_DPDK)
+$(B)/obj/tests/%.o: CFLAGS += $(CFLAGS_NL)
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+define archive
+@mkdir -p $(@D)
+@rm -f $@
+ar rcs $@ $^
+endef
+$(B)/libshared.a: $(call objs,$(SHARED_SRC)) ; $(archive)
+$(B)/libbfd.a: $(call objs,$(BFD_SRC)) ; $(archive)
+$(B)/libdataplane.a: $(call objs,$(DP_SRC)) ; $(archive)
+define cp_room
+$(B)/libcp-$(1).a: $(call objs,$(wildcard controlplane/$(1)/*.c)) ; $$(archive)
+endef
+$(foreach r,$(CP_ROOMS),$(eval $(call cp_room,$(r))))
+
+$(B)/peregrined: $(call objs,$(wildcard controlplane/*.c)) $(CP_LIBS) $(B)/libbfd.a $(B)/libshared.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
+$(B)/peregrine-dp: $(B)/obj/dataplane/main.o $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread
+$(B)/peregrinec: $(call objs,$(wildcard client/*.c)) $(B)/libshared.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ledit -ljansson
+$(B)/peregrine-bfdgen: $(call objs,$(wildcard tools/bfdgen/*.c)) $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread -lm
+$(B)/peregrine-bgpgen: $(call objs,$(wildcard tools/bgpgen/*.c)) $(CP_LIBS) $(B)/libbfd.a $(B)/libshared.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
+$(B)/bfd_filter.bpf.o: dataplane/xdp/bfd_filter.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) -O2 -g -Wall -Werror -target bpf -I. -I/usr/include/$(shell gcc -print-multiarch 2>/dev/null) -c $< -o $@
+
+# Unit tests: tests/unit/<room>_<what>_test.c, one program each, linked with the libraries its room may use.
+UNIT_shared := shared
+UNIT_bfd := bfd shared
+UNIT_dataplane := dataplane bfd shared
+UNIT_config := cp-config cp-filter cp-rib shared
+UNIT_filter := cp-filter cp-config cp-rib shared
+UNIT_bgp := cp-bgp cp-rib cp-filter cp-config shared
+UNIT_rib := cp-rib cp-export cp-filter cp-config shared
+UNIT_export := cp-export cp-rib cp-filter cp-config cp-bgp shared
+UNIT_fib := cp-fib cp-export cp-rib cp-filter cp-config shared
+UNIT_proto := cp-proto cp-cli cp-bfd cp-fib cp-bgp cp-export cp-rib cp-filter cp-config bfd shared
+UNIT_cli := $(UNIT_proto)
+UNIT_rpki := cp-rpki cp-proto cp-rib cp-filter cp-config shared
+UNIT_cpbfd := cp-bfd bfd shared
+unit_room = $(firstword $(subst _, ,$(notdir $(1))))
+unit_libs = $(foreach l,$(UNIT_$(call unit_room,$(1))),$(if $(filter cp-%,$(l)),$(if $(wildcard controlplane/$(l:cp-%=%)/*.c),$(B)/lib$(l).a),$(B)/lib$(l).a))
+UNIT_SRC := $(wildcard tests/unit/*_test.c)
+UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+.SECONDEXPANSION:
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $$(call unit_libs,$$*)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LDLIBS_CP) $(if $(filter dataplane,$(call unit_room,$*)),$(LDLIBS_DPDK) -lurcu-qsbr)
+# make unit [ROOM=bgp]: builds and runs; one line for each program, its output when it fails.
+unit: $(if $(ROOM),$(filter $(B)/unit/$(ROOM)_%,$(UNIT_BIN)),$(UNIT_BIN))
+	@scripts/run-unit.sh $^
+
+# Fuzzers: tests/fuzz/<room>_<what>_fuzz.c, libraries as the unit tests of the room.
+FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $$(call unit_libs,$$*)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
+fuzz-bin: $(FUZZ_BIN)
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(MAKE) B=$(B)/fuzzing SAN=fuzz fuzz-bin
+	scripts/run-fuzz.sh $(B)/fuzzing/fuzz $(FUZZ_SECONDS)
+
+deps:
+	scripts/deps.sh
+# lab and test bring their own set-up; the inner make sees the libraries that deps has just installed.
+lab: deps
+	$(MAKE) all
+	scripts/lab.sh
+test: deps
+	scripts/test.sh
+bench: deps
+	$(MAKE) all
+	scripts/bench.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/peregrine $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(B)/peregrined $(B)/peregrine-dp $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(filter-out $(B)/peregrined $(B)/peregrine-dp,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(B)/bfd_filter.bpf.o $(DESTDIR)$(PREFIX)/lib/peregrine/
+	install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8/
+
+FORMAT_SRC = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format -i $(FORMAT_SRC)
+format-check:
+	clang-format --dry-run -Werror $(FORMAT_SRC)
+
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
