@@ -13,7 +13,7 @@ PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
 VERSION := 0.1.0
 
-CP_ROOMS := config filter bgp rib export fib proto bfd cli rpki bmp mrt http
+CP_ROOMS := loop config filter bgp rib export fib proto bfd cli rpki bmp mrt http
 SAN_FLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SAN_FLAGS_tsan := -fsanitize=thread -fno-omit-frame-pointer
 SAN_FLAGS_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -34,10 +34,6 @@ LDLIBS_NL := $(call pkg,--libs libnl-3.0 libnl-route-3.0)
 CFLAGS_DPDK = $(call pkg,--cflags libdpdk libbpf) -DALLOW_EXPERIMENTAL_API
 LDLIBS_DPDK = $(call pkg,--libs libdpdk libbpf)
 LDLIBS_CP := -lurcu-memb -lurcu-common -lurcu-cds -lev -lxxhash -lcrypto $(LDLIBS_NL) -pthread -lm
-# TSan cannot see liburcu's inline assembly: its own builtins are used in that build (see docs/architecture.md).
-ifeq ($(SAN),tsan)
-CPPFLAGS += -DCMM_SANITIZE_THREAD -D_LGPL_SOURCE_OFF
-endif
 
 rwildcard = $(foreach d,$(wildcard $(1)/*),$(call rwildcard,$(d),$(2)) $(filter $(subst *,%,$(2)),$(d)))
 objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -95,14 +91,14 @@ UNIT_bfd := bfd shared
 UNIT_dataplane := dataplane bfd shared
 UNIT_config := cp-config cp-filter cp-rib shared
 UNIT_filter := cp-filter cp-config cp-rib shared
-UNIT_bgp := cp-bgp cp-rib cp-filter cp-config shared
-UNIT_rib := cp-rib cp-export cp-filter cp-config shared
-UNIT_export := cp-export cp-rib cp-filter cp-config cp-bgp shared
-UNIT_fib := cp-fib cp-export cp-rib cp-filter cp-config shared
-UNIT_proto := cp-proto cp-cli cp-bfd cp-fib cp-bgp cp-export cp-rib cp-filter cp-config bfd shared
+UNIT_bgp := cp-loop cp-bgp cp-export cp-rib cp-filter cp-config shared
+UNIT_rib := cp-loop cp-rib cp-export cp-filter cp-config shared
+UNIT_export := cp-loop cp-export cp-rib cp-filter cp-config cp-bgp shared
+UNIT_fib := cp-loop cp-fib cp-bfd bfd cp-export cp-rib cp-filter cp-config shared
+UNIT_proto := cp-loop cp-proto cp-cli cp-bfd cp-fib cp-bgp cp-export cp-rib cp-filter cp-config bfd shared
 UNIT_cli := $(UNIT_proto)
-UNIT_rpki := cp-rpki cp-proto cp-rib cp-filter cp-config shared
-UNIT_cpbfd := cp-bfd bfd shared
+UNIT_rpki := cp-loop cp-rpki cp-proto cp-rib cp-filter cp-config shared
+UNIT_cpbfd := cp-loop cp-bfd cp-fib cp-rib cp-filter cp-config bfd shared
 unit_room = $(firstword $(subst _, ,$(notdir $(1))))
 unit_libs = $(foreach l,$(UNIT_$(call unit_room,$(1))),$(if $(filter cp-%,$(l)),$(if $(wildcard controlplane/$(l:cp-%=%)/*.c),$(B)/lib$(l).a),$(B)/lib$(l).a))
 UNIT_SRC := $(wildcard tests/unit/*_test.c)
