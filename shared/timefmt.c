@@ -97,8 +97,9 @@ char *timefmt_mono(char *buf, size_t size, const char *format, uint64_t mono_ns)
 
 char *timefmt_stamp(char *buf, size_t size, const struct timefmt *f, uint64_t mono_ns)
 {
-	uint64_t now = clock_now_ns();
-	bool old = f->old_format && now > mono_ns && now - mono_ns >= f->limit_ns;
+	/* Signed: a stamp taken over from before the last boot is "negative". */
+	int64_t age = (int64_t)(clock_now_ns() - mono_ns);
+	bool old = f->old_format && age >= (int64_t)f->limit_ns;
 
 	return timefmt_mono(buf, size, old ? f->old_format : f->format, mono_ns);
 }
