@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel: routes through nexthop groups, and failover of the groups.
+ *
+ * Every unicast route is installed through a kernel nexthop group chosen by its
+ * (best, backup) next-hop sets. Losing a neighbour is one netlink batch that
+ * replaces the groups it is in.
+ *
+ *   fib thread       owns routes, nexthops, groups; batches netlink with ACK
+ *                    accounting; publishes the failover plan (RCU)
+ *   link thread      (controlplane/bfd) calls fib_link_event(): marks the link,
+ *                    looks the plan up under rcu_read_lock(), writes netlink on a
+ *                    socket of its own, before anybody else hears of it
+ *   shard threads    hand changes to the fib thread through a queue that
+ *                    keeps only the last state of a prefix
+ */
+#pragma once
+#include "controlplane/bfd/bfd_client.h"
+#include "controlplane/export/export.h"
+#include "controlplane/rib/nht.h"
+
+struct fib;
+struct fib_channel;
+
+#define FIB_RTPROT 186 /* RTPROT_BGP; routes and nexthop objects that are ours carry the number of options.rtproto */
+
+struct fib_options {
+	struct rib *rib;
+	struct export_engine *export;
+	struct nht *nht;
+	uint8_t rtproto;
+	bool recover; /* adopt what a previous run left, without a hole */
+};
+/* Opens sockets, sets net.ipv4.nexthop_compat_mode=0 (warns once where it cannot). NULL with errno; the daemon runs on without a kernel
+ * then if it has no kernel protocol. */
+struct fib *fib_create(const struct fib_options *o);
+/* keep: leave routes and groups in the kernel (restart, crash-like exit), else remove what is ours. */
+void fib_destroy(struct fib *f, bool keep);
+
+/* ---- kernel protocol's channel: main thread ---- */
+struct fib_channel_config {
+	struct rib_table *table;
+	const struct kernel_config *kernel; /* copied */
+	struct filter_ref export;
+	struct rib_source *learn_source;     /* alien routes are submitted here; NULL: no learning */
+};
+struct fib_channel *fib_channel_open(struct fib *f, const struct fib_channel_config *c);
+void fib_channel_reconfigure(struct fib_channel *ch, const struct fib_channel_config *c);
+void fib_channel_close(struct fib_channel *ch, bool keep_routes, void (*done)(void *), void *ctx);
+struct fib_channel_stats {
+	uint64_t routes, pending, failed, repaired, adopted;
+	struct export_feed_stats feed;
+};
+void fib_channel_stats(const struct fib_channel *ch, struct fib_channel_stats *out);
+
+/* ---- links ---- */
+/* A neighbour went or came. Any thread, but meant for the link thread: writes netlink at once and returns when the kernel has
+ * acknowledged. Fills t's plan_found, netlink_sent and netlink_acked. ifindex 0: any interface. Down of many in one call is one batch. */
+struct fib_link {
+	struct ipaddr addr;
+	uint32_t ifindex;
+	bool up;
+	struct bfd_stamps *t;
+	const char *reason; /* "bfd", "carrier", "bgp session", "neighbour unreachable" */
+};
+void fib_link_event(struct fib *f, const struct fib_link *links, unsigned n);
+/* Later stages of the same event, for the timeline: BGP was told, updates went out. */
+void fib_link_stage(struct fib *f, const struct ipaddr *addr, uint32_t ifindex, uint64_t bgp_told_ns, uint64_t updates_out_ns);
+
+/* Seen by `show failover`. */
+struct fib_plan_view {
+	struct ipaddr addr;
+	uint32_t ifindex;
+	unsigned groups;      /* replaced when it is lost */
+	uint64_t prefixes;    /* on those groups */
+	bool link_up;
+	bool virtual_next_hop; /* v6 by neighbour entry instead of group */
+};
+unsigned fib_plans(struct fib *f, struct fib_plan_view *out, unsigned max);
+struct fib_failover_view {
+	struct ipaddr addr;
+	uint32_t ifindex;
+	bool up;
+	char reason[32];
+	unsigned groups;
+	uint64_t prefixes;
+	int error;            /* 0 or the first errno the kernel gave */
+	uint64_t wall_ns;
+	struct bfd_stamps t;
+	uint64_t bgp_told_ns, updates_out_ns;
+};
+unsigned fib_failovers(struct fib *f, struct fib_failover_view *out, unsigned max); /* latest first */
+
+/* Kernel against RIB, now: what differs after the queue has drained. Blocks the caller, not the daemon. */
+struct fib_audit {
+	uint64_t checked, missing, wrong, alien, repaired;
+};
+int fib_audit(struct fib *f, struct fib_audit *out);
+
+/* ---- interfaces and addresses, kept from rtnetlink: any thread, RCU inside ---- */
+struct iface_addr {
+	struct prefix prefix;
+	struct ipaddr addr, peer; /* peer: point-to-point, else zero */
+	bool primary, host, secondary;
+	uint8_t scope;  /* enum route_scope */
+};
+struct iface_view {
+	uint32_t ifindex;
+	char name[IF_NAMESIZE];
+	uint32_t flags; /* IFF_* */
+	uint32_t mtu;
+	uint32_t master;
+	bool up;        /* administratively and carrier */
+	unsigned n_addrs;
+	struct iface_addr addrs[32];
+};
+struct ifaces;
+struct ifaces *ifaces_create(void);       /* thread of its own: rtnetlink monitor with re-scan */
+void ifaces_destroy(struct ifaces *i);
+bool ifaces_by_index(struct ifaces *i, uint32_t ifindex, struct iface_view *out);
+bool ifaces_by_name(struct ifaces *i, const char *name, struct iface_view *out);
+unsigned ifaces_all(struct ifaces *i, struct iface_view *out, unsigned max);
+/* The interface that a has a connected network with (single hop), or false. */
+bool ifaces_for_neighbor(struct ifaces *i, const struct ipaddr *a, struct iface_view *out, struct ipaddr *local);
+bool ifaces_is_local(struct ifaces *i, const struct ipaddr *a);
+const char *ifaces_name(uint32_t ifindex); /* static per thread; for the filter machine and show */
+/* changed() comes from the monitor's thread after the new state is visible; only posts. */
+void ifaces_subscribe(struct ifaces *i, void (*changed)(void *ctx, uint32_t ifindex), void *ctx);
+/* Waits until the first full scan is in. */
+void ifaces_wait_scan(struct ifaces *i);

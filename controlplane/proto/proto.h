@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Protocols: what `protocol X name { }` becomes while the daemon runs.
+ *
+ * All of this belongs to the main thread: states, start and stop,
+ * reconfiguration, enable/disable/restart. A protocol's own threads (BGP
+ * sessions, FIB...) report by loop_call() to main. Nothing here may block or
+ * take longer than a few milliseconds: table work is done elsewhere.
+ *
+ * States are BIRD's: down -> start -> up -> stop -> down. A protocol that is to
+ * be restarted or reconfigured with PROTO_RESTART goes to down first and is
+ * started again with the new configuration.
+ */
+#pragma once
+#include "controlplane/config/config.h"
+#include "controlplane/export/export.h"
+#include "controlplane/loop/loop.h"
+#include "controlplane/rib/rib.h"
+#include <urcu/list.h>
+
+struct daemon;
+struct cli_out;
+struct proto;
+
+enum proto_state { PS_DOWN, PS_START, PS_UP, PS_STOP };
+enum channel_state { CS_DOWN, CS_START, CS_UP, CS_FLUSHING };
+
+/* A table's end of a protocol. Sources and feeds are opened by the protocol in start/up. */
+struct proto_channel {
+	struct cds_list_head node;
+	struct proto *proto;
+	const struct channel_config *cf;
+	enum channel_state state;
+	struct rib_table *table;    /* reference held while the protocol is not down */
+	struct rib_source *source;  /* import side, NULL while down */
+	void *export;               /* the protocol's: struct export_feed *, ... */
+	uint64_t since_ns;
+};
+
+struct proto_ops {
+	enum proto_type type;
+	/* cf is set, channels are made. State is PS_DOWN -> the call sets PS_START or PS_UP through proto_set_state(). 0 or -errno. */
+	int (*start)(struct proto *p);
+	/* Ends in proto_set_state(p, PS_DOWN), now or later. */
+	void (*stop)(struct proto *p, const char *message /* RFC 9003, may be NULL */);
+	/* cf and channels' cf are the new ones already; change is enum proto_change bits without RESTART. */
+	void (*reconfigure)(struct proto *p, const struct proto_config *old, uint32_t change);
+	/* The Info column: "Established   ", "" ... */
+	void (*info)(struct proto *p, char *buf, size_t size);
+	/* Lines of `show protocols all` between Description and the channels; and for a channel its own tail (BGP Next hop). */
+	void (*show_all)(struct proto *p, struct cli_out *o);
+	void (*show_channel)(struct proto *p, struct proto_channel *c, struct cli_out *o);
+	/* Numbers of the channel's export side; import comes from the source. */
+	void (*export_stats)(struct proto *p, struct proto_channel *c, struct export_feed_stats *out);
+	/* reload in|out. 0, or -ENOTSUP: reload failed. */
+	int (*reload)(struct proto *p, bool in, bool out);
+	void (*destroy)(struct proto *p); /* state is PS_DOWN: free p->data */
+};
+
+struct proto {
+	struct cds_list_head node; /* daemon.protos, in configuration order */
+	struct daemon *daemon;
+	const struct proto_ops *ops; /* NULL: inert */
+	const struct proto_config *cf;
+	struct config *config;       /* reference that keeps cf alive */
+	enum proto_state state;
+	bool disabled;               /* by configuration or CLI */
+	bool restart_wanted;         /* when it reaches PS_DOWN */
+	bool gone;                   /* not in the new configuration: freed at PS_DOWN */
+	const struct proto_config *next_cf; /* takes over at PS_DOWN */
+	struct config *next_config;
+	uint64_t since_wall_ns;      /* last state change */
+	char *message;               /* shutdown message, last one */
+	struct cds_list_head channels;
+	void *data;                  /* the protocol's own */
+};
+
+/* What the process consists of; made by main.c, lives until exit. */
+struct daemon {
+	struct loop *main;
+	struct rib *rib;
+	struct export_engine *export;
+	struct nht *nht;
+	struct fib *fib;             /* NULL when the kernel is out of reach */
+	struct ifaces *ifaces;
+	struct bfd_client *bfd;
+	struct bgp_engine *bgp;      /* session threads */
+	struct config *config;       /* in force; main holds a reference; others take theirs through daemon_config() */
+	struct cds_list_head protos;
+	const char *config_path, *ctl_path;
+	uint32_t router_id;          /* host order, in force */
+	uint64_t boot_wall_ns, reconfig_wall_ns;
+	bool shutting_down, recovering;
+	int exit_code;
+};
+
+/* ---- proto.c: main thread ---- */
+void proto_set_state(struct proto *p, enum proto_state s);
+void proto_channel_set_state(struct proto_channel *c, enum channel_state s);
+struct proto *proto_find(struct daemon *d, const char *name);
+int proto_enable(struct proto *p);    /* -EALREADY */
+int proto_disable(struct proto *p, const char *message);
+int proto_restart(struct proto *p, const char *message);
+/* Children of a dynamic neighbour: a protocol that no configuration names. */
+struct proto *proto_spawn(struct daemon *d, const struct proto_config *cf, struct config *config, const char *name);
+/* Opens the channel's table and import source with what its configuration says; fields of sc the caller knows better are given. */
+int proto_channel_open(struct proto_channel *c, const struct rib_source_config *sc);
+/* Withdraws and closes the import source; state FLUSHING until done. */
+void proto_channel_close(struct proto_channel *c, void (*done)(struct proto_channel *, void *), void *arg);
+const char *proto_state_name(enum proto_state s); /* down start up stop */
+
+/* ---- reconfiguration: reload.c, main thread ---- */
+enum reload_result { RELOAD_DONE, RELOAD_IN_PROGRESS, RELOAD_QUEUED, RELOAD_ERROR, RELOAD_SHUTDOWN };
+/* Takes c's reference. soft: filter changes do not re-evaluate. */
+enum reload_result daemon_commit(struct daemon *d, struct config *c, bool soft, unsigned undo_timeout_s);
+int daemon_undo(struct daemon *d);
+int daemon_confirm(struct daemon *d);
+void daemon_shutdown(struct daemon *d, bool graceful_restart);
+/* The configuration in force with a reference, from any thread. */
+struct config *daemon_config(struct daemon *d);
+
+/* ---- the protocols ---- */
+extern const struct proto_ops device_ops, direct_ops, static_ops, kernel_ops, bfd_ops, pipe_ops;
+extern const struct proto_ops bgp_ops;  /* controlplane/bgp/bgp_proto.c */
+extern const struct proto_ops rpki_ops; /* controlplane/rpki/rpki_proto.c */

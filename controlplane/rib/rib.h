@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The routing tables.
+ *
+ * A rib has N shards, each a thread; a prefix belongs to one shard by hash, in
+ * every table, so all that happens to a prefix happens in order in one thread
+ * without locks. A shard is the only writer of its part of every table.
+ *
+ *   sources --batches--> [queue] shard: import filter, order routes, best and
+ *                                backup --changes--> listeners (export, fib, pipes)
+ *   readers: rcu_read_lock(), walk, never block and are never waited for.
+ *
+ * A route keeps what was received and what the import filter made of it (two
+ * attribute ids): a new import filter is applied to what is here, without
+ * asking the neighbour. That is the import table, at 4 bytes a route.
+ *
+ * Work in a shard is done in slices of at most 1 ms between looks at its queue,
+ * so that a withdrawal does not wait for a table dump or a re-evaluation.
+ */
+#pragma once
+#include "controlplane/config/model.h"
+#include "controlplane/filter/filter.h"
+#include "controlplane/rib/attr.h"
+
+struct rib;
+struct rib_shard;
+struct rib_table;
+struct rib_source;
+struct rib_listener;
+
+struct rib *rib_create(unsigned shards);        /* starts the threads; NULL on failure */
+void rib_destroy(struct rib *rib);              /* after all sources and listeners are closed */
+unsigned rib_shards(const struct rib *rib);
+/* Runs fn in every shard's thread, between two slices, and returns when all have run. Not from a shard. */
+void rib_call_all(struct rib *rib, void (*fn)(struct rib_shard *, void *), void *arg);
+unsigned rib_shard_index(const struct rib_shard *s);
+struct filter_vm *rib_shard_vm(struct rib_shard *s); /* the shard's filter machine; its thread only */
+
+/* ---- tables: main thread ---- */
+/* Finds or makes a table and takes a reference. sorted: routes fully ordered (else best and backup only are in order). */
+struct rib_table *rib_table_open(struct rib *rib, const char *name, enum net_type net, bool sorted);
+void rib_table_close(struct rib_table *t);
+const char *rib_table_name(const struct rib_table *t);
+enum net_type rib_table_net(const struct rib_table *t);
+struct rib_table *rib_table_find(struct rib *rib, const char *name); /* no reference; RCU */
+/* All open tables, for `show route table all`: RCU. Returns the number; fills at most max. */
+unsigned rib_tables(struct rib *rib, struct rib_table **out, unsigned max);
+
+/* ---- sources: where routes come from (one import channel of one protocol) ---- */
+
+/* What best path selection (RFC 4271 9.1.2) wants to know about a BGP neighbour. */
+struct rib_peer {
+	bool bgp, external, confed;
+	bool rr_client, rs_client;
+	bool path_metric, igp_metric, med_metric, deterministic_med, prefer_older;
+	uint32_t default_med, default_local_pref;
+	uint32_t router_id;      /* of the neighbour, host order */
+	uint32_t local_as, remote_as;
+	struct ipaddr addr, local_addr;
+	uint32_t ifindex;        /* of a direct session */
+};
+
+struct rib_source_config {
+	const char *proto_name;  /* copied */
+	const char *channel_name; /* "ipv4" */
+	const char *type_name;   /* "BGP": for show route all's Type line */
+	enum route_source source;
+	struct filter_ref import;
+	bool keep_filtered;
+	struct limit_config receive_limit, import_limit;
+	struct rib_table *igp_table; /* for NH_RECURSIVE; NULL: the table itself */
+	struct rib_peer peer;
+	/* A limit was hit or is no longer: called once in a shard's thread; must only post a call elsewhere. */
+	void (*limit_hit)(void *ctx, bool import_limit, enum limit_action action);
+	/* The queue has drained below the low-water mark after rib_submit() said to pause. As above. */
+	void (*resume)(void *ctx);
+	void *ctx;
+};
+
+/* Any one thread at a time for each source (its owner). */
+struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_config *c);
+/* Takes over a new configuration; re-runs the import filter over the routes kept when `import` differs by content or reevaluate. */
+void rib_source_reconfigure(struct rib_source *s, const struct rib_source_config *c, bool reevaluate);
+/* Withdraws everything, then frees; the caller forgets it. done is called in a shard's thread after the last change was
+ * given to the listeners. */
+void rib_source_close(struct rib_source *s, void (*done)(void *ctx), void *ctx);
+uint32_t rib_source_id(const struct rib_source *s);
+/* Names and peer data of a source by id; RCU. NULL if gone. */
+const struct rib_source *rib_source_by_id(struct rib *rib, uint32_t id);
+const struct rib_source_config *rib_source_config(const struct rib_source *s);
+
+/* Stale handling (RFC 4724, 7313): mark all present routes; those not announced again are withdrawn by sweep.
+ * retain: they stay usable meanwhile; llgr: they become least preferred (RFC 9494). */
+void rib_source_mark_stale(struct rib_source *s, bool llgr);
+void rib_source_sweep_stale(struct rib_source *s);
+void rib_source_flush(struct rib_source *s); /* withdraw all, the source stays open */
+
+struct rib_source_stats {
+	uint32_t received, filtered, imported, preferred; /* routes now */
+	uint64_t updates_received, updates_rejected, updates_filtered, updates_ignored, updates_accepted;
+	uint64_t withdraws_received, withdraws_ignored, withdraws_accepted;
+};
+void rib_source_stats(const struct rib_source *s, struct rib_source_stats *out); /* any thread */
+
+/* ---- batches ---- */
+struct rib_batch; /* a list of announcements and withdrawals of one source, split by shard as it is filled */
+struct rib_batch *rib_batch_create(struct rib_source *s);
+void rib_batch_discard(struct rib_batch *b);
+/* attrs: id the batch takes a reference on (a run of equal ids costs one atomic operation); path_id: ADD-PATH, 0 without. */
+void rib_batch_announce(struct rib_batch *b, const struct net *n, uint32_t path_id, uint32_t attrs);
+void rib_batch_withdraw(struct rib_batch *b, const struct net *n, uint32_t path_id);
+unsigned rib_batch_count(const struct rib_batch *b);
+/* Queues the batch (and owns it). Never blocks. Returns false when the queue is above its high-water mark: stop reading from the
+ * neighbour until resume() is called. */
+bool rib_submit(struct rib_batch *b);
+/* done(ctx) is called in a shard's thread when everything this source submitted before has gone through all shards. */
+void rib_source_barrier(struct rib_source *s, void (*done)(void *ctx), void *ctx);
+
+/* ---- what readers and listeners see ---- */
+
+enum rib_route_flag { ROUTE_FILTERED = 1, ROUTE_STALE = 2, ROUTE_SUPPRESSED = 4, ROUTE_UNREACHABLE = 8 /* next hop */ };
+struct rib_route_view {
+	uint32_t source;       /* rib_source_id() */
+	uint32_t path_id;
+	uint32_t attrs;        /* after import; 0 when filtered and not kept */
+	uint32_t attrs_received;
+	uint32_t flags;        /* enum rib_route_flag */
+	uint64_t changed_ns;   /* CLOCK_MONOTONIC, ms resolution */
+};
+
+#define RIB_NO_INDEX UINT32_MAX
+/* One changed prefix. Valid during the call only; ids are held by the table during the call: attrs_hold() what you keep. */
+struct rib_change {
+	const struct net *net;
+	uint32_t index;        /* number of the prefix in its shard and table: stable while the prefix has routes */
+	bool last;             /* the prefix has no routes any more: index will be reused after this call */
+	uint32_t old_best_attrs, old_best_source;   /* 0: none */
+	uint32_t best_attrs, best_source;
+	uint32_t best_path_id;
+	const struct rib_route_view *routes; /* usable ones, best first; complete when the listener asked for all */
+	unsigned n_routes;
+};
+
+enum rib_listen { RIB_LISTEN_BEST = 1 /* best changed */, RIB_LISTEN_BACKUP = 2 /* best or second changed */, RIB_LISTEN_ALL = 4 /* any */ };
+struct rib_listener_ops {
+	/* In the shard's thread; must not block. n >= 1 changes, in order. dump: initial contents, not an event. */
+	void (*changed)(void *ctx, struct rib_shard *s, const struct rib_change *c, unsigned n, bool dump);
+	/* The initial dump of this shard is complete. */
+	void (*dumped)(void *ctx, struct rib_shard *s);
+	/* No more calls for this shard will come. */
+	void (*closed)(void *ctx, struct rib_shard *s);
+	/* The shard has finished a slice: whoever batches can flush. May be NULL. */
+	void (*flush)(void *ctx, struct rib_shard *s);
+};
+/* Main or the owner's thread. The dump starts at once, in slices, interleaved with live changes in the right order per prefix. */
+struct rib_listener *rib_listener_open(struct rib_table *t, enum rib_listen what, const struct rib_listener_ops *ops, void *ctx);
+void rib_listener_close(struct rib_listener *l); /* closed() is called in each shard, then it is freed */
+void rib_listener_redump(struct rib_listener *l); /* give everything again (a changed export filter) */
+
+/* ---- readers: under rcu_read_lock() from begin to the last use of a view; re-lock between slices ---- */
+#define RIB_MAX_ROUTES 4096
+struct rib_cursor {
+	struct rib_table *table;
+	uint32_t shard, index;
+};
+struct rib_net_view {
+	struct net net;
+	uint32_t n_routes;    /* all routes incl. filtered, usable ones first and best first */
+	struct rib_route_view routes[]; 
+};
+/* Next prefix at or after the cursor, which moves on. view has room for max routes (more are cut and n_routes says how many there are).
+ * Returns false at the end. Cheap enough for 10 M a second; the cursor stays valid outside RCU. */
+bool rib_next(struct rib_cursor *c, struct rib_net_view *view, unsigned max);
+bool rib_find(struct rib_table *t, const struct net *n, struct rib_net_view *view, unsigned max); /* exact */
+bool rib_find_longest(struct rib_table *t, const struct prefix *p, struct rib_net_view *view, unsigned max);
+struct rib_table_stats {
+	uint64_t nets, routes, bytes;
+};
+void rib_table_stats(const struct rib_table *t, struct rib_table_stats *out);
+/* The words of RTS_* for `show route`'s parts. */
+const char *route_source_name(enum route_source s);
