@@ -250,12 +250,13 @@ static void test_monotonic_stamps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_unconfigured_goes_to_stderr),
 		cmocka_unit_test(test_file_layout),
 		cmocka_unit_test(test_long_message_is_cut),
 		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_bad_sink_keeps_others),
 		cmocka_unit_test(test_udp),
-		cmocka_unit_test(test_unconfigured_goes_to_stderr),
+
 		cmocka_unit_test(test_threads_do_not_mix_lines),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_time_formats),
