@@ -7,7 +7,9 @@
 # A room (folder) becomes one static library, $(B)/lib<room>.a; every .c in it belongs to it.
 
 B ?= build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 CLANG ?= clang
 PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
@@ -95,6 +97,7 @@ UNIT_bgp := cp-loop cp-bgp cp-export cp-rib cp-filter cp-config shared
 UNIT_rib := cp-loop cp-rib cp-export cp-filter cp-config shared
 UNIT_export := cp-loop cp-export cp-rib cp-filter cp-config cp-bgp shared
 UNIT_fib := cp-loop cp-fib cp-bfd bfd cp-export cp-rib cp-filter cp-config shared
+UNIT_loop := cp-loop shared
 UNIT_proto := cp-loop cp-proto cp-cli cp-bfd cp-fib cp-bgp cp-export cp-rib cp-filter cp-config bfd shared
 UNIT_cli := $(UNIT_proto)
 UNIT_rpki := cp-loop cp-rpki cp-proto cp-rib cp-filter cp-config shared

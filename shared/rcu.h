@@ -19,6 +19,10 @@
 #ifdef _URCU_QSBR_H
 #error "shared/rcu.h is the urcu-memb flavour; the dataplane uses urcu-qsbr"
 #endif
+/* Keeps the plain rcu_*() names mapped to this flavour. */
+#ifndef URCU_API_MAP
+#define URCU_API_MAP
+#endif
 /* The read-side functions are inlined; their authors mark them as short enough for code of any licence. */
 #ifndef _LGPL_SOURCE
 #define _LGPL_SOURCE
