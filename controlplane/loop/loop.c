@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The mailbox is a stack of calls: senders push with a compare-and-swap
+ * (release), the loop's thread takes the whole stack with one exchange
+ * (acquire) and runs it in reverse, oldest first. Push is the only operation
+ * senders do and nothing is popped singly, so there is no ABA to fear. Calls of
+ * one sender are pushed in its order and reversed once: their order is kept.
+ */
 #include "controlplane/loop/loop.h"
 #include "shared/rcu.h"
 #include <errno.h>
@@ -7,11 +14,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <urcu/wfcqueue.h>
 
 struct call {
-	struct cds_wfcq_node node;
+	struct call *below;
 	loop_fn *fn;
 	void *arg;
 	sem_t *done; /* loop_call_sync() waits on it; NULL otherwise */
@@ -20,9 +25,7 @@ struct call {
 struct loop {
 	struct ev_loop *ev;
 	ev_async wake;
-	/* Senders touch only the tail, the loop's thread only the head: cache lines of their own. */
-	struct __cds_wfcq_head head __attribute__((aligned(64)));
-	struct cds_wfcq_tail tail __attribute__((aligned(64)));
+	_Atomic(struct call *) mailbox;
 	_Atomic bool stop;
 	_Atomic bool running; /* thread is valid and its loop takes calls */
 	bool own_thread;
@@ -30,37 +33,26 @@ struct loop {
 	char name[16];
 };
 
-/* wfcqueue orders with assembly that ThreadSanitizer cannot see: tell it what the queue guarantees. */
-static void publish(struct call *c)
-{
-#ifdef RCU_TSAN
-	__tsan_release(c);
-#else
-	(void)c;
-#endif
-}
-
-static void receive(struct call *c)
-{
-#ifdef RCU_TSAN
-	__tsan_acquire(c);
-#else
-	(void)c;
-#endif
-}
-
 static void run_mailbox(struct loop *l)
 {
-	struct cds_wfcq_node *n;
+	struct call *c, *oldest, *below;
 
-	while ((n = __cds_wfcq_dequeue_blocking(&l->head, &l->tail)) != NULL) {
-		struct call *c = caa_container_of(n, struct call, node);
-		receive(c);
-		c->fn(c->arg);
-		if (c->done)
-			sem_post(c->done); /* c is on the waiter's stack: not touched after this */
-		else
-			free(c);
+	while ((c = atomic_exchange_explicit(&l->mailbox, NULL, memory_order_acquire)) != NULL) {
+		for (oldest = NULL; c; c = below) {
+			below = c->below;
+			c->below = oldest;
+			oldest = c;
+		}
+		for (c = oldest; c; c = below) {
+			sem_t *done = c->done;
+
+			below = c->below;
+			c->fn(c->arg);
+			if (done)
+				sem_post(done); /* c was on the waiter's stack */
+			else
+				free(c);
+		}
 	}
 }
 
@@ -75,17 +67,15 @@ static void on_wake(struct ev_loop *ev, ev_async *w, int revents)
 
 struct loop *loop_create(const char *name)
 {
-	struct loop *l = aligned_alloc(64, (sizeof(*l) + 63) & ~(size_t)63);
+	struct loop *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL;
-	memset(l, 0, sizeof(*l));
 	l->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	if (!l->ev) {
 		free(l);
 		return NULL;
 	}
-	__cds_wfcq_init(&l->head, &l->tail);
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	ev_async_init(&l->wake, on_wake);
 	l->wake.data = l;
@@ -152,14 +142,18 @@ struct ev_loop *loop_ev(struct loop *l)
 
 bool loop_is_current(const struct loop *l)
 {
-	return atomic_load_explicit(&l->running, memory_order_acquire) && pthread_equal(l->thread, pthread_self());
+	return atomic_load_explicit(&l->running, memory_order_acquire) &&
+	       pthread_equal(l->thread, pthread_self());
 }
 
 static void post(struct loop *l, struct call *c)
 {
-	cds_wfcq_node_init(&c->node);
-	publish(c);
-	cds_wfcq_enqueue((struct cds_wfcq_head *)&l->head, &l->tail, &c->node);
+	struct call *top = atomic_load_explicit(&l->mailbox, memory_order_relaxed);
+
+	do {
+		c->below = top;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&l->mailbox, &top, c, memory_order_release, memory_order_relaxed));
 	ev_async_send(l->ev, &l->wake);
 }
 

@@ -7,7 +7,7 @@
  * loop is only touched by its thread; others send it a call.
  *
  * Ordering: calls from one thread to one loop run in the order they were sent
- * (urcu wfcqueue, then ev_async). What the sender wrote before loop_call() is
+ * (a mailbox, then ev_async). What the sender wrote before loop_call() is
  * visible to the call.
  */
 #pragma once

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #define SENDERS 4
-#define CALLS   5000
+#define CALLS 5000
 
 struct box {
 	struct loop *loop;
