@@ -27,7 +27,8 @@ struct loop {
 	ev_async wake;
 	_Atomic(struct call *) mailbox;
 	_Atomic bool stop;
-	_Atomic bool running; /* thread is valid and its loop takes calls */
+	_Atomic bool running; /* self is valid and its loop takes calls */
+	pthread_t self;
 	bool own_thread;
 	pthread_t thread;
 	char name[16];
@@ -86,7 +87,7 @@ struct loop *loop_create(const char *name)
 void loop_run(struct loop *l)
 {
 	rcu_register_thread();
-	l->thread = pthread_self();
+	l->self = pthread_self();
 	atomic_store_explicit(&l->running, true, memory_order_release);
 	run_mailbox(l);
 	if (!atomic_load_explicit(&l->stop, memory_order_acquire))
@@ -143,7 +144,7 @@ struct ev_loop *loop_ev(struct loop *l)
 bool loop_is_current(const struct loop *l)
 {
 	return atomic_load_explicit(&l->running, memory_order_acquire) &&
-	       pthread_equal(l->thread, pthread_self());
+	       pthread_equal(l->self, pthread_self());
 }
 
 static void post(struct loop *l, struct call *c)
