@@ -63,6 +63,9 @@ struct iface_pattern {
 	struct prefix prefix;
 };
 
+/* First match wins; a list without any match: false. addr may be NULL: prefixes in the pattern do not match then. */
+bool iface_pattern_match(const struct iface_pattern *p, const char *ifname, const struct ipaddr *addr);
+
 enum nexthop_mode { NHMODE_OFF, NHMODE_ALL, NHMODE_IBGP, NHMODE_EBGP }; /* next hop keep|self */
 enum add_path_mode { ADD_PATH_NONE = 0, ADD_PATH_RX = 1, ADD_PATH_TX = 2, ADD_PATH_BOTH = 3 };
 enum tristate { TRI_UNSET = -1, TRI_OFF = 0, TRI_ON = 1 };
@@ -304,6 +307,14 @@ struct cli_socket_config {
 	bool restricted;
 };
 
+/* What the grammar had to say besides errors; the first CONFIG_WARNINGS of them. Logged as well. */
+#define CONFIG_WARNINGS 1000
+struct config_warning {
+	struct config_warning *next;
+	const char *file, *text;
+	unsigned line, col;
+};
+
 struct config {
 	struct arena *arena;
 	uint32_t refs; /* main thread */
@@ -327,6 +338,8 @@ struct config {
 	struct cds_list_head protocols; /* proto_config, templates excluded */
 	struct table_config *default_table[NET_MAX];
 	struct symbol_table *symbols;   /* controlplane/config/symbol.h */
+	struct config_warning *warnings; /* in order of appearance */
+	unsigned n_warnings;
 	/* ours, see docs: `failover { ... }` and the like */
 	uint32_t threads;               /* io threads asked for; 0: automatic */
 	uint32_t rib_shards;            /* 0: automatic */
