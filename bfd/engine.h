@@ -35,15 +35,17 @@ struct bfd_engine_options {
 struct bfd_engine *bfd_engine_create(struct linkstate *ls, const struct bfd_engine_options *o);
 void bfd_engine_destroy(struct bfd_engine *e);
 
-/* Takes over slot (free until now) for a new session. local_disc is chosen by the manager
- * (bfd_discriminator_make()), unique over all engines. 0, -EINVAL, -EEXIST, -ENOMEM. */
-int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t local_disc, const struct bfd_key *key,
-		const struct bfd_params *p, uint64_t now_ns);
+/* Takes over slot (free until now) for a new session. generation (never 0) and local_disc are chosen by the manager, the
+ * second with bfd_discriminator_make(), unique over all engines. All discriminators of an engine come from one salt.
+ * The first packet leaves within BFD_FIRST_TX_SPREAD_US. 0, -EINVAL, -EEXIST (slot or key taken), -ENOMEM. */
+int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uint32_t local_disc,
+		const struct bfd_key *key, const struct bfd_params *p, uint64_t now_ns);
+#define BFD_FIRST_TX_SPREAD_US 20000
 /* New parameters for a running session, by poll sequence where the protocol wants one; never resets it. */
 int bfd_engine_update(struct bfd_engine *e, uint32_t slot, const struct bfd_params *p, uint64_t now_ns);
 /* Forgets the session and frees the slot. The peer notices by its detection time;
  * call bfd_engine_update() with admin_down first and wait if it should be told. */
-int bfd_engine_remove(struct bfd_engine *e, uint32_t slot);
+int bfd_engine_remove(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 
 /* local discriminator = salt ^ (generation << 20 | slot), never 0: the slot is found without a hash,
  * a stale or guessed value is refused. */
@@ -83,7 +85,9 @@ struct bfd_tx {
 	uint32_t slot;
 	uint16_t len;             /* UDP payload length */
 	const uint8_t *payload;   /* valid until the next call into the engine */
+	uint8_t kind;             /* enum bfd_tx_kind */
 };
+enum bfd_tx_kind { BFD_TX_CONTROL, BFD_TX_ECHO };
 /* Packets that are due now (and immediate ones: F replies, state changes). At most one a session and call. */
 unsigned bfd_engine_tx(struct bfd_engine *e, uint64_t now_ns, struct bfd_tx *out, unsigned max);
 /* When the next transmit slot or deadline is due: how long an idle loop may sleep. UINT64_MAX: nothing to wait for. */
