@@ -7,8 +7,8 @@
 struct arena;
 struct arena *arena_create(void);
 void arena_destroy(struct arena *a);
-void arena_reset(struct arena *a); /* keeps the memory for the next use */
-void *arena_alloc(struct arena *a, size_t size);  /* 8-byte aligned, zeroed */
+void arena_reset(struct arena *a);                   /* keeps the memory for the next use */
+void *arena_alloc(struct arena *a, size_t size);     /* 8-byte aligned, zeroed */
 void *arena_alloc_raw(struct arena *a, size_t size); /* 8-byte aligned, not zeroed */
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);

@@ -16,7 +16,8 @@
 
 enum token_kind {
 	TOK_EOF = 0,
-	/* single characters are their own code: '{' '}' ';' ',' '(' ')' '=' '<' '>' '~' '[' ']' '?' '!' '|' '-' '+' '*' '/' '.' ':'
+	/* single characters are their own code: '{' '}' ';' ',' '(' ')' '=' '<' '>' '~' '[' ']' '?' '!' '|'
+	 * '-' '+' '*' '/' '.' ':'
 	 * '%' '&' */
 	TOK_NUMBER = 256,
 	TOK_IP4,
@@ -25,7 +26,8 @@ enum token_kind {
 	TOK_MAC,
 	TOK_BYTES,
 	TOK_TEXT,    /* "string" */
-	TOK_SYMBOL,  /* identifier that is not a keyword, or one that a symbol in scope overrides, or 'quoted' */
+	TOK_SYMBOL,  /* identifier that is not a keyword, or one that a symbol in scope overrides, or 'quoted'
+		      */
 	TOK_KEYWORD, /* identifier that is a keyword: ->text, compare with parser_is(p, "word") */
 	TOK_ELSECOL, /* else: */
 	TOK_NEQ,
@@ -37,9 +39,10 @@ enum token_kind {
 	TOK_ARROW,
 	TOK_PLUSPLUS,
 	TOK_DDOT,
-	TOK_PO, /* [= */
-	TOK_PC, /* =] */
-	TOK_ERROR, /* not a token: text says what is wrong. parser_next() fails with it, only parser_peek() can show it */
+	TOK_PO,    /* [= */
+	TOK_PC,    /* =] */
+	TOK_ERROR, /* not a token: text says what is wrong. parser_next() fails with it, only parser_peek()
+		      can show it */
 };
 
 struct token {
@@ -47,7 +50,8 @@ struct token {
 	bool quoted;        /* 'symbol' */
 	const char *file;   /* interned: valid while the configuration lives */
 	unsigned line, col; /* 1-based, of the first character */
-	/* SYMBOL, KEYWORD: spelling; TEXT: without the quotes; ERROR: the message. NUL-terminated, in the arena. Else NULL. */
+	/* SYMBOL, KEYWORD: spelling; TEXT: without the quotes; ERROR: the message. NUL-terminated, in the
+	 * arena. Else NULL. */
 	const char *text;
 	union {
 		uint32_t number;
@@ -59,10 +63,12 @@ struct token {
 };
 
 struct lexer;
-/* Spellings and strings go to `strings`; the texts being read are the lexer's own and go with lexer_destroy(). */
+/* Spellings and strings go to `strings`; the texts being read are the lexer's own and go with
+ * lexer_destroy(). */
 struct lexer *lexer_create(struct arena *strings);
 void lexer_destroy(struct lexer *l);
-/* What to read, once for each lexer. File: 0 or -errno. Text is copied; includes are relative to the directory of name. */
+/* What to read, once for each lexer. File: 0 or -errno. Text is copied; includes are relative to the
+ * directory of name. */
 int lexer_open_file(struct lexer *l, const char *path);
 void lexer_open_text(struct lexer *l, const char *name, const char *text, size_t len, bool allow_include);
 /* After an error or the end the same token comes again. */

@@ -23,27 +23,29 @@ struct config_error;
 struct parser {
 	struct lexer *lexer;
 	struct arena *arena;
-	struct config *config;      /* being built, or in scope for the CLI */
+	struct config *config; /* being built, or in scope for the CLI */
 	struct symbol_table *symbols;
 	struct symbol_scope *scope; /* innermost */
 	struct token tok;           /* the current token: not yet consumed */
 	struct token ahead;         /* parser_peek()'s */
 	bool has_ahead;
-	bool cli;                   /* a command line: no includes, no definitions */
-	uint8_t depth;              /* of recursion, see parser_enter() */
+	bool cli;       /* a command line: no includes, no definitions */
+	unsigned depth; /* of recursion, see parser_enter() */
 	struct config_error *error;
-	void *grammar;              /* controlplane/config/grammar.h: of the configuration being read */
+	void *grammar; /* controlplane/config/grammar.h: of the configuration being read */
 	jmp_buf fail;
 };
 
-/* A parser over one command line, with c's symbols in scope (read only: names that the line defines go to a scope of its own).
- * The first token is current after parser_start(), which fails like all others: set p->fail before.
+/* A parser over one command line, with c's symbols in scope (read only: names that the line defines go to a
+ *scope of its own). The first token is current after parser_start(), which fails like all others: set p->fail
+ *before.
  *
  *	parser_open_line(&p, arena, c, line, len, &err);
  *	if (setjmp(p.fail)) { parser_close(&p); report err.text; }
  *	parser_start(&p); ... parser_close(&p);
  */
-void parser_open_line(struct parser *p, struct arena *a, struct config *c, const char *line, size_t len, struct config_error *err);
+void parser_open_line(struct parser *p, struct arena *a, struct config *c, const char *line, size_t len,
+	struct config_error *err);
 void parser_start(struct parser *p);
 void parser_close(struct parser *p);
 
@@ -65,13 +67,15 @@ _Noreturn void parser_fail_at(struct parser *p, const struct token *t, const cha
 	__attribute__((format(printf, 3, 4)));
 /* expecting: as bison would write it ("';'", "NUM or CF_SYM_KNOWN or '('"); may be NULL */
 _Noreturn void parser_syntax_error(struct parser *p, const char *expecting);
-void parser_warn(struct parser *p, const struct token *t, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Around everything that recurses with the input (blocks, parentheses): fails with "Nesting too deep" beyond a bound. */
+void parser_warn(struct parser *p, const struct token *t, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Around everything that recurses with the input (blocks, parentheses): fails with "Nesting too deep" beyond
+ * a bound. */
 void parser_enter(struct parser *p);
 void parser_leave(struct parser *p);
 
-/* A new symbol in p->scope. Fails with "Symbol 'x' already defined" (at the current token) if the scope has it,
- * warns if a keyword is overridden. name: its token, for the place. */
+/* A new symbol in p->scope. Fails with "Symbol 'x' already defined" (at the current token) if the scope has
+ * it, warns if a keyword is overridden. name: its token, for the place. */
 struct symbol *parser_define(struct parser *p, const struct token *name, enum symbol_class cls);
 /* The symbol that the current token names in any scope, or NULL. */
 struct symbol *parser_symbol(const struct parser *p);
@@ -81,9 +85,9 @@ uint32_t parser_number(struct parser *p);
 bool parser_switch(struct parser *p); /* on|yes|true|off|no|false|nothing|number|constant */
 const char *parser_text(struct parser *p);
 struct ipaddr parser_ip(struct parser *p);
-struct prefix parser_prefix(struct parser *p);      /* IPv4 or IPv6 */
-uint64_t parser_time_us(struct parser *p);          /* N s|ms|us */
-const char *parser_name(struct parser *p);          /* a symbol to be defined or referred to, quoted or not */
+struct prefix parser_prefix(struct parser *p); /* IPv4 or IPv6 */
+uint64_t parser_time_us(struct parser *p);     /* N s|ms|us */
+const char *parser_name(struct parser *p);     /* a symbol to be defined or referred to, quoted or not */
 /* ADDR / LEN with the literal address as current token, nothing else: for long lists. */
 struct prefix parser_prefix_literal(struct parser *p);
 
@@ -100,7 +104,8 @@ void filter_parse_attribute(struct parser *p);
 struct value filter_parse_constant(struct parser *p);
 /* { commands } of a static route: compiled as a filter that accepts. Current token is '{'. */
 const struct filter *filter_parse_actions(struct parser *p);
-/* An expression as a filter program for filter_eval(); `show route where`, `eval`. Holds one reference for the caller. */
+/* An expression as a filter program for filter_eval(); `show route where`, `eval`. Holds one reference for
+ * the caller. */
 const struct filter *filter_parse_expression(struct parser *p);
 /* bt_test_suite(...) and friends at top level; the current token is the word */
 bool filter_parse_test_statement(struct parser *p);

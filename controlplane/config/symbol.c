@@ -76,8 +76,8 @@ static void grow(struct arena *a, struct symbol_scope *s)
 	s->n_buckets = n;
 }
 
-struct symbol *symbol_define(struct arena *a, struct symbol_table *t, struct symbol_scope *s, const char *name,
-	enum symbol_class cls)
+struct symbol *symbol_define(struct arena *a, struct symbol_table *t, struct symbol_scope *s,
+	const char *name, enum symbol_class cls)
 {
 	struct symbol *sym = arena_alloc(a, sizeof(*sym));
 
