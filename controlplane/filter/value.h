@@ -35,11 +35,14 @@ enum net_type {
 struct net {
 	uint8_t type;         /* enum net_type */
 	uint8_t maxlen;       /* ROA */
-	uint16_t reserved;
-	uint32_t asn;         /* ROA, ASPA */
-	struct prefix prefix; /* IP, VPN, ROA, SADR (destination) */
+	uint16_t vlan;        /* ETH */
+	uint32_t asn;         /* ROA, ASPA; MPLS: the label; NEIGHBOR: the interface index */
+	struct prefix prefix; /* IP, VPN, ROA, SADR (destination); NEIGHBOR: the address */
 	uint64_t rd;          /* VPN */
-	struct prefix src;    /* SADR */
+	union {
+		struct prefix src; /* SADR */
+		uint8_t mac[6];    /* ETH */
+	};
 };
 
 enum value_type {
@@ -74,7 +77,16 @@ enum value_type {
 	T_ENUM_AF,
 	T_ENUM_RA_PREFERENCE,
 	T_ENUM_MPLS_POLICY,
+	T_ENUM_EVPN_TYPE,
+	T_ENUM_KBR_SOURCE,
+	T_ENUM_EMPTY, /* attributes that only defined() and unset() know: bgp_atomic_aggr, ... */
+	T_ENUM_END,
 };
+
+static inline bool value_type_is_enum(enum value_type t)
+{
+	return t >= T_ENUM_RTS && t < T_ENUM_END;
+}
 
 struct lcomm {
 	uint32_t asn, data1, data2;
@@ -85,7 +97,8 @@ struct value_bytes {
 	uint8_t data[];
 };
 
-/* AS path in wire form with 4-octet numbers: segments of (type u8, count u8, count x u32 network order). */
+/* AS path in wire form with 4-octet numbers: segments of (type u8, count u8, count x u32 network order).
+ * data == NULL is the empty list that nobody has made: defined() says no. */
 struct value_list {
 	const void *data; /* PATH: bytes; CLIST: u32[]; ECLIST: u64[]; LCLIST: struct lcomm[] (host order) */
 	uint32_t count;   /* PATH: bytes; else elements */
@@ -114,10 +127,22 @@ struct value {
 	};
 };
 
-const char *value_type_name(enum value_type t); /* "int", "prefix set", ... as BIRD spells them */
+const char *value_type_name(enum value_type t); /* "int", "prefix", "set", "enum rts", ... as BIRD spells them */
+static inline bool value_type_is_list(enum value_type t)
+{
+	return t >= T_PATH && t <= T_LCLIST && t != T_PATH_MASK;
+}
+/* What an unset variable or an absent attribute of the type reads as: an empty list, else void. */
+struct value value_empty(enum value_type t);
 /* BIRD's val_format. Returns the length needed (like snprintf). */
 size_t value_format(const struct value *v, char *buf, size_t size);
 /* <0 0 >0; *ok = false when the types cannot be ordered. */
 int value_compare(const struct value *a, const struct value *b, bool *ok);
 bool value_equal(const struct value *a, const struct value *b);
 size_t net_format(const struct net *n, char *buf, size_t size);
+int net_compare(const struct net *a, const struct net *b); /* by type, then in BIRD's order */
+bool net_contains(const struct net *outer, const struct net *inner); /* of one type; inner equal or more specific */
+/* One community, extended community, route distinguisher: as show route prints them. Return what snprintf would. */
+size_t ec_format(uint64_t ec, char *buf, size_t size);
+size_t lc_format(const struct lcomm *lc, char *buf, size_t size);
+size_t rd_format(uint64_t rd, char *buf, size_t size);
