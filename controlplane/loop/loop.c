@@ -86,7 +86,6 @@ struct loop *loop_create(const char *name)
 
 void loop_run(struct loop *l)
 {
-	rcu_register_thread();
 	l->self = pthread_self();
 	atomic_store_explicit(&l->running, true, memory_order_release);
 	run_mailbox(l);
@@ -94,7 +93,6 @@ void loop_run(struct loop *l)
 		ev_run(l->ev, 0);
 	run_mailbox(l);
 	atomic_store_explicit(&l->running, false, memory_order_release);
-	rcu_unregister_thread();
 }
 
 static void *loop_thread(void *arg)
@@ -102,7 +100,9 @@ static void *loop_thread(void *arg)
 	struct loop *l = arg;
 
 	pthread_setname_np(pthread_self(), l->name);
+	rcu_register_thread();
 	loop_run(l);
+	rcu_unregister_thread();
 	return NULL;
 }
 

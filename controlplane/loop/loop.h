@@ -19,11 +19,11 @@ typedef void loop_fn(void *arg);
 
 /* name: thread name (15 characters). Not started yet. NULL on failure. */
 struct loop *loop_create(const char *name);
-int loop_start(struct loop *l);            /* runs it in a new thread; registers it with RCU. 0 or -errno */
-void loop_run(struct loop *l);             /* runs it in this thread until loop_stop(); registers it with RCU */
-void loop_stop(struct loop *l);            /* any thread */
-void loop_join_destroy(struct loop *l);    /* stops if running, runs what is left in the mailbox, frees */
-struct ev_loop *loop_ev(struct loop *l);   /* for watchers; the loop's own thread only (or before it starts) */
+int loop_start(struct loop *l);          /* runs it in a new thread; registers it with RCU. 0 or -errno */
+void loop_run(struct loop *l);           /* runs it in this thread, registered with RCU, until loop_stop() */
+void loop_stop(struct loop *l);          /* any thread */
+void loop_join_destroy(struct loop *l);  /* stops if running, runs what is left in the mailbox, frees */
+struct ev_loop *loop_ev(struct loop *l); /* for watchers; the loop's own thread only (or before it starts) */
 bool loop_is_current(const struct loop *l);
 
 /* Any thread. Never blocks, never fails (allocates; aborts when out of memory). */

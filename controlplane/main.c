@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * peregrined: options, start, signals, end.
+ *
+ * The order of a start matters: the configuration is read and the control
+ * socket is claimed before anything is touched, so that a mistake changes
+ * nothing; the process goes to the background before the first thread is made;
+ * its parent waits to hear whether the start went well, and exits accordingly.
+ */
+#include "controlplane/bfd/bfd_client.h"
+#include "controlplane/bgp/bgp.h"
+#include "controlplane/cli/cli.h"
+#include "controlplane/fib/fib.h"
+#include "controlplane/proto/proto.h"
+#include "shared/clock.h"
+#include "shared/log.h"
+#include "shared/rcu.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEFAULT_CONFIG "/etc/peregrine/peregrine.conf"
+#define DEFAULT_SOCKET "/run/peregrine.ctl"
+
+struct options {
+	const char *config, *socket, *pid_file, *dp_socket, *user, *group, *debug_file;
+	bool parse_only, foreground, debug, recover;
+};
+
+/* What main() has made, to be unmade in reverse. */
+struct process {
+	struct options opt;
+	struct daemon daemon;
+	struct cli_server *cli;
+	struct cli_server *more_cli[8];
+	unsigned n_more_cli;
+	ev_signal sig_hup, sig_term, sig_int;
+	ev_timer sync_timer, kill_timer;
+	int ready_fd; /* tells the waiting parent; -1 in the foreground */
+};
+
+static void usage(FILE *f)
+{
+	fputs("Usage: peregrined [-c FILE] [-s CTLSOCK] [-f] [-d] [-D FILE] [-p] [-P PIDFILE] [-R] [-l]\n"
+	      "                  [-u USER] [-g GROUP] [--dp SOCK] [--version] [--help]\n\n"
+	      "  -c FILE        configuration, in BIRD 2's language (default " DEFAULT_CONFIG ")\n"
+	      "  -s CTLSOCK     control socket (default " DEFAULT_SOCKET ")\n"
+	      "  -f             stay in the foreground\n"
+	      "  -d             stay in the foreground, log to standard error\n"
+	      "  -D FILE        log to FILE as well as -d does\n"
+	      "  -p             parse the configuration, say what is wrong with it, exit\n"
+	      "  -P PIDFILE     write the process id there\n"
+	      "  -R             recover after a graceful restart\n"
+	      "  -l             look for the configuration and the socket in the working directory\n"
+	      "  -u, -g         accepted for compatibility: the process keeps the privileges it was started "
+	      "with\n"
+	      "  --dp SOCK      peregrine-dp's socket; without it BFD runs on kernel sockets in this "
+	      "process\n",
+		f);
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{"dp", required_argument, NULL, 1},
+		{"version", no_argument, NULL, 2},
+		{"help", no_argument, NULL, 3},
+		{0},
+	};
+	int c;
+
+	*o = (struct options){.config = DEFAULT_CONFIG, .socket = DEFAULT_SOCKET};
+	while ((c = getopt_long(argc, argv, "c:s:fdD:pP:Rlu:g:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'c': o->config = optarg; break;
+		case 's': o->socket = optarg; break;
+		case 'f': o->foreground = true; break;
+		case 'd': o->debug = o->foreground = true; break;
+		case 'D':
+			o->debug_file = optarg;
+			o->debug = true;
+			break;
+		case 'p': o->parse_only = true; break;
+		case 'P': o->pid_file = optarg; break;
+		case 'R': o->recover = true; break;
+		case 'l':
+			o->config = "peregrine.conf";
+			o->socket = "peregrine.ctl";
+			break;
+		case 'u': o->user = optarg; break;
+		case 'g': o->group = optarg; break;
+		case 1: o->dp_socket = optarg; break;
+		case 2: fputs("BIRD version 2.19.2 (peregrined " PEREGRINE_VERSION ")\n", stderr); exit(0);
+		case 3: usage(stdout); exit(0);
+		default: usage(stderr); return -EINVAL;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "peregrined: unexpected argument: %s\n", argv[optind]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* ---- going to the background ---- */
+
+/* Returns in the child, with the descriptor to report to; the parent exits when the child has reported. */
+static int go_to_background(void)
+{
+	int fds[2];
+	char status = 1;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		perror("peregrined: pipe");
+		exit(1);
+	}
+	pid = fork();
+	if (pid < 0) {
+		perror("peregrined: fork");
+		exit(1);
+	}
+	if (pid) {
+		close(fds[1]);
+		if (read(fds[0], &status, 1) != 1)
+			status = 1;
+		exit(status);
+	}
+	close(fds[0]);
+	setsid();
+	return fds[1];
+}
+
+static void report_ready(struct process *pr)
+{
+	const char ok = 0;
+	int null;
+
+	if (pr->ready_fd < 0)
+		return;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		if (!pr->opt.debug)
+			dup2(null, 2);
+		close(null);
+	}
+	if (write(pr->ready_fd, &ok, 1) < 0)
+		log_msg(LOG_CLASS_WARNING, "The parent process is gone: %s", strerror(errno));
+	close(pr->ready_fd);
+	pr->ready_fd = -1;
+}
+
+static void write_pid_file(const char *path)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f) {
+		log_msg(LOG_CLASS_WARNING, "Cannot write %s: %s", path, strerror(errno));
+		return;
+	}
+	fprintf(f, "%ld\n", (long)getpid());
+	fclose(f);
+}
+
+/* ---- signals and timers of main ---- */
+
+static void on_hup(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	struct process *pr = w->data;
+	struct config_error err;
+	struct config *c;
+	char text[800];
+
+	(void)ev, (void)revents;
+	log_msg(LOG_CLASS_INFO, "Reconfiguration requested by SIGHUP");
+	c = config_read(pr->daemon.config_path, &err);
+	if (!c) {
+		config_error_format(&err, text, sizeof(text));
+		log_msg(LOG_CLASS_ERROR, "%s", text);
+		return;
+	}
+	if (daemon_check(&pr->daemon, c, text, sizeof(text)) < 0) {
+		log_msg(LOG_CLASS_ERROR, "%s", text);
+		config_release(c);
+		return;
+	}
+	daemon_commit(&pr->daemon, c, false, 0);
+}
+
+static void all_down(struct daemon *d)
+{
+	loop_stop(d->main);
+}
+
+static void on_kill_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct process *pr = w->data;
+
+	(void)ev, (void)revents;
+	log_msg(LOG_CLASS_WARNING, "Some protocols did not stop in time, leaving anyway");
+	loop_stop(pr->daemon.main);
+}
+
+void daemon_shutdown(struct daemon *d, bool graceful_restart)
+{
+	struct process *pr = caa_container_of(d, struct process, daemon);
+
+	if (d->shutting_down)
+		return;
+	log_msg(LOG_CLASS_INFO, graceful_restart ? "Shutting down for graceful restart" : "Shutting down");
+	d->shutting_down = true;
+	d->kernel_keep = graceful_restart;
+	d->on_down = all_down;
+	ev_timer_init(&pr->kill_timer, on_kill_timer, 10, 0);
+	pr->kill_timer.data = pr;
+	ev_timer_start(loop_ev(d->main), &pr->kill_timer);
+	proto_shutdown_all(d);
+}
+
+static void on_term(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	struct process *pr = w->data;
+
+	(void)ev, (void)revents;
+	daemon_shutdown(&pr->daemon, false);
+}
+
+/* Long after the start: what the dataplane kept for us and nobody asked for again may go. */
+static void on_sync_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct process *pr = w->data;
+
+	(void)ev, (void)revents;
+	bfd_client_sync(pr->daemon.bfd);
+}
+
+static void watch_signals(struct process *pr)
+{
+	struct ev_loop *ev = loop_ev(pr->daemon.main);
+
+	ev_signal_init(&pr->sig_hup, on_hup, SIGHUP);
+	ev_signal_init(&pr->sig_term, on_term, SIGTERM);
+	ev_signal_init(&pr->sig_int, on_term, SIGINT);
+	pr->sig_hup.data = pr->sig_term.data = pr->sig_int.data = pr;
+	ev_signal_start(ev, &pr->sig_hup);
+	ev_signal_start(ev, &pr->sig_term);
+	ev_signal_start(ev, &pr->sig_int);
+	ev_timer_init(&pr->sync_timer, on_sync_timer, 20, 0);
+	pr->sync_timer.data = pr;
+	ev_timer_start(ev, &pr->sync_timer);
+}
+
+/* ---- interfaces: told in a thread of the FIB ---- */
+
+static void ifaces_changed(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->shutting_down)
+		return;
+	direct_ifaces_changed(d);
+	static_ifaces_changed(d);
+}
+
+static void ifaces_changed_in_monitor(void *ctx, uint32_t ifindex)
+{
+	struct daemon *d = ctx;
+
+	(void)ifindex;
+	loop_call(d->main, ifaces_changed, d);
+}
+
+static uint32_t index_of(const char *name)
+{
+	return if_nametoindex(name);
+}
+
+/* ---- making and unmaking the parts ---- */
+
+static bool has_protocol(const struct config *c, enum proto_type t)
+{
+	const struct proto_config *p;
+
+	cds_list_for_each_entry(p, &c->protocols, node) if (p->type == t) return true;
+	return false;
+}
+
+static unsigned threads_for(long cpus, unsigned asked, unsigned divisor)
+{
+	unsigned n = asked ? asked : (unsigned)cpus / divisor;
+
+	return n < 1 ? 1 : n > 16 ? 16 : n;
+}
+
+static int make_parts(struct process *pr, const struct config *c)
+{
+	struct daemon *d = &pr->daemon;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int rc;
+
+	rc = attrs_init();
+	if (rc < 0)
+		return rc;
+	d->ifaces = ifaces_create();
+	if (!d->ifaces)
+		return -errno;
+	ifaces_wait_scan(d->ifaces);
+	filter_set_ifname_lookup(ifaces_name, index_of);
+	d->rib = rib_create(threads_for(cpus, c->rib_shards, 4));
+	if (!d->rib)
+		return -ENOMEM;
+	d->nht = nht_create(d->rib);
+	d->export = export_create(d->rib);
+	if (!d->nht || !d->export)
+		return -ENOMEM;
+	if (has_protocol(c, PROTO_KERNEL) || geteuid() == 0) {
+		const struct fib_options fo = {d->rib, d->export, d->nht, FIB_RTPROT, true};
+
+		d->fib = fib_create(&fo);
+		if (!d->fib && has_protocol(c, PROTO_KERNEL))
+			log_msg(LOG_CLASS_ERROR,
+				"The kernel's routing tables are out of reach: %s. Kernel protocols stay "
+				"down",
+				strerror(errno));
+	}
+	{
+		const struct bfd_client_options bo = {
+			.dp_socket = pr->opt.dp_socket, .fib = d->fib, .name = "bfd"};
+
+		d->bfd = bfd_client_create(&bo);
+	}
+	if (!d->bfd)
+		return -errno;
+	d->bgp = bgp_engine_create(d, threads_for(cpus, c->threads, 4));
+	if (!d->bgp)
+		return -errno;
+	ifaces_subscribe(d->ifaces, ifaces_changed_in_monitor, d);
+	return 0;
+}
+
+static void unmake_parts(struct process *pr)
+{
+	struct daemon *d = &pr->daemon;
+
+	for (unsigned i = 0; i < pr->n_more_cli; i++)
+		cli_server_destroy(pr->more_cli[i]);
+	if (pr->cli)
+		cli_server_destroy(pr->cli);
+	if (d->bgp)
+		bgp_engine_destroy(d->bgp);
+	proto_free_all(d);
+	if (d->bfd)
+		bfd_client_destroy(d->bfd, d->kernel_keep);
+	if (d->fib)
+		fib_destroy(d->fib, d->kernel_keep);
+	daemon_tables_release(d);
+	if (d->export)
+		export_destroy(d->export);
+	if (d->nht)
+		nht_destroy(d->nht);
+	if (d->rib)
+		rib_destroy(d->rib);
+	if (d->ifaces)
+		ifaces_destroy(d->ifaces);
+	if (d->old_config)
+		config_release(d->old_config);
+	if (d->config)
+		config_release(d->config);
+	rcu_barrier();
+	attrs_exit();
+}
+
+static int open_control_sockets(struct process *pr, const struct config *c)
+{
+	const struct cli_socket_config *s;
+	int rc = cli_server_create(&pr->daemon, pr->opt.socket, false, &pr->cli);
+
+	if (rc < 0) {
+		fprintf(stderr, "peregrined: control socket %s: %s\n", pr->opt.socket,
+			rc == -EADDRINUSE ? "another instance is running" : strerror(-rc));
+		return rc;
+	}
+	for (s = c->cli_sockets; s && pr->n_more_cli < 8; s = s->next) {
+		rc = cli_server_create(&pr->daemon, s->path, s->restricted, &pr->more_cli[pr->n_more_cli]);
+		if (rc < 0)
+			log_msg(LOG_CLASS_ERROR, "Control socket %s: %s", s->path, strerror(-rc));
+		else
+			pr->n_more_cli++;
+	}
+	return 0;
+}
+
+static void raise_limits(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+static int run(struct process *pr, struct config *c)
+{
+	struct daemon *d = &pr->daemon;
+	char err[512];
+	int rc;
+
+	d->main = loop_create("peregrined");
+	if (!d->main)
+		return -ENOMEM;
+	rc = make_parts(pr, c);
+	if (rc < 0) {
+		fprintf(stderr, "peregrined: cannot start: %s\n", strerror(-rc));
+		goto out;
+	}
+	rc = open_control_sockets(pr, c);
+	if (rc < 0)
+		goto out;
+	rc = daemon_check(d, c, err, sizeof(err));
+	if (rc < 0) {
+		fprintf(stderr, "peregrined: %s\n", err);
+		goto out;
+	}
+	if (pr->opt.pid_file)
+		write_pid_file(pr->opt.pid_file);
+	watch_signals(pr);
+	config_hold(c);
+	daemon_commit(d, c, false, 0);
+	d->reconfig_wall_ns = d->boot_wall_ns;
+	report_ready(pr);
+	log_msg(LOG_CLASS_INFO, "Started");
+	loop_run(d->main);
+	log_msg(LOG_CLASS_INFO, "Shutdown completed");
+	if (pr->opt.pid_file)
+		unlink(pr->opt.pid_file);
+	rc = d->exit_code;
+out:
+	config_release(c);
+	unmake_parts(pr);
+	loop_join_destroy(d->main);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	static struct process process;
+	struct process *pr = &process;
+	struct config_error err;
+	struct config *c;
+	char text[800];
+	int rc;
+
+	if (parse_options(argc, argv, &pr->opt) < 0)
+		return 1;
+	log_init("peregrined");
+	signal(SIGPIPE, SIG_IGN);
+	c = config_read(pr->opt.config, &err);
+	if (!c) {
+		config_error_format(&err, text, sizeof(text));
+		fprintf(stderr, "bird: %s\n", text);
+		return 1;
+	}
+	if (pr->opt.parse_only) {
+		config_release(c);
+		return 0;
+	}
+	raise_limits();
+	CDS_INIT_LIST_HEAD(&pr->daemon.protos);
+	CDS_INIT_LIST_HEAD(&pr->daemon.tables);
+	pr->daemon.config_path = pr->opt.config;
+	pr->daemon.ctl_path = pr->opt.socket;
+	pr->daemon.recovering = pr->opt.recover;
+	pr->daemon.boot_wall_ns = clock_wall_ns();
+	pr->ready_fd = pr->opt.foreground ? -1 : go_to_background();
+	rcu_register_thread();
+	rc = run(pr, c);
+	rcu_unregister_thread();
+	return rc < 0 ? 1 : rc;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `protocol static`: routes from the configuration file, as long as their next
+ * hops can be reached: the gateway is on a connected network of an interface
+ * that is up (with `check link`: has carrier) and, with `bfd`, its session is
+ * not Down. A multipath route keeps the next hops that are left.
+ */
+#include "controlplane/bfd/bfd_client.h"
+#include "controlplane/fib/fib.h"
+#include "controlplane/proto/origin.h"
+#include "shared/log.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One BFD session that next hops of this protocol ask for. */
+struct hop_session {
+	struct hop_session *next;
+	struct proto *proto;
+	struct ipaddr via;
+	uint32_t ifindex;
+	struct bfd_request *request;
+	bool down;
+	bool used; /* mark of the last look */
+};
+
+struct static_proto {
+	struct origin_set announced;
+	struct hop_session *sessions;
+	struct filter_vm *vm;
+};
+
+static void look(struct proto *p);
+
+struct hop_event {
+	struct daemon *daemon;
+	const struct hop_session *session; /* compared only: it may be gone */
+	bool down;
+};
+
+static void session_changed(void *arg)
+{
+	struct hop_event *e = arg;
+	struct proto *p;
+
+	cds_list_for_each_entry(p, &e->daemon->protos, node)
+	{
+		struct static_proto *s = p->data;
+		struct hop_session *h;
+
+		if (p->ops != &static_ops || !s)
+			continue;
+		for (h = s->sessions; h && h != e->session; h = h->next)
+			;
+		if (h && h->down != e->down) {
+			h->down = e->down;
+			if (p->state == PS_UP)
+				look(p);
+			break;
+		}
+	}
+	free(e);
+}
+
+/* Link thread: only posts. */
+static void session_event(
+	void *ctx, enum bfd_event ev, uint8_t diag, bool cbit, const struct bfd_stamps *t, const char *text)
+{
+	struct hop_session *h = ctx;
+	struct hop_event *e;
+
+	(void)diag, (void)cbit, (void)t, (void)text;
+	if (ev != BFD_EVENT_UP && ev != BFD_EVENT_DOWN)
+		return;
+	e = malloc(sizeof(*e));
+	if (!e)
+		abort();
+	*e = (struct hop_event){h->proto->daemon, h, ev == BFD_EVENT_DOWN};
+	loop_call(h->proto->daemon->main, session_changed, e);
+}
+
+static bool bfd_alive(
+	struct proto *p, const struct ipaddr *via, const struct iface_view *v, const struct ipaddr *local)
+{
+	struct static_proto *s = p->data;
+	struct bfd_request_config rc;
+	struct hop_session *h;
+
+	for (h = s->sessions; h; h = h->next)
+		if (ipaddr_equal(&h->via, via) && h->ifindex == v->ifindex) {
+			h->used = true;
+			return !h->down;
+		}
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		abort();
+	*h = (struct hop_session){
+		.next = s->sessions, .proto = p, .via = *via, .ifindex = v->ifindex, .used = true};
+	s->sessions = h;
+	rc = (struct bfd_request_config){
+		.key = {.local = *local, .remote = *via, .ifindex = v->ifindex, .kind = BFD_KIND_SINGLEHOP},
+		.ifname = v->name,
+		.event = session_event,
+		.ctx = h,
+	};
+	h->request = bfd_request_open(p->daemon->bfd, &rc);
+	return true;
+}
+
+static void sessions_sweep(struct static_proto *s, bool all)
+{
+	struct hop_session **at = &s->sessions, *h;
+
+	while ((h = *at) != NULL) {
+		if (h->used && !all) {
+			at = &h->next;
+			continue;
+		}
+		*at = h->next;
+		if (h->request)
+			bfd_request_close(h->request);
+		free(h);
+	}
+}
+
+static bool iface_usable(const struct static_config *cf, const struct iface_view *v)
+{
+	return cf->check_link ? v->up : (v->flags & IFF_UP) != 0;
+}
+
+/* Fills nh; false when the next hop cannot be used now. */
+static bool resolve(struct proto *p, const struct static_nexthop *s, struct attr_nexthop *nh)
+{
+	const struct static_config *cf = p->cf->body;
+	struct iface_view v;
+	struct ipaddr local = {0};
+
+	*nh = (struct attr_nexthop){
+		.gw = s->via, .weight = s->weight ? s->weight : 1, .flags = s->onlink ? NH_ONLINK : 0};
+	if (s->ifname) {
+		if (!ifaces_by_name(p->daemon->ifaces, s->ifname, &v))
+			return false;
+	} else if (!ifaces_for_neighbor(p->daemon->ifaces, &s->via, &v, &local)) {
+		return false;
+	}
+	if (!iface_usable(cf, &v))
+		return false;
+	nh->ifindex = v.ifindex;
+	if (s->use_bfd && !ipaddr_is_zero(&s->via))
+		return bfd_alive(p, &s->via, &v, &local);
+	return true;
+}
+
+static uint32_t route_attrs(
+	struct proto *p, struct proto_channel *c, const struct static_route *r, bool *usable)
+{
+	struct static_proto *s = p->data;
+	struct attr_nexthop nh[64];
+	struct attrs a = {.preference = c->cf->preference,
+			     .dest = r->dest,
+			     .scope = SCOPE_UNIVERSE,
+			     .nexthop = nh},
+		     edited;
+	bool changed = false;
+
+	*usable = true;
+	if (r->recursive) {
+		a.dest = RTD_UNICAST;
+		a.n_nexthop = 1;
+		nh[0] = (struct attr_nexthop){.gw = r->via_recursive, .weight = 1, .flags = NH_RECURSIVE};
+	} else if (r->dest == RTD_UNICAST) {
+		for (const struct static_nexthop *h = r->nexthops; h && a.n_nexthop < 64; h = h->next)
+			if (resolve(p, h, &nh[a.n_nexthop]))
+				a.n_nexthop++;
+		if (!a.n_nexthop) {
+			*usable = false;
+			return 0;
+		}
+	}
+	if (r->actions) {
+		const struct filter_route fr = {
+			.net = &r->net, .attrs = &a, .proto_name = p->cf->name, .source = RTS_STATIC};
+
+		if (filter_run(s->vm, r->actions, &fr, &changed, &edited) != FILTER_ACCEPT) {
+			*usable = false;
+			return 0;
+		}
+	}
+	return attrs_intern(changed ? &edited : &a);
+}
+
+static void look(struct proto *p)
+{
+	const struct static_config *cf = p->cf->body;
+	struct static_proto *s = p->data;
+	struct proto_channel *c = cds_list_first_entry(&p->channels, struct proto_channel, node);
+	struct origin_set wanted = {0};
+	struct hop_session *h;
+
+	for (h = s->sessions; h; h = h->next)
+		h->used = false;
+	for (const struct static_route *r = cf->routes; r; r = r->next) {
+		bool usable;
+		uint32_t id = route_attrs(p, c, r, &usable);
+
+		if (usable)
+			origin_add(&wanted, &r->net, id);
+	}
+	sessions_sweep(s, false);
+	origin_sync(c->source, &s->announced, &wanted);
+}
+
+void static_ifaces_changed(struct daemon *d)
+{
+	struct proto *p;
+
+	cds_list_for_each_entry(p, &d->protos, node) if (p->ops == &static_ops && p->state == PS_UP &&
+							 ((struct static_proto *)p->data)) look(p);
+}
+
+static int static_start(struct proto *p)
+{
+	const struct static_config *cf = p->cf->body;
+	struct rib_source_config sc = {.source = RTS_STATIC};
+	struct static_proto *s = p->data;
+	struct proto_channel *c;
+	int rc;
+
+	if (cds_list_empty(&p->channels)) { /* a family that is not run: said when it was read */
+		proto_set_state(p, PS_UP);
+		return 0;
+	}
+	c = cds_list_first_entry(&p->channels, struct proto_channel, node);
+	if (!s) {
+		s = calloc(1, sizeof(*s));
+		if (!s)
+			return -ENOMEM;
+		s->vm = filter_vm_create();
+		p->data = s;
+	}
+	if (cf->igp_table)
+		sc.igp_table = rib_table_find(p->daemon->rib, cf->igp_table->name);
+	rc = proto_channel_open(c, &sc);
+	if (rc < 0)
+		return rc;
+	proto_set_state(p, PS_UP);
+	look(p);
+	return 0;
+}
+
+static void static_stop(struct proto *p, const char *message)
+{
+	struct static_proto *s = p->data;
+
+	(void)message;
+	if (s) {
+		sessions_sweep(s, true);
+		origin_clear(&s->announced);
+	}
+	proto_set_state(p, PS_DOWN);
+}
+
+static void static_reconfigure(struct proto *p, const struct proto_config *old, uint32_t change)
+{
+	(void)old;
+	if (cds_list_empty(&p->channels))
+		return;
+	proto_channels_reconfigure(p, change);
+	look(p);
+}
+
+static void static_destroy(struct proto *p)
+{
+	struct static_proto *s = p->data;
+
+	filter_vm_destroy(s->vm);
+	free(s);
+}
+
+const struct proto_ops static_ops = {
+	.type = PROTO_STATIC,
+	.start = static_start,
+	.stop = static_stop,
+	.reconfigure = static_reconfigure,
+	.destroy = static_destroy,
+};
