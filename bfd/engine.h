@@ -26,20 +26,21 @@
 struct bfd_engine;
 
 struct bfd_engine_options {
-	uint32_t capacity;  /* highest slot number + 1 this engine may be given */
-	uint16_t worker;    /* the linkstate ring and owner number */
-	uint64_t seed;      /* jitter, discriminators */
+	uint32_t capacity; /* highest slot number + 1 this engine may be given */
+	uint16_t worker;   /* the linkstate ring and owner number */
+	uint64_t seed;     /* jitter, discriminators */
 };
 
 /* NULL on allocation failure. ls must outlive the engine. */
 struct bfd_engine *bfd_engine_create(struct linkstate *ls, const struct bfd_engine_options *o);
 void bfd_engine_destroy(struct bfd_engine *e);
 
-/* Takes over slot (free until now) for a new session. generation (never 0) and local_disc are chosen by the manager, the
- * second with bfd_discriminator_make(), unique over all engines. All discriminators of an engine come from one salt.
- * The first packet leaves within BFD_FIRST_TX_SPREAD_US. 0, -EINVAL, -EEXIST (slot or key taken), -ENOMEM. */
+/* Takes over slot (free until now) for a new session. generation (never 0) and local_disc are chosen by the
+ * manager, the second with bfd_discriminator_make(), unique over all engines. All discriminators of an engine
+ * come from one salt. The first packet leaves within BFD_FIRST_TX_SPREAD_US. 0, -EINVAL, -EEXIST (slot or key
+ * taken), -ENOMEM. */
 int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uint32_t local_disc,
-		const struct bfd_key *key, const struct bfd_params *p, uint64_t now_ns);
+	const struct bfd_key *key, const struct bfd_params *p, uint64_t now_ns);
 #define BFD_FIRST_TX_SPREAD_US 20000
 /* New parameters for a running session, by poll sequence where the protocol wants one; never resets it. */
 int bfd_engine_update(struct bfd_engine *e, uint32_t slot, const struct bfd_params *p, uint64_t now_ns);
@@ -55,12 +56,12 @@ uint32_t bfd_discriminator_slot(uint32_t salt, uint32_t disc);
 
 enum bfd_rx_result {
 	BFD_RX_OK,
-	BFD_RX_INVALID,  /* malformed: RFC 5880 section 6.8.6 */
-	BFD_RX_TTL,      /* GTSM, RFC 5881 section 5 / RFC 5883 */
-	BFD_RX_UNKNOWN,  /* no such session here */
-	BFD_RX_LIMITED,  /* slow path token bucket empty */
+	BFD_RX_INVALID, /* malformed: RFC 5880 section 6.8.6 */
+	BFD_RX_TTL,     /* GTSM, RFC 5881 section 5 / RFC 5883 */
+	BFD_RX_UNKNOWN, /* no such session here */
+	BFD_RX_LIMITED, /* slow path token bucket empty */
 	BFD_RX_AUTH,
-	BFD_RX_REFUSED,  /* a rule of section 6.8.6 after the session was found */
+	BFD_RX_REFUSED, /* a rule of section 6.8.6 after the session was found */
 	BFD_RX_COUNT
 };
 
@@ -73,9 +74,10 @@ struct bfd_rx {
 	struct ipaddr src, dst;
 };
 
-/* The slot that a packet belongs to by Your Discriminator or, for 0, by addresses over the slots of this engine;
- * *slot is valid with BFD_RX_OK. */
-enum bfd_rx_result bfd_engine_rx(struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot);
+/* The slot that a packet belongs to by Your Discriminator or, for 0, by addresses over the slots of this
+ * engine; *slot is valid with BFD_RX_OK. */
+enum bfd_rx_result bfd_engine_rx(
+	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot);
 
 /* Declares Down what is late. Returns the number of sessions that went Down. */
 unsigned bfd_engine_sweep(struct bfd_engine *e, uint64_t now_ns);
@@ -83,14 +85,15 @@ void bfd_engine_stalled(struct bfd_engine *e, uint64_t gap_ns, uint64_t now_ns);
 
 struct bfd_tx {
 	uint32_t slot;
-	uint16_t len;             /* UDP payload length */
-	const uint8_t *payload;   /* valid until the next call into the engine */
-	uint8_t kind;             /* enum bfd_tx_kind */
+	uint16_t len;           /* UDP payload length */
+	const uint8_t *payload; /* valid until the next call into the engine */
+	uint8_t kind;           /* enum bfd_tx_kind */
 };
 enum bfd_tx_kind { BFD_TX_CONTROL, BFD_TX_ECHO };
 /* Packets that are due now (and immediate ones: F replies, state changes). At most one a session and call. */
 unsigned bfd_engine_tx(struct bfd_engine *e, uint64_t now_ns, struct bfd_tx *out, unsigned max);
-/* When the next transmit slot or deadline is due: how long an idle loop may sleep. UINT64_MAX: nothing to wait for. */
+/* When the next transmit slot or deadline is due: how long an idle loop may sleep. UINT64_MAX: nothing to
+ * wait for. */
 uint64_t bfd_engine_next_ns(const struct bfd_engine *e, uint64_t now_ns);
 
 /* True once after Up/Down was published: time for one eventfd write for each subscriber. */

@@ -23,15 +23,17 @@ struct bfd_frame {
 	uint8_t headers_len; /* bytes before the BFD payload */
 	uint8_t l2_len;
 	bool v6;
-	uint16_t ip_sum_base;  /* partial sums, so that only the payload is added per packet */
+	uint16_t ip_sum_base; /* partial sums, so that only the payload is added per packet */
 	uint32_t udp_sum_base;
 };
 
 void bfd_frame_init(struct bfd_frame *f, const struct bfd_frame_addr *a);
-/* Writes the frame to out (room for headers_len + len); returns its length. IPv4 UDP checksum is computed too. */
+/* Writes the frame to out (room for headers_len + len); returns its length. IPv4 UDP checksum is computed
+ * too. */
 uint16_t bfd_frame_write(const struct bfd_frame *f, const uint8_t *payload, uint16_t len, uint8_t *out);
 
-/* The other way: finds the UDP payload of a frame (IPv4 without fragments, IPv6 without extension headers, one optional
- * 802.1Q tag) and fills rx->payload, len, dport, ttl, src, dst; ifindex is left alone. Checks lengths and IPv4 header
- * checksum, verifies the UDP checksum unless partial_csum (the veth case). 0 or -EINVAL / -EBADMSG (checksum). */
+/* The other way: finds the UDP payload of a frame (IPv4 without fragments, IPv6 without extension headers,
+ * one optional 802.1Q tag) and fills rx->payload, len, dport, ttl, src, dst; ifindex is left alone. Checks
+ * lengths and IPv4 header checksum, verifies the UDP checksum unless partial_csum (the veth case). 0 or
+ * -EINVAL / -EBADMSG (checksum). */
 int bfd_frame_parse(const uint8_t *frame, uint32_t len, bool partial_csum, struct bfd_rx *rx);

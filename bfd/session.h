@@ -10,10 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BFD_PORT_CONTROL   3784 /* RFC 5881 section 4 */
-#define BFD_PORT_ECHO      3785
-#define BFD_PORT_MULTIHOP  4784 /* RFC 5883 section 5 */
-#define BFD_PORT_SBFD      7784 /* RFC 7881 section 3 */
+#define BFD_PORT_CONTROL 3784 /* RFC 5881 section 4 */
+#define BFD_PORT_ECHO 3785
+#define BFD_PORT_MULTIHOP 4784 /* RFC 5883 section 5 */
+#define BFD_PORT_SBFD 7784     /* RFC 7881 section 3 */
+
+#define BFD_MIN_INTERVAL_US                                                                                  \
+	1000 /* what bfd_params_check() lets through: the calendar's slots are 66 us wide */
+#define BFD_MIN_IDLE_US 1000000 /* RFC 5880 section 6.8.3 */
+#define BFD_PADDED_MAX 9188     /* UDP payload of a 9216-byte IPv4 packet, RFC 9764 */
 
 /* RFC 5880 section 4.1 */
 enum bfd_diag {
@@ -37,10 +42,10 @@ enum bfd_kind {
 
 /* Two sessions with equal keys are the same session. */
 struct bfd_key {
-	struct ipaddr local;  /* zero: chosen by the route to remote, or any address of the port */
+	struct ipaddr local; /* zero: chosen by the route to remote, or any address of the port */
 	struct ipaddr remote;
-	uint32_t ifindex;     /* single hop: the interface; 0 when multihop */
-	uint8_t kind;         /* enum bfd_kind */
+	uint32_t ifindex; /* single hop: the interface; 0 when multihop */
+	uint8_t kind;     /* enum bfd_kind */
 	uint8_t reserved[3];
 };
 
@@ -64,7 +69,8 @@ struct bfd_auth_key {
 	bool accept; /* accepted on receive */
 };
 
-/* May be changed while the session runs (RFC 5880 section 6.8.3 poll rules apply). Intervals in microseconds. */
+/* May be changed while the session runs (RFC 5880 section 6.8.3 poll rules apply). Intervals in microseconds.
+ */
 struct bfd_params {
 	uint32_t min_tx_us;      /* DesiredMinTxInterval while Up */
 	uint32_t min_rx_us;      /* RequiredMinRxInterval */
@@ -76,9 +82,9 @@ struct bfd_params {
 	bool passive;            /* RFC 5880 section 6.1: wait for the other side */
 	bool admin_down;
 	bool demand;
-	bool cbit;               /* set C: only where the engine survives the control plane */
-	uint16_t padded_len;     /* RFC 9764: pad control packets to this UDP payload length; 0 = no */
-	uint8_t auth_type;       /* enum bfd_auth_type */
+	bool cbit;           /* set C: only where the engine survives the control plane */
+	uint16_t padded_len; /* RFC 9764: pad control packets to this UDP payload length; 0 = no */
+	uint8_t auth_type;   /* enum bfd_auth_type */
 	uint8_t reserved[3];
 	struct bfd_auth_key auth[BFD_AUTH_KEYS];
 };
