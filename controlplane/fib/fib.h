@@ -22,7 +22,8 @@
 struct fib;
 struct fib_channel;
 
-#define FIB_RTPROT 186 /* RTPROT_BGP; routes and nexthop objects that are ours carry the number of options.rtproto */
+#define FIB_RTPROT                                                                                           \
+	186 /* RTPROT_BGP; routes and nexthop objects that are ours carry the number of options.rtproto */
 
 struct fib_options {
 	struct rib *rib;
@@ -31,8 +32,8 @@ struct fib_options {
 	uint8_t rtproto;
 	bool recover; /* adopt what a previous run left, without a hole */
 };
-/* Opens sockets, sets net.ipv4.nexthop_compat_mode=0 (warns once where it cannot). NULL with errno; the daemon runs on without a kernel
- * then if it has no kernel protocol. */
+/* Opens sockets, sets net.ipv4.nexthop_compat_mode=0 (warns once where it cannot). NULL with errno; the
+ * daemon runs on without a kernel then if it has no kernel protocol. */
 struct fib *fib_create(const struct fib_options *o);
 /* keep: leave routes and groups in the kernel (restart, crash-like exit), else remove what is ours. */
 void fib_destroy(struct fib *f, bool keep);
@@ -42,7 +43,7 @@ struct fib_channel_config {
 	struct rib_table *table;
 	const struct kernel_config *kernel; /* copied */
 	struct filter_ref export;
-	struct rib_source *learn_source;     /* alien routes are submitted here; NULL: no learning */
+	struct rib_source *learn_source; /* alien routes are submitted here; NULL: no learning */
 };
 struct fib_channel *fib_channel_open(struct fib *f, const struct fib_channel_config *c);
 void fib_channel_reconfigure(struct fib_channel *ch, const struct fib_channel_config *c);
@@ -54,8 +55,9 @@ struct fib_channel_stats {
 void fib_channel_stats(const struct fib_channel *ch, struct fib_channel_stats *out);
 
 /* ---- links ---- */
-/* A neighbour went or came. Any thread, but meant for the link thread: writes netlink at once and returns when the kernel has
- * acknowledged. Fills t's plan_found, netlink_sent and netlink_acked. ifindex 0: any interface. Down of many in one call is one batch. */
+/* A neighbour went or came. Any thread, but meant for the link thread: writes netlink at once and returns
+ * when the kernel has acknowledged. Fills t's plan_found, netlink_sent and netlink_acked. ifindex 0: any
+ * interface. Down of many in one call is one batch. */
 struct fib_link {
 	struct ipaddr addr;
 	uint32_t ifindex;
@@ -65,14 +67,15 @@ struct fib_link {
 };
 void fib_link_event(struct fib *f, const struct fib_link *links, unsigned n);
 /* Later stages of the same event, for the timeline: BGP was told, updates went out. */
-void fib_link_stage(struct fib *f, const struct ipaddr *addr, uint32_t ifindex, uint64_t bgp_told_ns, uint64_t updates_out_ns);
+void fib_link_stage(struct fib *f, const struct ipaddr *addr, uint32_t ifindex, uint64_t bgp_told_ns,
+	uint64_t updates_out_ns);
 
 /* Seen by `show failover`. */
 struct fib_plan_view {
 	struct ipaddr addr;
 	uint32_t ifindex;
-	unsigned groups;      /* replaced when it is lost */
-	uint64_t prefixes;    /* on those groups */
+	unsigned groups;   /* replaced when it is lost */
+	uint64_t prefixes; /* on those groups */
 	bool link_up;
 	bool virtual_next_hop; /* v6 by neighbour entry instead of group */
 };
@@ -84,7 +87,7 @@ struct fib_failover_view {
 	char reason[32];
 	unsigned groups;
 	uint64_t prefixes;
-	int error;            /* 0 or the first errno the kernel gave */
+	int error; /* 0 or the first errno the kernel gave */
 	uint64_t wall_ns;
 	struct bfd_stamps t;
 	uint64_t bgp_told_ns, updates_out_ns;
@@ -102,7 +105,7 @@ struct iface_addr {
 	struct prefix prefix;
 	struct ipaddr addr, peer; /* peer: point-to-point, else zero */
 	bool primary, host, secondary;
-	uint8_t scope;  /* enum route_scope */
+	uint8_t scope; /* enum route_scope */
 };
 struct iface_view {
 	uint32_t ifindex;
@@ -110,21 +113,30 @@ struct iface_view {
 	uint32_t flags; /* IFF_* */
 	uint32_t mtu;
 	uint32_t master;
-	bool up;        /* administratively and carrier */
-	unsigned n_addrs;
+	bool up;          /* administratively and carrier */
+	unsigned n_addrs; /* in addrs; an interface with more shows its first ones here, look-ups know all */
 	struct iface_addr addrs[32];
 };
 struct ifaces;
-struct ifaces *ifaces_create(void);       /* thread of its own: rtnetlink monitor with re-scan */
+struct ifaces *ifaces_create(void); /* thread of its own: rtnetlink monitor with re-scan */
 void ifaces_destroy(struct ifaces *i);
 bool ifaces_by_index(struct ifaces *i, uint32_t ifindex, struct iface_view *out);
 bool ifaces_by_name(struct ifaces *i, const char *name, struct iface_view *out);
 unsigned ifaces_all(struct ifaces *i, struct iface_view *out, unsigned max);
-/* The interface that a has a connected network with (single hop), or false. */
-bool ifaces_for_neighbor(struct ifaces *i, const struct ipaddr *a, struct iface_view *out, struct ipaddr *local);
+/* The interface that a has a connected network with (single hop), or false; an interface that is up is
+ * preferred. Link-local addresses are everywhere: false. local: our address in that network. out and local
+ * may be NULL. */
+bool ifaces_for_neighbor(
+	struct ifaces *i, const struct ipaddr *a, struct iface_view *out, struct ipaddr *local);
+/* The same on one interface; also for link-local addresses (local is then a link-local of ours). */
+bool ifaces_neighbor_on(struct ifaces *i, const struct ipaddr *a, uint32_t ifindex, struct ipaddr *local);
 bool ifaces_is_local(struct ifaces *i, const struct ipaddr *a);
-const char *ifaces_name(uint32_t ifindex); /* static per thread; for the filter machine and show */
+/* For the filter machine and show, which have no struct ifaces at hand: of the one created last. "" when
+ * there is no such interface. The text is the calling thread's until its next call. */
+const char *ifaces_name(uint32_t ifindex);
 /* changed() comes from the monitor's thread after the new state is visible; only posts. */
 void ifaces_subscribe(struct ifaces *i, void (*changed)(void *ctx, uint32_t ifindex), void *ctx);
+void ifaces_unsubscribe(struct ifaces *i, void (*changed)(void *ctx, uint32_t ifindex),
+	void *ctx); /* no call after it returns */
 /* Waits until the first full scan is in. */
 void ifaces_wait_scan(struct ifaces *i);
