@@ -1,0 +1,730 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The poll loop. One round: receive everything, apply commands, sweep the
+ * deadlines, send what is due, tell the subscribers if somebody went up or
+ * down. A round makes no system call of its own but that last one (one eventfd
+ * write for each subscriber), takes no lock, allocates nothing, logs nothing.
+ * What the drivers do is theirs: AF_XDP kicks the kernel once for each burst sent.
+ *
+ * Time is CLOCK_MONOTONIC through the vDSO, read twice a round at most (60
+ * cycles each on the reference machine): always comparable with the stamps of
+ * peregrined and of the kernel, no calibration that could drift.
+ *
+ * Our own pauses: when a round starts later than it should have (a stolen core,
+ * an SMI), packets of perfectly healthy peers wait in the rings while their
+ * deadlines pass. So a late round first empties the rings, goes on doing so for
+ * STALL_GRACE_NS because what the kernel still had in its own queues needs a
+ * moment to arrive, tells the engine, and only then looks at deadlines.
+ *
+ * Adaptive mode sleeps in ppoll() on the ports' descriptors until the engine's
+ * next transmission or deadline. The timer slack of the thread is 1 ns, and it
+ * runs as SCHED_FIFO if it may: it is nearly always asleep, so real-time
+ * throttling never bites, but it must not queue behind a full table load when
+ * it has something to do. A busy thread must stay out of SCHED_FIFO (the
+ * kernel would stop it for 50 ms in each second); it gets the best nice value.
+ */
+#define _LGPL_SOURCE
+#include "dataplane/worker.h"
+#include "dataplane/dpdk.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_launch.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <urcu/urcu-qsbr.h>
+
+#define SWEEP_NS         (50 * NS_PER_US)
+#define STALL_NS         (500 * NS_PER_US)
+#define STALL_GRACE_NS   (200 * NS_PER_US)
+#define SPIN_NS          (20 * NS_PER_US)  /* not worth sleeping for */
+#define SLEEP_MAX_NS     (50 * NS_PER_MS)
+#define SLEEP_BLIND_NS   (250 * NS_PER_US) /* a port without a descriptor to sleep on */
+#define COMMAND_RING     4096
+#define INBOX_RING       2048
+#define HANDOFF_MBUFS    4095
+#define COMMANDS_A_ROUND 32
+#define DRAIN_BURSTS     64
+
+/* What a mbuf in an inbox is for: in its hash.usr. */
+enum { HANDOFF_SEND = 0, HANDOFF_RX = 1 /* + number of workers that have refused it */ };
+
+struct out_queue {
+	struct rte_mbuf *m[WORKER_BURST];
+	unsigned n;
+};
+
+struct worker {
+	struct worker_group *group;
+	unsigned number, lcore;
+	struct bfd_engine *engine;
+	struct linkstate_worker *stats; /* we are the only writer */
+	struct worker_path *paths;      /* [capacity] */
+	struct rte_ring *commands, *done;
+	struct rte_ring *inbox;         /* frames from other workers and the manager */
+	struct rte_mempool *handoff;    /* what we put into other inboxes */
+	int wake_fd;
+	bool started, stop;
+	unsigned outstanding;           /* the manager's: commands given and not yet back */
+	uint64_t loops_seen;            /* the same, for worker_alive() */
+	struct out_queue out[PORT_MAX];
+};
+
+static inline void bump(_Atomic uint64_t *c, uint64_t by)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+static void wake(struct worker *w)
+{
+	uint64_t one = 1;
+
+	if (w->group->adaptive && write(w->wake_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is awake already */
+}
+
+/* Sending */
+
+static void flush_port(struct worker *w, const struct worker_tables *t, unsigned port)
+{
+	struct out_queue *o = &w->out[port];
+	const struct worker_port *p = &t->port[port];
+	unsigned sent = 0;
+
+	if (p->open && p->up) {
+		for (unsigned q = 0; q < p->nqueues; q++) {
+			if (p->worker[q] != w->number)
+				continue;
+			sent = rte_eth_tx_burst(p->q[q].ethdev, p->q[q].queue, o->m, (uint16_t)o->n);
+			break;
+		}
+	}
+	if (sent)
+		bump(&w->stats->tx_packets, sent);
+	if (sent < o->n) {
+		bump(&w->stats->tx_dropped, o->n - sent);
+		rte_pktmbuf_free_bulk(o->m + sent, o->n - sent);
+	}
+	o->n = 0;
+}
+
+static void queue_out(struct worker *w, const struct worker_tables *t, unsigned port, struct rte_mbuf *m)
+{
+	struct out_queue *o = &w->out[port];
+
+	o->m[o->n++] = m;
+	if (o->n == WORKER_BURST)
+		flush_port(w, t, port);
+}
+
+static bool hand_over(struct worker *to, struct rte_mbuf *m, unsigned port, unsigned kind)
+{
+	m->port = (uint16_t)port;
+	m->hash.usr = kind;
+	if (rte_ring_enqueue(to->inbox, m)) {
+		rte_pktmbuf_free(m);
+		return false;
+	}
+	wake(to);
+	return true;
+}
+
+/* The queue of ours on this port, or NULL with *other one of its workers. */
+static const struct port_queue *own_queue(const struct worker *w, const struct worker_port *p, unsigned *other)
+{
+	for (unsigned q = 0; q < p->nqueues; q++)
+		if (p->worker[q] == w->number)
+			return &p->q[q];
+	*other = p->worker[0];
+	return NULL;
+}
+
+static void send_due(struct worker *w, const struct worker_tables *t, uint64_t now)
+{
+	struct bfd_tx due[WORKER_BURST];
+	unsigned n;
+
+	do {
+		n = bfd_engine_tx(w->engine, now, due, WORKER_BURST);
+		for (unsigned i = 0; i < n; i++) {
+			const struct worker_path *path = &w->paths[due[i].slot];
+			const struct worker_port *p = &t->port[path->port];
+			const struct bfd_frame *f = due[i].kind == BFD_TX_ECHO ? &path->echo : &path->control;
+			const struct port_queue *q;
+			struct rte_mbuf *m;
+			unsigned other = 0;
+			uint16_t len;
+
+			if (!path->resolved || !p->open) {
+				bump(&w->stats->tx_dropped, 1);
+				continue;
+			}
+			q = own_queue(w, p, &other);
+			m = rte_pktmbuf_alloc(q ? q->pool : w->handoff);
+			if (!m || f->headers_len + due[i].len > rte_pktmbuf_tailroom(m)) {
+				rte_pktmbuf_free(m);
+				bump(&w->stats->tx_dropped, 1);
+				continue;
+			}
+			len = bfd_frame_write(f, due[i].payload, due[i].len, rte_pktmbuf_mtod(m, uint8_t *));
+			m->data_len = len;
+			m->pkt_len = len;
+			if (q)
+				queue_out(w, t, path->port, m);
+			else if (!hand_over(w->group->worker[other], m, path->port, HANDOFF_SEND))
+				bump(&w->stats->tx_dropped, 1);
+		}
+	} while (n == WORKER_BURST);
+	for (unsigned i = 0; i < t->nports; i++)
+		if (w->out[i].n)
+			flush_port(w, t, i);
+}
+
+/* Receiving */
+
+static uint32_t sum16(const uint8_t *b, unsigned len)
+{
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < len; i += 2)
+		sum += (uint32_t)(b[i] << 8 | b[i + 1]);
+	return sum;
+}
+
+/* What a sender leaves in the UDP checksum when the hardware is to finish it: the sum over the pseudo-header alone. */
+static bool checksum_unfinished(const struct bfd_rx *rx)
+{
+	const uint8_t *udp = rx->payload - 8;
+	bool v4 = ipaddr_is_v4(&rx->src);
+	uint32_t sum = sum16(rx->src.b + (v4 ? 12 : 0), v4 ? 4 : 16) + sum16(rx->dst.b + (v4 ? 12 : 0), v4 ? 4 : 16) +
+		       IPPROTO_UDP + sum16(udp + 4, 2);
+
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == sum16(udp + 6, 2);
+}
+
+static int parse(const struct worker_port *p, const uint8_t *frame, uint32_t len, struct bfd_rx *rx)
+{
+	int rc;
+
+	if (!p->partial_csum)
+		return bfd_frame_parse(frame, len, false, rx);
+	rc = bfd_frame_parse(frame, len, true, rx);
+	if (rc == 0 && !checksum_unfinished(rx))
+		rc = bfd_frame_parse(frame, len, false, rx);
+	return rc;
+}
+
+static uint32_t interface_of(const struct worker_port *p, const uint8_t *frame)
+{
+	uint16_t vid;
+
+	if (frame[12] != 0x81 || frame[13] != 0)
+		return p->ifindex;
+	vid = (uint16_t)((frame[14] << 8 | frame[15]) & 0xfff);
+	if (vid == 0) /* a priority tag */
+		return p->ifindex;
+	for (unsigned i = 0; i < p->nvlans; i++)
+		if (p->vlan[i].vid == vid)
+			return p->vlan[i].ifindex;
+	return 0;
+}
+
+static inline bool is_bfd_port(uint16_t port)
+{
+	return port == BFD_PORT_CONTROL || port == BFD_PORT_MULTIHOP || port == BFD_PORT_ECHO || port == BFD_PORT_SBFD;
+}
+
+static struct rte_mbuf *copy_frame(struct worker *w, const uint8_t *frame, uint32_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->handoff);
+
+	if (!m)
+		return NULL;
+	if (len > rte_pktmbuf_tailroom(m)) {
+		rte_pktmbuf_free(m);
+		return NULL;
+	}
+	memcpy(rte_pktmbuf_mtod(m, void *), frame, len);
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	return m;
+}
+
+/* Who should see this packet: the owner of its Your Discriminator; without one, whoever finds the session by its
+ * addresses, one worker after the other. */
+static unsigned owner_of(const struct worker *w, const struct bfd_rx *rx)
+{
+	const struct worker_group *g = w->group;
+	uint32_t disc, slot;
+
+	if (rx->len < 12)
+		return w->number;
+	disc = (uint32_t)rx->payload[8] << 24 | (uint32_t)rx->payload[9] << 16 | (uint32_t)rx->payload[10] << 8 |
+	       rx->payload[11];
+	slot = bfd_discriminator_slot(g->salt, disc);
+	if (disc == 0 || slot >= g->capacity)
+		return w->number;
+	return atomic_load_explicit(&g->owner[slot], memory_order_relaxed);
+}
+
+static void pass_on(struct worker *w, unsigned to, unsigned port, const uint8_t *frame, uint32_t len, unsigned refused)
+{
+	struct rte_mbuf *m = copy_frame(w, frame, len);
+
+	if (m && hand_over(w->group->worker[to], m, port, HANDOFF_RX + refused))
+		bump(&w->stats->rx_forwarded, 1);
+}
+
+static void receive(struct worker *w, const struct worker_tables *t, unsigned port, const uint8_t *frame, uint32_t len,
+		unsigned refused, uint64_t now)
+{
+	const struct worker_port *p = &t->port[port];
+	unsigned n = w->group->n;
+	struct bfd_rx rx = {0};
+	uint32_t slot;
+	int rc = parse(p, frame, len, &rx);
+
+	if (rc || !is_bfd_port(rx.dport)) {
+		struct rte_mbuf *m;
+
+		if (rc != -EBADMSG && p->standalone && (m = copy_frame(w, frame, len))) {
+			m->port = (uint16_t)port;
+			if (rte_ring_enqueue(w->group->exceptions, m))
+				rte_pktmbuf_free(m);
+		} else {
+			bump(&w->stats->rx_invalid, 1);
+		}
+		return;
+	}
+	rx.ifindex = interface_of(p, frame);
+	if (n > 1 && refused == 0 && rx.dport != BFD_PORT_ECHO) {
+		unsigned owner = owner_of(w, &rx);
+
+		if (owner != w->number && owner < n) {
+			pass_on(w, owner, port, frame, len, n); /* n: do not pass it on once more */
+			return;
+		}
+	}
+	switch (bfd_engine_rx(w->engine, &rx, now, &slot)) {
+	case BFD_RX_INVALID: bump(&w->stats->rx_invalid, 1); break;
+	case BFD_RX_TTL: bump(&w->stats->rx_ttl, 1); break;
+	case BFD_RX_LIMITED: bump(&w->stats->rx_ratelimited, 1); break;
+	case BFD_RX_UNKNOWN:
+		if (refused + 1 < n)
+			pass_on(w, (w->number + 1) % n, port, frame, len, refused + 1);
+		else
+			bump(&w->stats->rx_unknown, 1);
+		break;
+	default: break;
+	}
+}
+
+/* Everything that has arrived, up to a bound that keeps a flood from starving the sweep. Returns the number of packets. */
+static unsigned receive_ports(struct worker *w, const struct worker_tables *t, unsigned bursts)
+{
+	struct rte_mbuf *m[WORKER_BURST];
+	unsigned total = 0;
+
+	for (unsigned i = 0; i < t->nports; i++) {
+		const struct worker_port *p = &t->port[i];
+
+		if (!p->open)
+			continue;
+		for (unsigned q = 0; q < p->nqueues; q++) {
+			if (p->worker[q] != w->number)
+				continue;
+			for (unsigned b = 0; b < bursts; b++) {
+				unsigned n = rte_eth_rx_burst(p->q[q].ethdev, p->q[q].queue, m, WORKER_BURST);
+				uint64_t now;
+
+				if (n == 0)
+					break;
+				now = clock_now_ns();
+				for (unsigned k = 0; k < n; k++)
+					receive(w, t, i, rte_pktmbuf_mtod(m[k], uint8_t *), rte_pktmbuf_data_len(m[k]),
+							0, now);
+				rte_pktmbuf_free_bulk(m, n);
+				total += n;
+				if (n < WORKER_BURST)
+					break;
+			}
+		}
+	}
+	if (total)
+		bump(&w->stats->rx_packets, total);
+	return total;
+}
+
+static unsigned receive_inbox(struct worker *w, const struct worker_tables *t)
+{
+	struct rte_mbuf *m[WORKER_BURST];
+	unsigned n, total = 0;
+
+	do {
+		n = rte_ring_dequeue_burst(w->inbox, (void **)m, WORKER_BURST, NULL);
+		for (unsigned k = 0; k < n; k++) {
+			unsigned port = m[k]->port;
+
+			if (port < t->nports && m[k]->hash.usr == HANDOFF_SEND) {
+				queue_out(w, t, port, m[k]); /* freed there if the port has gone meanwhile */
+				continue;
+			}
+			if (port < t->nports)
+				receive(w, t, port, rte_pktmbuf_mtod(m[k], uint8_t *), rte_pktmbuf_data_len(m[k]),
+						m[k]->hash.usr - HANDOFF_RX, clock_now_ns());
+			rte_pktmbuf_free(m[k]);
+		}
+		total += n;
+	} while (n == WORKER_BURST && total < INBOX_RING);
+	return total;
+}
+
+/* Commands */
+
+static void apply(struct worker *w, struct command *c, uint64_t now)
+{
+	struct worker_path *path = &w->paths[c->slot];
+
+	switch (c->type) {
+	case COMMAND_ADD:
+		c->result = bfd_engine_add(w->engine, c->slot, c->generation, c->local_disc, &c->key, &c->params, now);
+		if (c->result)
+			break;
+		*path = c->path;
+		if (!path->resolved)
+			bfd_engine_set_resolved(w->engine, c->slot, false);
+		break;
+	case COMMAND_UPDATE: c->result = bfd_engine_update(w->engine, c->slot, &c->params, now); break;
+	case COMMAND_PATH:
+		if (path->resolved != c->path.resolved)
+			bfd_engine_set_resolved(w->engine, c->slot, c->path.resolved);
+		*path = c->path;
+		break;
+	case COMMAND_REMOVE:
+		c->result = bfd_engine_remove(w->engine, c->slot, now);
+		path->resolved = false;
+		break;
+	case COMMAND_STOP: w->stop = true; break;
+	}
+}
+
+static unsigned apply_commands(struct worker *w, uint64_t now)
+{
+	struct command *c[COMMANDS_A_ROUND];
+	unsigned n = rte_ring_sc_dequeue_burst(w->commands, (void **)c, COMMANDS_A_ROUND, NULL);
+
+	for (unsigned i = 0; i < n; i++) {
+		apply(w, c[i], now);
+		/* done is as big as commands, and the manager never has more than that outstanding: it cannot be full. */
+		rte_ring_sp_enqueue(w->done, c[i]);
+	}
+	return n;
+}
+
+/* The rounds */
+
+static void notify(const struct worker_tables *t)
+{
+	uint64_t one = 1;
+
+	for (unsigned i = 0; i < t->nsubscribers; i++)
+		if (write(t->subscriber[i], &one, sizeof(one)) < 0)
+			continue; /* full: it has not read what we told it before, and will */
+}
+
+static void count_stall(struct worker *w, uint64_t gap)
+{
+	bump(&w->stats->stalls, 1);
+	if (gap > atomic_load_explicit(&w->stats->worst_stall_ns, memory_order_relaxed))
+		atomic_store_explicit(&w->stats->worst_stall_ns, gap, memory_order_relaxed);
+}
+
+/* After a pause of our own: take in whatever came meanwhile, before any deadline is looked at. */
+static uint64_t recover_from_stall(struct worker *w, const struct worker_tables *t, uint64_t gap, uint64_t now)
+{
+	uint64_t until = now + STALL_GRACE_NS;
+
+	do {
+		receive_ports(w, t, DRAIN_BURSTS);
+		receive_inbox(w, t);
+		now = clock_now_ns();
+	} while (now < until);
+	count_stall(w, gap);
+	bfd_engine_stalled(w->engine, gap, now);
+	return now;
+}
+
+/* Sleeps until something arrives or is due. Returns when it meant to be back at the latest; 0 if it did not sleep. */
+static uint64_t sleep_until_due(struct worker *w, const struct worker_tables *t, uint64_t now)
+{
+	struct pollfd fds[PORT_MAX * 2 + 1];
+	uint64_t limit = SLEEP_MAX_NS, wait, left, next = bfd_engine_next_ns(w->engine, now);
+	struct timespec ts;
+	uint64_t drop;
+	nfds_t n = 0;
+
+	fds[n++] = (struct pollfd){.fd = w->wake_fd, .events = POLLIN};
+	for (unsigned i = 0; i < t->nports; i++) {
+		const struct worker_port *p = &t->port[i];
+
+		for (unsigned q = 0; p->open && q < p->nqueues; q++) {
+			if (p->worker[q] != w->number)
+				continue;
+			if (p->q[q].fd < 0 || n == sizeof(fds) / sizeof(fds[0]))
+				limit = SLEEP_BLIND_NS;
+			else
+				fds[n++] = (struct pollfd){.fd = p->q[q].fd, .events = POLLIN};
+		}
+	}
+	left = next > now ? next - now : 0;
+	wait = left < limit ? left : limit;
+	if (wait < SPIN_NS)
+		return 0;
+	ts = (struct timespec){.tv_sec = (time_t)(wait / NS_PER_S), .tv_nsec = (long)(wait % NS_PER_S)};
+	urcu_qsbr_thread_offline();
+	if (ppoll(fds, n, &ts, NULL) > 0 && (fds[0].revents & POLLIN) && read(w->wake_fd, &drop, sizeof(drop)) < 0)
+		drop = 0;
+	urcu_qsbr_thread_online();
+	return now + wait;
+}
+
+static void prepare_thread(struct worker *w)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "bfd-worker-%u", w->number);
+	pthread_setname_np(pthread_self(), name);
+	if (w->group->adaptive) {
+		struct sched_param sp = {.sched_priority = 50};
+
+		prctl(PR_SET_TIMERSLACK, 1);
+		sched_setscheduler(0, SCHED_FIFO, &sp);
+	} else {
+		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -20);
+	}
+}
+
+static int worker_main(void *arg)
+{
+	struct worker *w = arg;
+	bool adaptive = w->group->adaptive;
+	uint64_t expected, last_sweep = 0;
+
+	prepare_thread(w);
+	urcu_qsbr_register_thread();
+	expected = clock_now_ns();
+	while (!w->stop) {
+		const struct worker_tables *t = rcu_dereference(w->group->tables);
+		uint64_t start = clock_now_ns(), now;
+		unsigned work;
+
+		work = receive_ports(w, t, DRAIN_BURSTS);
+		work += receive_inbox(w, t);
+		now = clock_now_ns();
+		if (unlikely(now > expected + STALL_NS))
+			now = recover_from_stall(w, t, now - expected, now);
+		work += apply_commands(w, now);
+		if (adaptive || now - last_sweep >= SWEEP_NS) {
+			work += bfd_engine_sweep(w->engine, now);
+			last_sweep = now;
+		}
+		send_due(w, t, now);
+		if (bfd_engine_notify(w->engine))
+			notify(t);
+		bump(&w->stats->loops, 1);
+		if (work)
+			bump(&w->stats->busy_ns, clock_now_ns() - start);
+		expected = start;
+		if (adaptive && work == 0) {
+			uint64_t back = sleep_until_due(w, t, clock_now_ns());
+
+			if (back)
+				expected = back;
+		}
+		urcu_qsbr_quiescent_state();
+	}
+	urcu_qsbr_unregister_thread();
+	return 0;
+}
+
+/* The manager's side */
+
+static struct rte_ring *make_ring(const char *what, unsigned number, unsigned size, unsigned flags)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "%s%u", what, number);
+	return rte_ring_create(name, size, SOCKET_ID_ANY, flags);
+}
+
+static struct worker *make_worker(struct worker_group *g, unsigned number, uint64_t seed)
+{
+	struct bfd_engine_options o = {
+			.capacity = g->capacity,
+			.worker = (uint16_t)number,
+			.seed = seed + number * UINT64_C(0x9e3779b97f4a7c15),
+	};
+	struct worker *w = calloc(1, sizeof(*w));
+	char name[32];
+
+	if (!w)
+		return NULL;
+	w->group = g;
+	w->number = number;
+	w->stats = &g->ls->header->workers[number];
+	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->paths = calloc(g->capacity, sizeof(*w->paths));
+	w->engine = bfd_engine_create(g->ls, &o);
+	w->commands = make_ring("commands", number, COMMAND_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	w->done = make_ring("done", number, COMMAND_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	w->inbox = make_ring("inbox", number, INBOX_RING, RING_F_SC_DEQ);
+	snprintf(name, sizeof(name), "handoff%u", number);
+	w->handoff = rte_pktmbuf_pool_create(name, HANDOFF_MBUFS, 128, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	g->worker[number] = w;
+	return w->wake_fd >= 0 && w->paths && w->engine && w->commands && w->done && w->inbox && w->handoff ? w : NULL;
+}
+
+int worker_group_create(struct worker_group *g, struct linkstate *ls, unsigned n, bool adaptive, uint32_t capacity,
+		uint64_t seed)
+{
+	memset(g, 0, sizeof(*g));
+	g->n = n;
+	g->adaptive = adaptive;
+	g->salt = (uint32_t)(seed >> 32) ^ (uint32_t)seed;
+	g->capacity = capacity;
+	g->ls = ls;
+	g->owner = calloc(capacity, sizeof(*g->owner));
+	g->tables = calloc(1, sizeof(*g->tables));
+	g->exceptions = make_ring("exceptions", 0, 1024, RING_F_SC_DEQ);
+	if (!g->owner || !g->tables || !g->exceptions)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++)
+		if (!make_worker(g, i, seed))
+			return -ENOMEM;
+	return 0;
+}
+
+int worker_start(struct worker_group *g, unsigned i, unsigned lcore)
+{
+	struct worker *w = g->worker[i];
+	int rc = rte_eal_remote_launch(worker_main, w, lcore);
+
+	if (rc)
+		return rc;
+	w->lcore = lcore;
+	w->started = true;
+	return 0;
+}
+
+void worker_group_destroy(struct worker_group *g)
+{
+	for (unsigned i = 0; i < g->n; i++)
+		if (g->worker[i] && g->worker[i]->started)
+			rte_eal_wait_lcore(g->worker[i]->lcore);
+	for (unsigned i = 0; i < g->n; i++) {
+		struct worker *w = g->worker[i];
+
+		if (!w)
+			continue;
+		if (w->engine)
+			bfd_engine_destroy(w->engine);
+		rte_ring_free(w->commands);
+		rte_ring_free(w->done);
+		rte_ring_free(w->inbox);
+		rte_mempool_free(w->handoff);
+		free(w->paths);
+		if (w->wake_fd >= 0)
+			close(w->wake_fd);
+		free(w);
+	}
+	rte_ring_free(g->exceptions);
+	free(g->tables);
+	free((void *)g->owner);
+	memset(g, 0, sizeof(*g));
+}
+
+void worker_publish(struct worker_group *g, struct worker_tables *t)
+{
+	struct worker_tables *old = g->tables;
+
+	rcu_assign_pointer(g->tables, t);
+	for (unsigned i = 0; i < g->n; i++)
+		wake(g->worker[i]);
+	urcu_qsbr_synchronize_rcu();
+	free(old);
+}
+
+int worker_command(struct worker_group *g, unsigned i, struct command *c)
+{
+	struct worker *w = g->worker[i];
+
+	if (w->outstanding >= COMMAND_RING - 1 || rte_ring_sp_enqueue(w->commands, c))
+		return -EAGAIN;
+	w->outstanding++;
+	wake(w);
+	return 0;
+}
+
+struct command *worker_done(struct worker_group *g, unsigned i)
+{
+	void *c;
+
+	if (rte_ring_sc_dequeue(g->worker[i]->done, &c))
+		return NULL;
+	g->worker[i]->outstanding--;
+	return c;
+}
+
+int worker_send(struct worker_group *g, unsigned port, const void *frame, uint16_t len)
+{
+	const struct worker_port *p = &g->tables->port[port];
+	struct worker *w = g->worker[p->nqueues ? p->worker[0] : 0];
+	struct rte_mbuf *m = copy_frame(w, frame, len);
+
+	if (!p->open || !m) {
+		rte_pktmbuf_free(m);
+		return -EAGAIN;
+	}
+	return hand_over(w, m, port, HANDOFF_SEND) ? 0 : -EAGAIN;
+}
+
+uint16_t worker_exception(struct worker_group *g, unsigned *port, void *frame, uint16_t size)
+{
+	struct rte_mbuf *m;
+	uint16_t len;
+
+	if (rte_ring_sc_dequeue(g->exceptions, (void **)&m))
+		return 0;
+	len = m->data_len < size ? m->data_len : size;
+	*port = m->port;
+	memcpy(frame, rte_pktmbuf_mtod(m, void *), len);
+	rte_pktmbuf_free(m);
+	return len;
+}
+
+bool worker_alive(struct worker_group *g)
+{
+	bool alive = true;
+
+	for (unsigned i = 0; i < g->n; i++) {
+		uint64_t loops = atomic_load_explicit(&g->worker[i]->stats->loops, memory_order_relaxed);
+
+		if (loops == g->worker[i]->loops_seen)
+			alive = false;
+		g->worker[i]->loops_seen = loops;
+	}
+	return alive;
+}
