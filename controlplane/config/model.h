@@ -41,6 +41,7 @@ struct table_config {
 	bool is_default;      /* first of its type: master4, master6, ... */
 	bool implicit;        /* not written in the file */
 	uint32_t min_settle_ms, max_settle_ms, gc_threshold, gc_period_s;
+	uint32_t debug;
 	const char *file;
 	unsigned line;
 };
@@ -66,7 +67,7 @@ struct iface_pattern {
 /* First match wins; a list without any match: false. addr may be NULL: prefixes in the pattern do not match then. */
 bool iface_pattern_match(const struct iface_pattern *p, const char *ifname, const struct ipaddr *addr);
 
-enum nexthop_mode { NHMODE_OFF, NHMODE_ALL, NHMODE_IBGP, NHMODE_EBGP }; /* next hop keep|self */
+enum nexthop_mode { NHMODE_UNSET = -1 /* only while parsing */, NHMODE_OFF, NHMODE_ALL, NHMODE_IBGP, NHMODE_EBGP }; /* next hop keep|self */
 enum add_path_mode { ADD_PATH_NONE = 0, ADD_PATH_RX = 1, ADD_PATH_TX = 2, ADD_PATH_BOTH = 3 };
 enum tristate { TRI_UNSET = -1, TRI_OFF = 0, TRI_ON = 1 };
 
@@ -76,6 +77,7 @@ struct channel_config {
 	enum net_type net;
 	uint8_t safi;                /* BGP: 1 unicast, 2 multicast, 4 labelled, 128 vpn ... */
 	bool inert;                  /* a family that we parse and do not run */
+	bool inherited;              /* only while parsing: came with `from`, not opened here yet */
 	struct table_config *table;
 	uint16_t preference;
 	struct filter_ref import, export;
@@ -135,6 +137,8 @@ struct proto_config {
 	unsigned line;
 	bool disabled;
 	const char *description, *vrf, *hostname;
+	const char *word;          /* "bgp", "ospf", ... as written */
+	bool vrf_default;          /* `vrf default` */
 	uint32_t router_id;        /* host order; the global one unless overridden; 0: not known yet */
 	uint32_t debug, mrtdump;
 	struct cds_list_head channels; /* channel_config */
@@ -330,6 +334,7 @@ struct config {
 	struct log_sink *log_sinks;
 	unsigned n_log_sinks;
 	uint32_t debug_protocols, debug_channels, debug_tables, debug_commands;
+	bool debug_latency;
 	uint32_t latency_limit_us, watchdog_warning_us, watchdog_timeout_us;
 	const char *mrtdump_file;
 	uint32_t mrtdump_protocols;
