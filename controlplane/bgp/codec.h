@@ -18,11 +18,13 @@ struct bgp_encode_class {
 
 /* The rules of a session that turn a table's route into what is sent: shared by peers that are alike. */
 struct bgp_export_class {
-	bool external, confed;        /* session type */
+	uint8_t afi;                  /* of the channel, as in bgp_encode_class */
+	bool extended_next_hop;       /* likewise */
+	bool external, confed;        /* session type: another AS; of our confederation */
 	bool rs_client, rr_client;
 	uint32_t local_as;            /* what we prepend */
 	uint32_t public_as;           /* confederation identifier or local_as */
-	uint32_t router_id, cluster_id;
+	uint32_t router_id, cluster_id, default_local_pref;
 	bool allow_local_pref, allow_med, interpret_communities;
 	uint8_t next_hop_keep, next_hop_self; /* enum nexthop_mode */
 	struct ipaddr next_hop_address;       /* configured, or zero */
@@ -37,10 +39,13 @@ struct bgp_export_class {
 
 /* RFC 4271 9.2, 4456, 5065, 7947, 9234: before the export filter. True: the route may be offered to this class at all. */
 bool bgp_export_allowed(const struct bgp_export_class *c, const struct attrs *a, const struct rib_source_config *from);
-/* After the export filter: own AS, next hop, LOCAL_PREF, MED, ORIGINATOR_ID, OTC... out's lists may point into a or scratch
- * (at least a->as_path_bytes + 4 * (a->n_cluster + 1) + 64 bytes). false: not to be sent (no usable next hop...). */
-bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, const struct rib_source_config *from,
-		struct attrs *out, uint8_t *scratch, size_t scratch_size);
+/* After the export filter: own AS, next hop, LOCAL_PREF, MED, ORIGINATOR_ID, OTC... a: what the filter made of it; before: what
+ * the filter was given (the table's), which tells what the filter set itself: a MED or next hop of its own is sent where
+ * another's would not be; NULL: not filtered. out's lists may point into a or scratch (aligned to 4, at least
+ * BGP_EXPORT_SCRATCH(a) bytes). false: not to be sent (no usable next hop...). */
+#define BGP_EXPORT_SCRATCH(a) (2 * (size_t)(a)->as_path_bytes + 4 * ((size_t)(a)->n_cluster + 1) + 64)
+bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, const struct attrs *before,
+		const struct rib_source_config *from, struct attrs *out, uint8_t *scratch, size_t scratch_size);
 
 /* Path attributes in ascending type order without MP_REACH_NLRI/MP_UNREACH_NLRI. IPv4 unicast without extended next hop carries NEXT_HOP here.
  * Returns the length, 0 if it does not fit. */
