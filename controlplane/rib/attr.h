@@ -12,12 +12,15 @@
  * using a pointer it got. attrs_get(id) of a set one holds is always valid.
  *
  * Editing: copy the struct to the stack, point the lists at memory of your own
- * (an arena), change, attrs_intern(). Interning copies what is new.
- * Threads: any, concurrently.
+ * (an arena), change, attrs_intern(). Interning copies what is new. A field whose bit in
+ * `present` is clear does not count: it reads as zero in the interned set. A list with its
+ * bit set and no elements is a present, empty one.
+ * Threads: any, concurrently, registered with RCU (shared/rcu.h).
  */
 #pragma once
 #include "controlplane/filter/value.h"
 #include "shared/addr.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 enum attr_bit { /* in `present`, for those whose absence means something */
@@ -96,32 +99,20 @@ struct attr_extra {
 	const void *data;
 };
 
+/* Derived by attrs_intern() from the rest, so that best path selection looks at no list. */
+enum attr_derived {
+	ATTRD_RECURSIVE = 1,       /* some next hop is NH_RECURSIVE */
+	ATTRD_LLGR_COMMUNITY = 2,  /* carries LLGR_STALE (RFC 9494) */
+	ATTRD_NO_LLGR = 4,         /* carries NO_LLGR */
+	ATTRD_CONFED_PATH = 8,     /* as_path starts with a confederation segment */
+};
+
+/*
+ * Field order matters to the store and to nobody else: pointers first, then
+ * what best path reads within one cache line, no padding anywhere from
+ * `present` to the end. Initialise by name.
+ */
 struct attrs {
-	/* filled in by attrs_intern(); zero while editing */
-	uint64_t hash;
-	uint32_t id;
-	uint32_t refs; /* atomic */
-
-	uint32_t present; /* enum attr_bit */
-	uint32_t local_pref, med, otc, igp_metric;
-	uint32_t originator_id; /* host order, as the next ones */
-	uint32_t aggregator_as, aggregator_id;
-	uint32_t krt_metric, krt_source, krt_realm, krt_scope;
-	uint64_t aigp;
-	uint16_t preference;
-	uint16_t weight;
-	uint8_t origin, dest, scope, reserved;
-	/* derived from as_path by attrs_intern(), so that best path needs no parsing */
-	uint16_t path_len;  /* RFC 4271 9.1.2.2 a / RFC 5065: sequences count each, sets 1, confederation 0 */
-	uint16_t reserved2;
-	uint32_t first_as;  /* leftmost of a leading sequence, else 0 */
-	uint32_t last_as;   /* origin: last of a trailing sequence, else 0 */
-
-	struct ipaddr next_hop;    /* BGP next hop */
-	struct ipaddr next_hop_ll; /* link-local companion, RFC 2545; zero if none */
-	struct ipaddr from, krt_prefsrc;
-
-	uint16_t as_path_bytes, n_community, n_ext, n_large, n_cluster, n_nexthop, n_extra, reserved3;
 	const uint8_t *as_path;      /* wire form, 4-octet ASNs */
 	const uint32_t *community;   /* host order */
 	const uint64_t *ext;         /* host order of the 8 bytes */
@@ -129,6 +120,33 @@ struct attrs {
 	const uint32_t *cluster;     /* host order */
 	const struct attr_nexthop *nexthop; /* dest == RTD_UNICAST */
 	const struct attr_extra *extra;
+
+	/* filled in by attrs_intern(); zero while editing */
+	uint64_t hash; /* of the content, with the process's seed */
+	uint32_t id;
+	uint32_t refs; /* atomic */
+
+	uint32_t present; /* enum attr_bit */
+	uint32_t local_pref, med, igp_metric;
+	uint16_t preference;
+	/* these four are derived by attrs_intern(); a caller need not keep them up */
+	uint16_t path_len;  /* RFC 4271 9.1.2.2 a / RFC 5065: sequences count each, sets 1, confederation 0 */
+	uint32_t first_as;  /* leftmost of a leading sequence, else 0 */
+	uint32_t last_as;   /* origin: last of a trailing sequence, else 0 */
+	uint8_t derived;    /* enum attr_derived */
+	uint8_t origin, dest, scope;
+	uint64_t aigp;
+	uint32_t originator_id; /* host order, as the other ids */
+	uint16_t n_cluster, n_nexthop;
+
+	uint32_t otc;
+	uint16_t weight, reserved;
+	uint32_t aggregator_as, aggregator_id;
+	uint32_t krt_metric, krt_source, krt_realm, krt_scope;
+	struct ipaddr next_hop;    /* BGP next hop */
+	struct ipaddr next_hop_ll; /* link-local companion, RFC 2545; zero if none */
+	struct ipaddr from, krt_prefsrc;
+	uint16_t as_path_bytes, n_community, n_ext, n_large, n_extra, reserved2[3];
 };
 
 /* One store a process; created before the first thread. */
@@ -137,7 +155,7 @@ void attrs_exit(void); /* frees all; every reference is gone or forgotten */
 
 /* Returns an id with one reference for the caller; never 0. The argument is only read. */
 uint32_t attrs_intern(const struct attrs *a);
-/* Pointer for an id that is held, or that was read from shared state inside rcu_read_lock(). Wait-free. */
+/* Pointer for an id that is held, or that was read from shared state inside rcu_read_lock(). Wait-free. NULL for 0. */
 const struct attrs *attrs_get(uint32_t id);
 void attrs_hold(uint32_t id);
 void attrs_hold_n(uint32_t id, uint32_t n);
@@ -152,6 +170,8 @@ void attrs_usage(struct attrs_usage *u);
 /* Helpers on paths (wire form, 4-octet). */
 unsigned as_path_length(const uint8_t *path, unsigned bytes);
 uint32_t as_path_first(const uint8_t *path, unsigned bytes);
+/* The neighbouring AS for MED: as_path_first(), leading confederation segments skipped. */
+uint32_t as_path_first_regular(const uint8_t *path, unsigned bytes);
 uint32_t as_path_last(const uint8_t *path, unsigned bytes);
 uint32_t as_path_last_nonaggregated(const uint8_t *path, unsigned bytes);
 bool as_path_contains(const uint8_t *path, unsigned bytes, uint32_t asn);
