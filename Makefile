@@ -78,7 +78,7 @@ $(B)/peregrined: $(call objs,$(wildcard controlplane/*.c)) $(CP_LIBS) $(B)/libbf
 $(B)/peregrine-dp: $(B)/obj/dataplane/main.o $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread
 $(B)/peregrinec: $(call objs,$(wildcard client/*.c)) $(B)/libshared.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ledit -ljansson
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ledit
 $(B)/peregrine-bfdgen: $(call objs,$(wildcard tools/bfdgen/*.c)) $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread -lm
 $(B)/peregrine-bgpgen: $(call objs,$(wildcard tools/bgpgen/*.c)) $(CP_LIBS) $(B)/libbfd.a $(B)/libshared.a

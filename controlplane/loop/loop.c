@@ -95,6 +95,11 @@ void loop_run(struct loop *l)
 	atomic_store_explicit(&l->running, false, memory_order_release);
 }
 
+void loop_run_calls(struct loop *l)
+{
+	run_mailbox(l);
+}
+
 static void *loop_thread(void *arg)
 {
 	struct loop *l = arg;

@@ -21,6 +21,7 @@ typedef void loop_fn(void *arg);
 struct loop *loop_create(const char *name);
 int loop_start(struct loop *l);          /* runs it in a new thread; registers it with RCU. 0 or -errno */
 void loop_run(struct loop *l);           /* runs it in this thread, registered with RCU, until loop_stop() */
+void loop_run_calls(struct loop *l);     /* the mailbox once, without the events: while shutting down */
 void loop_stop(struct loop *l);          /* any thread */
 void loop_join_destroy(struct loop *l);  /* stops if running, runs what is left in the mailbox, frees */
 struct ev_loop *loop_ev(struct loop *l); /* for watchers; the loop's own thread only (or before it starts) */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The client's side of the control socket. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct connection {
+	int fd;
+	char buf[65536];
+	size_t have;
+};
+
+/* 0, or -errno. Reads the banner into banner. */
+int connection_open(struct connection *c, const char *path, char *banner, size_t size);
+void connection_close(struct connection *c);
+/* Sends one line and prints the reply to out. verbose: with codes. Returns the reply's last code, or -errno
+ * when the connection broke. */
+int connection_command(struct connection *c, const char *line, FILE *out, bool verbose);

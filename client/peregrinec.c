@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * peregrinec: the interactive client. With a command it runs that and exits
+ * like birdc: 0 if the last reply code is below 8000, else 1.
+ */
+#include "client/connection.h"
+#include "client/words.h"
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <histedit.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define DEFAULT_SOCKET "/run/peregrine.ctl"
+
+struct client {
+	struct connection conn;
+	bool verbose, json;
+};
+
+static void usage(FILE *f)
+{
+	fputs("Usage: peregrinec [-s CTLSOCK] [-j] [-v] [-r] [COMMAND...]\n\n"
+	      "  -s CTLSOCK  control socket (default " DEFAULT_SOCKET ")\n"
+	      "  -j          print `show` commands as JSON\n"
+	      "  -v          print reply codes\n"
+	      "  -r          restricted: read only\n",
+		f);
+}
+
+static int run_line(struct client *c, const char *line, FILE *out)
+{
+	char full[4096], with_json[4200];
+	int rc = words_expand(line, full, sizeof(full));
+
+	if (rc < 0) {
+		fprintf(stderr,
+			rc == -EEXIST  ? "Ambiguous command: %s\n"
+			: rc == -E2BIG ? "Command too long\n"
+				       : "Unknown command: %s\n",
+			full);
+		return 9001;
+	}
+	if (c->json && !strncmp(full, "show ", 5)) {
+		snprintf(with_json, sizeof(with_json), "json %s", full);
+		return connection_command(&c->conn, with_json, out, c->verbose);
+	}
+	return connection_command(&c->conn, full, out, c->verbose);
+}
+
+/* ---- at the prompt ---- */
+
+/* A reply longer than the screen goes through the pager. */
+static int run_paged(struct client *c, const char *line)
+{
+	const char *pager = getenv("PAGER");
+	struct winsize ws;
+	char *text = NULL;
+	size_t len = 0, lines = 0;
+	FILE *mem = open_memstream(&text, &len), *out;
+	int code;
+
+	if (!mem)
+		return -ENOMEM;
+	code = run_line(c, line, mem);
+	fclose(mem);
+	for (size_t i = 0; i < len; i++)
+		lines += text[i] == '\n';
+	if (isatty(1) && ioctl(1, TIOCGWINSZ, &ws) == 0 && lines > ws.ws_row &&
+		(out = popen(pager && *pager ? pager : "less -F", "w"))) {
+		fwrite(text, 1, len, out);
+		pclose(out);
+	} else {
+		fwrite(text, 1, len, stdout);
+		fflush(stdout);
+	}
+	free(text);
+	return code;
+}
+
+static int watch(struct client *c, const char *args)
+{
+	char *rest;
+	unsigned seconds = (unsigned)strtoul(args, &rest, 10);
+
+	if (!seconds)
+		seconds = 2;
+	while (isspace((unsigned char)*rest))
+		rest++;
+	for (;;) {
+		int code;
+
+		if (isatty(1))
+			fputs("\033[H\033[2J", stdout);
+		code = run_line(c, rest, stdout);
+		if (code < 0 || code >= 8000)
+			return code;
+		sleep(seconds);
+	}
+}
+
+static char *prompt_text(EditLine *el)
+{
+	static char text[] = "peregrine> ";
+
+	(void)el;
+	return text;
+}
+
+static unsigned char complete(EditLine *el, int ch)
+{
+	const LineInfo *li = el_line(el);
+	const char *found[64];
+	size_t len = (size_t)(li->cursor - li->buffer), typed = 0;
+	unsigned n = words_complete(li->buffer, len, found, 64);
+	size_t common;
+
+	(void)ch;
+	while (typed < len && !isspace((unsigned char)li->buffer[len - typed - 1]))
+		typed++;
+	if (!n)
+		return CC_ERROR;
+	common = strlen(found[0]);
+	for (unsigned i = 1; i < n; i++)
+		while (strncmp(found[0], found[i], common))
+			common--;
+	if (common > typed) {
+		char insert[64];
+
+		snprintf(insert, sizeof(insert), "%.*s%s", (int)(common - typed), found[0] + typed,
+			n == 1 ? " " : "");
+		el_insertstr(el, insert);
+		return CC_REFRESH;
+	}
+	if (n == 1)
+		return CC_ERROR;
+	putchar('\n');
+	for (unsigned i = 0; i < n; i++)
+		printf("%s  ", found[i]);
+	putchar('\n');
+	return CC_REDISPLAY;
+}
+
+static int interactive(struct client *c)
+{
+	EditLine *el = el_init("peregrinec", stdin, stdout, stderr);
+	History *h = history_init();
+	HistEvent ev;
+	const char *line;
+	int count, code = 0;
+
+	history(h, &ev, H_SETSIZE, 500);
+	el_set(el, EL_PROMPT, prompt_text);
+	el_set(el, EL_EDITOR, "emacs");
+	el_set(el, EL_HIST, history, h);
+	el_set(el, EL_ADDFN, "complete", "complete the word", complete);
+	el_set(el, EL_BIND, "^I", "complete", NULL);
+	while (code >= 0 && (line = el_gets(el, &count)) != NULL && count > 0) {
+		char text[4096];
+
+		while (isspace((unsigned char)*line))
+			line++;
+		snprintf(text, sizeof(text), "%s", line);
+		text[strcspn(text, "\n")] = 0;
+		if (!*text)
+			continue;
+		history(h, &ev, H_ENTER, text);
+		if (!strcmp(text, "quit") || !strcmp(text, "exit"))
+			break;
+		if (!strcmp(text, "help") || !strcmp(text, "?"))
+			words_help();
+		else if (!strncmp(text, "watch ", 6))
+			code = watch(c, text + 6);
+		else
+			code = run_paged(c, text);
+	}
+	history_end(h);
+	el_end(el);
+	if (code < 0)
+		fprintf(stderr, "peregrinec: connection closed by the daemon\n");
+	return code < 0;
+}
+
+static int one_command(struct client *c, int argc, char **argv)
+{
+	char line[4096];
+	size_t len = 0;
+	int code;
+
+	for (int i = 0; i < argc; i++) {
+		len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%s", i ? " " : "", argv[i]);
+		if (len >= sizeof(line)) {
+			fputs("peregrinec: command too long\n", stderr);
+			return 1;
+		}
+	}
+	if (!strncmp(line, "watch ", 6))
+		code = watch(c, line + 6);
+	else
+		code = run_line(c, line, stdout);
+	if (code < 0)
+		fprintf(stderr, "peregrinec: %s\n", strerror(-code));
+	return code < 0 || code >= 8000;
+}
+
+int main(int argc, char **argv)
+{
+	const char *path = DEFAULT_SOCKET;
+	bool restricted = false;
+	static struct client c;
+	char banner[256];
+	int o, rc;
+
+	while ((o = getopt(argc, argv, "+s:jvrh")) != -1) {
+		switch (o) {
+		case 's': path = optarg; break;
+		case 'j': c.json = true; break;
+		case 'v': c.verbose = true; break;
+		case 'r': restricted = true; break;
+		case 'h': usage(stdout); return 0;
+		default: usage(stderr); return 1;
+		}
+	}
+	signal(SIGPIPE, SIG_IGN);
+	rc = connection_open(&c.conn, path, banner, sizeof(banner));
+	if (rc < 0) {
+		fprintf(stderr, "peregrinec: %s: %s\n", path, strerror(-rc));
+		return 1;
+	}
+	if (!c.json)
+		printf("%s\n", banner);
+	if (restricted) {
+		rc = connection_command(&c.conn, "restrict", c.json ? stderr : stdout, c.verbose);
+		if (rc < 0 || rc >= 8000)
+			return 1;
+	}
+	rc = optind < argc ? one_command(&c, argc - optind, argv + optind) : interactive(&c);
+	connection_close(&c.conn);
+	return rc;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands that change something: run in main, which fills the reply. */
+#include "controlplane/cli/session.h"
+#include "controlplane/fib/fib.h"
+#include "shared/rcu.h"
+#include <errno.h>
+#include <string.h>
+
+/* ---- configure ---- */
+
+enum configure_what { CONF_LOAD, CONF_CHECK, CONF_CONFIRM, CONF_UNDO, CONF_STATUS };
+
+struct configure {
+	struct cli_session *s;
+	enum configure_what what;
+	bool soft;
+	unsigned timeout;
+	struct config *c; /* read by the connection's thread */
+};
+
+static void result(struct cli_out *o, enum reload_result r)
+{
+	switch (r) {
+	case RELOAD_DONE: cli_end(o, 3, "Reconfigured"); break;
+	case RELOAD_IN_PROGRESS: cli_end(o, 4, "Reconfiguration in progress"); break;
+	case RELOAD_QUEUED: cli_end(o, 5, "Reconfiguration already in progress, queueing new config"); break;
+	case RELOAD_SHUTDOWN: cli_end(o, 6, "Reconfiguration ignored, shutting down"); break;
+	case RELOAD_ERROR: cli_end(o, 8002, "Reconfiguration failed"); break;
+	}
+}
+
+static void configure_in_main(void *arg)
+{
+	struct configure *cf = arg;
+	struct daemon *d = cf->s->daemon;
+	struct cli_out *o = &cf->s->out;
+	char err[512];
+
+	switch (cf->what) {
+	case CONF_CONFIRM:
+		if (daemon_confirm(d) == 0)
+			cli_end(o, 18, "Reconfiguration confirmed");
+		else
+			cli_end(o, 19, "Nothing to do");
+		return;
+	case CONF_UNDO:
+		cli_line(o, 21, "Undo requested");
+		if (daemon_undo(d) < 0)
+			cli_end(o, 19, "Nothing to do");
+		else
+			result(o, daemon_reload_pending(d) ? RELOAD_IN_PROGRESS : RELOAD_DONE);
+		return;
+	case CONF_STATUS:
+		cli_line(o, 3,
+			d->shutting_down           ? "Shutdown in progress"
+			: daemon_reload_pending(d) ? "Reconfiguration in progress"
+						   : "Daemon is up and running");
+		if (d->undo_timer)
+			cli_line(o, 22, "Configuration unconfirmed, undo in %.3f s",
+				ev_timer_remaining(loop_ev(d->main), d->undo_timer));
+		cli_end(o, 0, "%s", "");
+		return;
+	case CONF_LOAD:
+	case CONF_CHECK: break;
+	}
+	if (daemon_check(d, cf->c, err, sizeof(err)) < 0) {
+		cli_end(o, 8002, "%s", err);
+		config_release(cf->c);
+		return;
+	}
+	if (cf->what == CONF_CHECK) {
+		cli_end(o, 20, "Configuration OK");
+		config_release(cf->c);
+		return;
+	}
+	if (cf->timeout)
+		cli_line(o, 22, "Undo scheduled in %u s", cf->timeout);
+	result(o, daemon_commit(d, cf->c, cf->soft, cf->timeout));
+}
+
+void cli_configure(struct cli_session *s, struct parser *p)
+{
+	struct configure cf = {.s = s, .what = CONF_LOAD};
+	const char *path = s->daemon->config_path;
+	struct config_error err;
+	char text[800];
+
+	if (parser_accept(p, "soft"))
+		cf.soft = true;
+	else if (parser_accept(p, "check"))
+		cf.what = CONF_CHECK;
+	else if (parser_accept(p, "confirm"))
+		cf.what = CONF_CONFIRM;
+	else if (parser_accept(p, "undo"))
+		cf.what = CONF_UNDO;
+	else if (parser_accept(p, "status"))
+		cf.what = CONF_STATUS;
+	if (p->tok.kind == TOK_TEXT) {
+		path = p->tok.text;
+		parser_next(p);
+	}
+	if (cf.what == CONF_LOAD && parser_accept(p, "timeout"))
+		cf.timeout = p->tok.kind == TOK_EOF ? 300 : parser_number(p);
+	cli_expect_end(p);
+	if (cf.what == CONF_LOAD || cf.what == CONF_CHECK) {
+		/* Reading and compiling is this thread's work: main only takes the result over. */
+		cli_line(&s->out, 2, "Reading configuration from %s", path);
+		cf.c = config_read(path, &err);
+		if (!cf.c) {
+			config_error_format(&err, text, sizeof(text));
+			cli_end(&s->out, 8002, "%s", text);
+			return;
+		}
+	}
+	cli_in_main(s, configure_in_main, &cf);
+}
+
+/* ---- enable, disable, restart, reload ---- */
+
+struct protocol_command {
+	struct cli_session *s;
+	const char *verb, *pattern, *message;
+	bool is_glob, in, out;
+};
+
+static void one(struct cli_out *o, struct proto *p, const struct protocol_command *pc)
+{
+	const char *name = p->cf->name;
+
+	if (!strcmp(pc->verb, "enable")) {
+		if (proto_enable(p) == 0)
+			cli_line(o, 11, "%s: enabled", name);
+		else
+			cli_line(o, 10, "%s: already enabled", name);
+	} else if (!strcmp(pc->verb, "disable")) {
+		if (proto_disable(p, pc->message) == 0)
+			cli_line(o, 9, "%s: disabled", name);
+		else
+			cli_line(o, 8, "%s: already disabled", name);
+	} else if (!strcmp(pc->verb, "restart")) {
+		if (proto_restart(p, pc->message) == 0)
+			cli_line(o, 12, "%s: restarted", name);
+		else
+			cli_line(o, 8, "%s: already disabled", name);
+	} else if (p->state != PS_UP) {
+		cli_line(o, 8, "%s: is not UP", name);
+	} else if (!p->ops || !p->ops->reload || p->ops->reload(p, pc->in, pc->out) < 0) {
+		cli_line(o, 8006, "%s: reload failed", name);
+	} else {
+		cli_line(o, 15, "%s: reloading", name);
+	}
+}
+
+static void protocol_command_in_main(void *arg)
+{
+	struct protocol_command *pc = arg;
+	struct daemon *d = pc->s->daemon;
+	struct proto *p, *tmp;
+	bool found = false;
+
+	cds_list_for_each_entry_safe(p, tmp, &d->protos, node)
+	{
+		if (p->gone || !cli_name_matches(pc->pattern, pc->is_glob, p->cf->name))
+			continue;
+		found = true;
+		one(&pc->s->out, p, pc);
+	}
+	if (found)
+		cli_end(&pc->s->out, 0, "%s", "");
+	else
+		cli_end(&pc->s->out, 8003, "No protocols match");
+}
+
+void cli_protocol_command(struct cli_session *s, struct parser *p, const char *verb)
+{
+	struct protocol_command pc = {.s = s, .verb = verb, .in = true, .out = true};
+
+	if (!strcmp(verb, "reload")) {
+		if (parser_accept(p, "in"))
+			pc.out = false;
+		else if (parser_accept(p, "out"))
+			pc.in = false;
+	}
+	if (p->tok.kind == TOK_EOF)
+		parser_syntax_error(p, NULL);
+	pc.pattern = cli_parse_name_pattern(p, &pc.is_glob);
+	if (p->tok.kind == TOK_TEXT) {
+		pc.message = p->tok.text;
+		parser_next(p);
+	}
+	cli_expect_end(p);
+	cli_in_main(s, protocol_command_in_main, &pc);
+}
+
+/* ---- the end ---- */
+
+struct down {
+	struct cli_session *s;
+	bool graceful;
+};
+
+static void down_in_main(void *arg)
+{
+	struct down *dn = arg;
+
+	if (dn->graceful)
+		cli_end(&dn->s->out, 25, "Graceful restart requested");
+	else
+		cli_end(&dn->s->out, 7, "Shutdown requested");
+	cli_flush(&dn->s->out); /* before the daemon goes; the client waits for one short line */
+	daemon_shutdown(dn->s->daemon, dn->graceful);
+}
+
+void cli_down(struct cli_session *s, struct parser *p)
+{
+	struct down dn = {s, false};
+
+	cli_expect_end(p);
+	cli_in_main(s, down_in_main, &dn);
+}
+
+void cli_graceful_restart(struct cli_session *s, struct parser *p)
+{
+	struct down dn = {s, true};
+
+	parser_expect(p, "restart");
+	cli_expect_end(p);
+	cli_in_main(s, down_in_main, &dn);
+}
+
+/* ---- eval, audit ---- */
+
+void cli_eval(struct cli_session *s, struct parser *p)
+{
+	const struct filter *f = filter_parse_expression(p);
+	const struct attrs none = {0};
+	const struct net no_net = {0};
+	const struct filter_route r = {.net = &no_net, .attrs = &none, .proto_name = ""};
+	struct value v;
+	const char *error = NULL;
+	char text[4096];
+
+	if (p->tok.kind != TOK_EOF) {
+		filter_release(f);
+		cli_expect_end(p);
+	}
+	rcu_read_lock();
+	if (filter_eval(cli_vm(s), f, &r, &v, &error) < 0) {
+		rcu_read_unlock();
+		cli_end(&s->out, 8008, "%s", error ? error : "runtime error");
+	} else {
+		value_format(&v, text, sizeof(text));
+		rcu_read_unlock();
+		cli_end(&s->out, 23, "%s", text);
+	}
+	filter_release(f);
+}
+
+void cli_audit(struct cli_session *s, struct parser *p)
+{
+	struct fib_audit a;
+	int rc;
+
+	cli_expect_end(p);
+	if (!s->daemon->fib) {
+		cli_end(&s->out, 9001, "There is no kernel to compare with");
+		return;
+	}
+	rc = fib_audit(s->daemon->fib, &a);
+	if (rc < 0) {
+		cli_end(&s->out, 8009, "Audit failed: %s", strerror(-rc));
+		return;
+	}
+	cli_line(&s->out, 1100,
+		"%llu routes compared: %llu missing, %llu wrong, %llu not ours, %llu repaired",
+		(unsigned long long)a.checked, (unsigned long long)a.missing, (unsigned long long)a.wrong,
+		(unsigned long long)a.alien, (unsigned long long)a.repaired);
+	cli_end(&s->out, 0, "%s", "");
+}

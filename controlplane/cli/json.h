@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * JSON replies: `json show ...` on the control socket, used by `peregrinec -j`.
+ * The document comes as lines of code 1100, so that framing stays as it is; a
+ * line break is only put between values. Streams: nothing is kept but nesting.
+ */
+#pragma once
+#include "controlplane/cli/session.h"
+
+struct json {
+	struct cli_session *s;
+	char line[8192];
+	size_t len;
+	bool comma; /* something precedes in this object or array */
+};
+
+void json_begin(struct json *j, struct cli_session *s);
+void json_end(struct json *j); /* flushes the last line and ends the reply */
+/* key NULL inside arrays. bracket: '{' or '['. */
+void json_open(struct json *j, const char *key, char bracket);
+void json_close(struct json *j, char bracket);
+void json_str(struct json *j, const char *key, const char *value); /* value NULL: null */
+void json_u64(struct json *j, const char *key, uint64_t value);
+void json_bool(struct json *j, const char *key, bool value);
+void json_seconds(struct json *j, const char *key, uint64_t us); /* 0.300000 */

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* show bfd sessions ..., show failover. */
+#include "controlplane/cli/json.h"
+#include "controlplane/cli/session.h"
+#include "controlplane/fib/fib.h"
+#include "shared/clock.h"
+#include "shared/timefmt.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct bfd_filter {
+	bool all, has_addr, ipv4, ipv6, direct, multihop;
+	struct ipaddr addr;
+	const char *iface;
+};
+
+static bool wanted(const struct bfd_filter *f, const struct bfd_view *v)
+{
+	bool v4 = ipaddr_is_v4(&v->key.remote), mh = v->key.kind == BFD_KIND_MULTIHOP;
+
+	return (!f->has_addr || ipaddr_equal(&f->addr, &v->key.remote)) &&
+	       (!f->iface || !strcmp(f->iface, v->ifname)) && (!f->ipv4 || v4) && (!f->ipv6 || !v4) &&
+	       (!f->direct || !mh) && (!f->multihop || mh);
+}
+
+static const char *state_of(const struct bfd_view *v)
+{
+	return v->known ? bfd_state_name(v->state.state) : "Unknown";
+}
+
+static void seconds(char *buf, size_t size, uint64_t us)
+{
+	snprintf(buf, size, "%" PRIu64 ".%03" PRIu64, us / 1000000, us / 1000 % 1000);
+}
+
+static void detail(struct cli_session *s, const struct bfd_view *v)
+{
+	struct cli_out *o = &s->out;
+	char t[TIMEFMT_MAX], a[24], b[24], addr[IPADDR_STRLEN];
+
+	cli_line(o, 1020, "  %-21s %s", "Address:", ipaddr_format(&v->key.remote, addr));
+	cli_line(o, 1020, "  %-21s %s", "Interface:", v->key.kind == BFD_KIND_MULTIHOP ? "---" : v->ifname);
+	cli_line(o, 1020, "  %-21s %s",
+		"Session type:", v->key.kind == BFD_KIND_MULTIHOP ? "Multihop" : "Direct");
+	cli_line(o, 1020, "  %-21s %s", "Session state:", state_of(v));
+	cli_line(o, 1020, "  %-21s %s", "Remote state:", bfd_state_name(v->state.remote_state));
+	cli_line(o, 1020, "  %-21s %s",
+		"Last state change:", cli_time_mono(s, CLI_TIME_PROTOCOL, v->since_ns, t));
+	cli_line(o, 1020, "  %-21s %s", "Local diagnostic:", bfd_diag_name(v->state.diag));
+	cli_line(o, 1020, "  %-21s %s", "Remote diagnostic:", bfd_diag_name(v->state.remote_diag));
+	cli_line(o, 1020, "  %-21s %u", "Local discriminator:", v->state.local_disc);
+	cli_line(o, 1020, "  %-21s %u", "Remote discriminator:", v->state.remote_disc);
+	seconds(a, sizeof(a), v->state.tx_us);
+	seconds(b, sizeof(b), v->state.detect_us);
+	cli_line(o, 1020, "  %-21s %s", "Transmit interval:", a);
+	cli_line(o, 1020, "  %-21s %s", "Detection time:", b);
+	cli_line(o, 1020, "  Local parameters:");
+	seconds(a, sizeof(a), v->params.min_tx_us);
+	seconds(b, sizeof(b), v->params.min_rx_us);
+	cli_line(o, 1020, "    %-19s %s", "Min TX interval:", a);
+	cli_line(o, 1020, "    %-19s %s", "Min RX interval:", b);
+	cli_line(o, 1020, "    %-19s %s", "Demand mode:", v->params.demand ? "yes" : "no");
+	cli_line(o, 1020, "    %-19s %u", "Multiplier:", v->params.detect_mult);
+	cli_line(o, 1020, "  Remote parameters:");
+	seconds(a, sizeof(a), v->state.remote_min_tx_us);
+	seconds(b, sizeof(b), v->state.remote_min_rx_us);
+	cli_line(o, 1020, "    %-19s %s", "Min TX interval:", a);
+	cli_line(o, 1020, "    %-19s %s", "Min RX interval:", b);
+	cli_line(o, 1020, "    %-19s %s",
+		"Demand mode:", v->state.flags & LINKSTATE_REMOTE_DEMAND ? "yes" : "no");
+	cli_line(o, 1020, "    %-19s %u", "Multiplier:", v->state.remote_detect_mult);
+	cli_line(o, 1020, "  %-21s %" PRIu64 " received, %" PRIu64 " sent", "Packets:", v->rx_packets,
+		v->tx_packets);
+	cli_line(o, 1020, "  %-21s %" PRIu64 " up, %" PRIu64 " down", "Transitions:", v->up_count,
+		v->down_count);
+	seconds(a, sizeof(a), v->worst_rx_gap_us);
+	cli_line(o, 1020, "  %-21s %s", "Worst receive gap:", a);
+	if (v->last_down_ns)
+		cli_line(o, 1020, "  %-21s %" PRIu64 ".%03" PRIu64 " ms after the last packet",
+			"Last detection:", (v->last_down_ns - v->last_down_rx_ns) / 1000000,
+			(v->last_down_ns - v->last_down_rx_ns) / 1000 % 1000);
+	if (v->problem[0])
+		cli_line(o, 1020, "  %-21s %s", "Problem:", v->problem);
+	cli_line(o, 1020, "%s", "");
+}
+
+static void json_session(struct json *j, const struct bfd_view *v)
+{
+	char addr[IPADDR_STRLEN];
+
+	json_open(j, NULL, '{');
+	json_str(j, "address", ipaddr_format(&v->key.remote, addr));
+	json_str(j, "local_address", ipaddr_format(&v->key.local, addr));
+	json_str(j, "interface", v->key.kind == BFD_KIND_MULTIHOP ? NULL : v->ifname);
+	json_str(j, "type", v->key.kind == BFD_KIND_MULTIHOP ? "multihop" : "direct");
+	json_str(j, "state", state_of(v));
+	json_str(j, "remote_state", bfd_state_name(v->state.remote_state));
+	json_str(j, "diagnostic", bfd_diag_name(v->state.diag));
+	json_str(j, "remote_diagnostic", bfd_diag_name(v->state.remote_diag));
+	json_u64(j, "since_ns", v->since_ns);
+	json_u64(j, "local_discriminator", v->state.local_disc);
+	json_u64(j, "remote_discriminator", v->state.remote_disc);
+	json_seconds(j, "interval", v->state.tx_us);
+	json_seconds(j, "timeout", v->state.detect_us);
+	json_u64(j, "remote_min_tx_us", v->state.remote_min_tx_us);
+	json_u64(j, "remote_min_rx_us", v->state.remote_min_rx_us);
+	json_u64(j, "remote_multiplier", v->state.remote_detect_mult);
+	json_u64(j, "last_rx_ns", v->state.last_rx_ns);
+	json_u64(j, "rx_packets", v->rx_packets);
+	json_u64(j, "tx_packets", v->tx_packets);
+	json_u64(j, "up_count", v->up_count);
+	json_u64(j, "down_count", v->down_count);
+	json_u64(j, "worst_rx_gap_us", v->worst_rx_gap_us);
+	json_u64(j, "worst_overshoot_us", v->worst_overshoot_us);
+	json_u64(j, "last_down_ns", v->last_down_ns);
+	json_u64(j, "last_down_rx_ns", v->last_down_rx_ns);
+	json_str(j, "problem", v->problem[0] ? v->problem : NULL);
+	json_close(j, '}');
+}
+
+static const struct proto_config *bfd_protocol(const struct config *c, const char *name)
+{
+	const struct proto_config *p;
+
+	cds_list_for_each_entry(p, &c->protocols,
+		node) if (p->type == PROTO_BFD && (!name || !strcmp(name, p->name))) return p;
+	return NULL;
+}
+
+struct bfd_up {
+	struct cli_session *s;
+	const char *name;
+	bool up;
+};
+
+static void bfd_up_in_main(void *arg)
+{
+	struct bfd_up *b = arg;
+	struct proto *p = proto_find(b->s->daemon, b->name);
+
+	b->up = p && p->state == PS_UP;
+}
+
+void cli_show_bfd(struct cli_session *s, struct parser *p)
+{
+	struct bfd_filter f = {0};
+	const char *name = NULL;
+	const struct proto_config *pc;
+	struct bfd_up up;
+	struct bfd_view *v;
+	unsigned n, max;
+	struct json j;
+
+	parser_expect(p, "sessions");
+	while (p->tok.kind != TOK_EOF) {
+		if (parser_accept(p, "all"))
+			f.all = true;
+		else if (parser_accept(p, "ipv4"))
+			f.ipv4 = true;
+		else if (parser_accept(p, "ipv6"))
+			f.ipv6 = true;
+		else if (parser_accept(p, "direct"))
+			f.direct = true;
+		else if (parser_accept(p, "multihop"))
+			f.multihop = true;
+		else if (parser_accept(p, "address")) {
+			f.has_addr = true;
+			f.addr = parser_ip(p);
+		} else if (parser_accept(p, "interface") || parser_accept(p, "dev"))
+			f.iface = parser_text(p);
+		else if (!name)
+			name = parser_name(p);
+		else
+			parser_syntax_error(p, "END");
+	}
+	pc = bfd_protocol(s->config, name);
+	if (!pc) {
+		cli_end(&s->out, 9001,
+			name ? "%s is not a BFD protocol" : "There is no BFD protocol running%.0s",
+			name ? name : "");
+		return;
+	}
+	up = (struct bfd_up){s, pc->name, false};
+	cli_in_main(s, bfd_up_in_main, &up);
+	if (!up.up) {
+		cli_end(&s->out, 1020, "%s: is not up", pc->name);
+		return;
+	}
+	max = bfd_client_view(s->daemon->bfd, NULL, 0) + 64;
+	v = arena_alloc(s->arena, max * sizeof(*v));
+	n = bfd_client_view(s->daemon->bfd, v, max);
+	if (n > max)
+		n = max;
+	if (s->json) {
+		json_begin(&j, s);
+		json_open(&j, NULL, '[');
+		for (unsigned i = 0; i < n; i++)
+			if (wanted(&f, &v[i]))
+				json_session(&j, &v[i]);
+		json_close(&j, ']');
+		json_end(&j);
+		return;
+	}
+	cli_line(&s->out, 1020, "%s:", pc->name);
+	if (!f.all)
+		cli_line(&s->out, 1020, "%-25s %-10s %-10s %-12s  %8s %8s", "IP address", "Interface",
+			"State", "Since", "Interval", "Timeout");
+	for (unsigned i = 0; i < n; i++) {
+		char addr[IPADDR_STRLEN], t[TIMEFMT_MAX], a[24], b[24];
+
+		if (!wanted(&f, &v[i]))
+			continue;
+		if (f.all) {
+			detail(s, &v[i]);
+			continue;
+		}
+		seconds(a, sizeof(a), v[i].state.tx_us);
+		seconds(b, sizeof(b), v[i].state.detect_us);
+		cli_line(&s->out, 1020, "%-25s %-10s %-10s %-12s  %7s  %7s",
+			ipaddr_format(&v[i].key.remote, addr),
+			v[i].key.kind == BFD_KIND_MULTIHOP ? "---" : v[i].ifname, state_of(&v[i]),
+			cli_time_mono(s, CLI_TIME_PROTOCOL, v[i].since_ns, t), a, b);
+		cli_flush_some(&s->out);
+	}
+	cli_end(&s->out, 0, "%s", "");
+}
+
+/* ---- show failover ---- */
+
+/* Stages of a failover, each with its time since the last packet (or since detection where no packet is
+ * known). */
+struct stage {
+	const char *name;
+	uint64_t ns;
+};
+
+static unsigned stages(const struct fib_failover_view *f, struct stage *out)
+{
+	const struct stage all[] = {
+		{"last_packet", f->t.last_rx},
+		{"detected", f->t.detected},
+		{"published", f->t.published},
+		{"ring_read", f->t.ring_read},
+		{"plan_found", f->t.plan_found},
+		{"netlink_sent", f->t.netlink_sent},
+		{"netlink_acked", f->t.netlink_acked},
+		{"bgp_told", f->bgp_told_ns},
+		{"updates_out", f->updates_out_ns},
+	};
+	unsigned n = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (all[i].ns)
+			out[n++] = all[i];
+	return n;
+}
+
+static void json_failover(struct cli_session *s, const struct fib_plan_view *pv, unsigned np,
+	const struct fib_failover_view *fv, unsigned nf)
+{
+	char addr[IPADDR_STRLEN];
+	struct json j;
+
+	json_begin(&j, s);
+	json_open(&j, NULL, '{');
+	json_open(&j, "plans", '[');
+	for (unsigned i = 0; i < np; i++) {
+		json_open(&j, NULL, '{');
+		json_str(&j, "address", ipaddr_format(&pv[i].addr, addr));
+		json_str(&j, "interface", ifaces_name(pv[i].ifindex));
+		json_u64(&j, "groups", pv[i].groups);
+		json_u64(&j, "prefixes", pv[i].prefixes);
+		json_bool(&j, "link_up", pv[i].link_up);
+		json_str(&j, "method", pv[i].virtual_next_hop ? "neighbour entry" : "nexthop group");
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_open(&j, "failovers", '[');
+	for (unsigned i = 0; i < nf; i++) {
+		struct stage st[16];
+		unsigned n = stages(&fv[i], st);
+
+		json_open(&j, NULL, '{');
+		json_str(&j, "address", ipaddr_format(&fv[i].addr, addr));
+		json_str(&j, "interface", ifaces_name(fv[i].ifindex));
+		json_str(&j, "event", fv[i].up ? "up" : "down");
+		json_str(&j, "reason", fv[i].reason);
+		json_u64(&j, "groups", fv[i].groups);
+		json_u64(&j, "prefixes", fv[i].prefixes);
+		json_u64(&j, "error", (uint64_t)(fv[i].error < 0 ? -fv[i].error : fv[i].error));
+		json_u64(&j, "wall_ns", fv[i].wall_ns);
+		json_open(&j, "stages", '{');
+		for (unsigned k = 0; k < n; k++)
+			json_u64(&j, st[k].name, st[k].ns);
+		json_close(&j, '}');
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_close(&j, '}');
+	json_end(&j);
+}
+
+void cli_show_failover(struct cli_session *s, struct parser *p)
+{
+	const unsigned max = 1024;
+	struct fib_plan_view *pv = arena_alloc(s->arena, max * sizeof(*pv));
+	struct fib_failover_view *fv = arena_alloc(s->arena, max * sizeof(*fv));
+	unsigned np, nf;
+
+	cli_expect_end(p);
+	if (!s->daemon->fib) {
+		cli_end(&s->out, 9001, "There is no kernel to fail over");
+		return;
+	}
+	np = fib_plans(s->daemon->fib, pv, max);
+	nf = fib_failovers(s->daemon->fib, fv, max);
+	np = np > max ? max : np;
+	nf = nf > max ? max : nf;
+	if (s->json) {
+		json_failover(s, pv, np, fv, nf);
+		return;
+	}
+	cli_line(&s->out, 1101, "%-25s %-10s %-5s %7s %9s  %s", "Neighbour", "Interface", "Link", "Groups",
+		"Prefixes", "Method");
+	for (unsigned i = 0; i < np; i++) {
+		char addr[IPADDR_STRLEN];
+		const char *ifn = ifaces_name(pv[i].ifindex);
+
+		cli_line(&s->out, 1101, "%-25s %-10s %-5s %7u %9" PRIu64 "  %s",
+			ipaddr_format(&pv[i].addr, addr), ifn ? ifn : "---", pv[i].link_up ? "up" : "down",
+			pv[i].groups, pv[i].prefixes,
+			pv[i].virtual_next_hop ? "neighbour entry" : "nexthop group");
+	}
+	cli_line(&s->out, 1101, "%s", "");
+	for (unsigned i = 0; i < nf; i++) {
+		char addr[IPADDR_STRLEN], t[TIMEFMT_MAX], times[512];
+		struct stage st[16];
+		unsigned n = stages(&fv[i], st);
+		size_t len = 0;
+
+		times[0] = 0;
+		for (unsigned k = 1; k < n; k++) {
+			uint64_t d = st[k].ns - st[0].ns;
+
+			len += (size_t)snprintf(times + len, sizeof(times) - len,
+				" %s +%" PRIu64 ".%03" PRIu64 " ms", st[k].name, d / 1000000,
+				d / 1000 % 1000);
+			if (len >= sizeof(times))
+				break;
+		}
+		cli_line(&s->out, 1101, "%s %s %s (%s): %u groups, %" PRIu64 " prefixes;%s%s",
+			cli_time_wall(s, CLI_TIME_PROTOCOL, fv[i].wall_ns, t),
+			ipaddr_format(&fv[i].addr, addr), fv[i].up ? "up" : "down", fv[i].reason,
+			fv[i].groups, fv[i].prefixes, times, fv[i].error ? " (kernel refused a part)" : "");
+	}
+	cli_end(&s->out, 0, "%s", "");
+}
