@@ -45,11 +45,15 @@ struct ipc_header {
 	uint32_t id;   /* chosen by the asker, copied to the reply */
 };
 
+enum ipc_hello_flag {
+	IPC_HELLO_OBSERVER = 1, /* looks on: gets the descriptors, may ask for PORT_LIST; any number at a time */
+};
+
 struct ipc_hello {
 	struct ipc_header h;
 	uint32_t magic, version;
 	uint32_t hold_s; /* how long to keep sessions after this connection is lost */
-	uint32_t flags;
+	uint32_t flags;  /* enum ipc_hello_flag */
 	char name[32];
 };
 
