@@ -79,6 +79,10 @@ struct bfd_rx {
 enum bfd_rx_result bfd_engine_rx(
 	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot);
 
+/* For bursts, a few packets ahead of bfd_engine_rx(): payload has at least 24 bytes, checked by the caller.
+ */
+void bfd_engine_rx_prefetch(const struct bfd_engine *e, const uint8_t *payload);
+
 /* Declares Down what is late. Returns the number of sessions that went Down. */
 unsigned bfd_engine_sweep(struct bfd_engine *e, uint64_t now_ns);
 void bfd_engine_stalled(struct bfd_engine *e, uint64_t gap_ns, uint64_t now_ns);
@@ -99,7 +103,7 @@ uint64_t bfd_engine_next_ns(const struct bfd_engine *e, uint64_t now_ns);
 /* True once after Up/Down was published: time for one eventfd write for each subscriber. */
 bool bfd_engine_notify(struct bfd_engine *e);
 /* MAC unknown or known again: sets LINKSTATE_UNRESOLVED; nothing is transmitted meanwhile. */
-void bfd_engine_set_resolved(struct bfd_engine *e, uint32_t slot, bool resolved);
+void bfd_engine_set_resolved(struct bfd_engine *e, uint32_t slot, bool resolved, uint64_t now_ns);
 /* NULL if there is no session in the slot. */
 const struct bfd_key *bfd_engine_key(const struct bfd_engine *e, uint32_t slot);
 const struct bfd_params *bfd_engine_params(const struct bfd_engine *e, uint32_t slot);

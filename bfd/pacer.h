@@ -42,6 +42,8 @@ struct bfd_line {
 	bool mult_one;      /* detect_mult is 1: section 6.8.7 asks for other jitter */
 	bool composed;      /* authenticated or padded: the packet is made in a buffer elsewhere */
 	bool was_sent;
+	bool polling; /* packets carry P */
+	bool steady;  /* the last gap was made under the present interval */
 };
 _Static_assert(sizeof(struct bfd_line) == 64, "one cache line a session");
 

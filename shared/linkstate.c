@@ -192,6 +192,10 @@ void linkstate_write(struct linkstate *ls, uint32_t slot, const struct linkstate
 	uint64_t now = clock_now_ns();
 	uint64_t delta = now > e->detected_ns ? now - e->detected_ns : 0;
 
+	/* A later publication about the same state: how long the first one took is what people ask for. */
+	if (load_relaxed(&s->word[11]) == (uint32_t)e->detected_ns &&
+		load_relaxed(&s->word[12]) == (uint32_t)(e->detected_ns >> 32))
+		delta = load_relaxed(&s->word[13]);
 	pack(w, e, delta > UINT32_MAX ? UINT32_MAX : (uint32_t)delta);
 	store_relaxed(&s->seq, seq + 1);
 	for (int i = 0; i < 15; i++)

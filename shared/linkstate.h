@@ -73,7 +73,7 @@ struct linkstate_entry {
 	uint32_t detect_us;          /* detection time in force; 0 = none */
 	uint64_t last_rx_ns;         /* last valid packet before this publication */
 	uint64_t detected_ns;        /* when the writer decided on the current state */
-	uint32_t published_delta_ns; /* publication = detected_ns + this */
+	uint32_t published_delta_ns; /* first publication of this state = detected_ns + this */
 };
 
 /* 64 bytes, one cache line. Access only through the functions below. */

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inside of the engine, shared by engine.c (sessions come, change, go),
+ * receive.c and transmit.c. Nobody else includes this.
+ *
+ * A session is spread over four arrays indexed by slot, by who touches what:
+ *   deadline[]  the sweep reads all of it, an accepted packet writes one word
+ *   hot[]       one cache line: all that an accepted packet needs when nothing
+ *               has changed, and the counters it makes
+ *   line[]      one cache line: all that sending an unchanged packet needs
+ *   session[]   everything else; touched when something changes
+ * The invariant that makes the short way of receiving right: hot[i].dport is
+ * nonzero only while a packet with exactly the bytes hot[i].expect would, under
+ * all the rules of RFC 5880 section 6.8.6, change nothing but the time of the
+ * last packet. Whatever breaks that calls session_leave_fast_path() first.
+ */
+#pragma once
+#include "bfd/auth.h"
+#include "bfd/detect.h"
+#include "bfd/engine.h"
+#include "bfd/fsm.h"
+#include "bfd/pacer.h"
+#include "bfd/packet.h"
+#include "shared/clock.h"
+
+#define SLOT_MASK ((1u << BFD_SLOT_BITS) - 1)
+#define MAINTENANCE_NS (100 * NS_PER_MS) /* each session's counters are published at least this often */
+
+struct session_hot {
+	_Alignas(64) uint8_t expect[BFD_PACKET_LEN];
+	uint64_t last_rx_ns;
+	uint32_t detect_ticks;
+	uint32_t worst_gap_us;
+	uint32_t rx_count, rx_bytes; /* since the last flush to the statistics, as are the following */
+	uint16_t gap_count[2];       /* of histogram buckets gap_base and gap_base + 1 */
+	uint16_t dport;              /* 0: no short way */
+	uint8_t min_ttl;
+	uint8_t gap_base;
+};
+_Static_assert(sizeof(struct session_hot) == 64, "one cache line a session");
+
+struct session {
+	uint32_t generation; /* 0: free */
+	uint32_t local_disc, remote_disc;
+	uint32_t hash_next;
+	uint8_t state, diag;
+	uint8_t remote_state, remote_diag, remote_mult, remote_flags;
+	bool heard; /* a packet came since remote_disc was last cleared */
+	bool unresolved;
+	bool after_stall;
+	/* Poll sequences, section 6.5. What packets say (said_*), and what is in force (used_*),
+	 * section 6.8.3. */
+	bool polling;
+	bool poll_again;   /* wishes changed meanwhile */
+	bool poll_guard;   /* finished, but no packet without F yet: a new one would be ambiguous */
+	bool poll_on_wire; /* its first packet has left, at poll_ns */
+	uint64_t poll_ns;  /* when it began, or when the last one ended */
+	uint32_t said_tx_us, said_rx_us;
+	uint32_t used_tx_us, used_rx_us;
+	uint32_t remote_min_tx_us, remote_min_rx_us, remote_min_echo_rx_us;
+	uint64_t detect_ns; /* in force; 0: none */
+	uint64_t since_ns;  /* of the state */
+	uint32_t xmit_seq;
+	struct bfd_auth_rx auth_rx;
+	uint8_t signed_packet[BFD_PACKET_LEN]; /* contents that xmit_seq was last used for */
+	uint8_t *buffer;                       /* for composed packets */
+	uint16_t buffer_len;
+	struct linkstate_entry published;
+	struct bfd_key key;
+	struct bfd_params params;
+};
+
+struct bfd_engine {
+	/* What every packet needs comes first. */
+	uint32_t *deadline;
+	struct session_hot *hot;
+	struct bfd_line *line;
+	struct session *session;
+	uint32_t capacity;
+	uint32_t disc_salt; /* low BFD_SLOT_BITS only; valid while there are sessions */
+	uint8_t min_ttl[2]; /* the least that any session accepts: single hop, multihop */
+	uint32_t sweep_end; /* a multiple of BFD_DETECT_BLOCK past the highest slot ever used */
+	uint32_t sessions;
+	struct linkstate *ls;
+	uint16_t worker;
+	bool notify;
+	bool stalled; /* since the last sweep */
+	uint64_t random;
+	uint64_t rx_packets, tx_packets, rx_refused[BFD_RX_COUNT]; /* since the last flush */
+	uint64_t maintained_ns;
+	uint32_t maintained_slot;
+	/* Lookup by address: chains through session.hash_next. */
+	uint32_t *hash;
+	uint32_t hash_mask;
+	uint64_t hash_seed;
+	uint64_t bucket_ns; /* token bucket of the slow path, as the time up to which it is spent */
+	struct bfd_pacer pacer;
+};
+
+#define stat_get(p) atomic_load_explicit((p), memory_order_relaxed)
+#define stat_set(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+/* Single writer: a load and a store, not an atomic addition. */
+#define stat_add(p, n) stat_set((p), stat_get(p) + (n))
+
+static inline bool is_demand_active(const struct session *s)
+{
+	return s->params.demand && s->state == BFD_UP && s->remote_state == BFD_UP;
+}
+
+static inline bool is_remote_demand_active(const struct session *s)
+{
+	return s->remote_flags & BFD_FLAG_DEMAND && s->state == BFD_UP && s->remote_state == BFD_UP;
+}
+
+static inline void session_leave_fast_path(struct bfd_engine *e, uint32_t slot)
+{
+	e->hot[slot].dport = 0;
+}
+
+/* engine.c */
+void session_set_state(struct bfd_engine *e, uint32_t slot, uint8_t state, uint8_t diag, uint64_t now_ns);
+/* Brings what we say and use in line with what is wished for, by poll sequence where section 6.8.3 wants one.
+ */
+void session_negotiate(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
+void session_poll_finished(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
+/* Everything that follows from the session's variables: packet, transmit interval, detection time, what is
+ * published. */
+void session_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
+void session_set_deadline(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
+void session_publish(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
+void session_flush_counters(struct bfd_engine *e, uint32_t slot);
+uint32_t session_lookup(struct bfd_engine *e, const struct ipaddr *local, const struct ipaddr *remote,
+	uint32_t ifindex, bool multihop);

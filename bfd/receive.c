@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Receiving, RFC 5880 section 6.8.6. Nearly every packet repeats the one
+ * before it: bfd_engine_rx() compares it with what is expected (core.h says
+ * when that is enough) and stores the new deadline. All else goes the long
+ * way through the text of the RFC in receive_control().
+ */
+#include "bfd/core.h"
+#include <string.h>
+
+/* Slow path: packets with Your Discriminator 0 need a look-up by address, and anybody can make those. */
+#define SLOW_PER_S 20000u /* and twice the number of sessions, so that a mass start is not held up */
+#define SLOW_BURST_NS (100 * NS_PER_MS)
+
+/* Token bucket kept as one time: each token moves it on by 1/rate; ahead of now by more than the burst =
+ * empty. */
+static bool slow_path_token(struct bfd_engine *e, uint64_t now_ns)
+{
+	uint64_t cost = NS_PER_S / (SLOW_PER_S + 2 * (uint64_t)e->sessions);
+
+	if (e->bucket_ns < now_ns)
+		e->bucket_ns = now_ns;
+	if (e->bucket_ns + cost > now_ns + SLOW_BURST_NS)
+		return false;
+	e->bucket_ns += cost;
+	return true;
+}
+
+static void count_outside(struct bfd_engine *e, uint32_t slot, unsigned bucket)
+{
+	struct session_hot *h = &e->hot[slot];
+
+	/* The rhythm has changed, or this one is odd: publish what was gathered and gather around this one.
+	 */
+	session_flush_counters(e, slot);
+	h->gap_base = (uint8_t)(bucket < LINKSTATE_HIST - 2 ? bucket : LINKSTATE_HIST - 2);
+	h->gap_count[bucket < LINKSTATE_HIST - 1 ? bucket - h->gap_base : 1] = 1;
+}
+
+/* The packet has been received "for purposes of the Detection Time". */
+static inline void account(struct bfd_engine *e, uint32_t slot, uint16_t len, uint64_t now_ns, bool steady)
+{
+	struct session_hot *h = &e->hot[slot];
+	uint32_t gap = (uint32_t)((now_ns - h->last_rx_ns) / NS_PER_US);
+
+	h->last_rx_ns = now_ns;
+	h->rx_count++;
+	h->rx_bytes += len;
+	if (steady && gap > h->worst_gap_us)
+		h->worst_gap_us = gap;
+	/* With 25 % of jitter the gaps fall into two neighbouring buckets. */
+	unsigned bucket = 31u - (unsigned)__builtin_clz(gap | 1), i = bucket - h->gap_base;
+	if (__builtin_expect(i < 2 && h->gap_count[i] < UINT16_MAX, 1))
+		h->gap_count[i]++;
+	else
+		count_outside(e, slot, bucket);
+}
+
+static enum bfd_rx_result refuse(struct bfd_engine *e, enum bfd_rx_result why)
+{
+	e->rx_refused[why]++;
+	return why;
+}
+
+static enum bfd_rx_result drop(struct bfd_engine *e, uint32_t slot, enum bfd_rx_result why)
+{
+	struct linkstate_stats *st = &e->ls->stats[slot];
+
+	stat_add(&st->rx_dropped, 1);
+	if (why == BFD_RX_AUTH)
+		stat_add(&st->rx_auth_failed, 1);
+	return refuse(e, why);
+}
+
+static uint16_t port_of(const struct bfd_key *k)
+{
+	return k->kind == BFD_KIND_MULTIHOP ? BFD_PORT_MULTIHOP : BFD_PORT_CONTROL;
+}
+
+static enum bfd_rx_result find_session(struct bfd_engine *e, const struct bfd_rx *rx,
+	const struct bfd_packet *p, uint64_t now_ns, uint32_t *slot)
+{
+	if (p->your_disc) {
+		/* The discriminator alone: addresses and interface may change (section 6.3). */
+		*slot = (p->your_disc ^ e->disc_salt) & SLOT_MASK;
+		if (*slot >= e->capacity || !e->session[*slot].generation ||
+			e->session[*slot].local_disc != p->your_disc)
+			return BFD_RX_UNKNOWN;
+		return BFD_RX_OK;
+	}
+	if (!slow_path_token(e, now_ns))
+		return BFD_RX_LIMITED;
+	*slot = session_lookup(e, &rx->dst, &rx->src, rx->ifindex, rx->dport == BFD_PORT_MULTIHOP);
+	return *slot == BFD_NIL ? BFD_RX_UNKNOWN : BFD_RX_OK;
+}
+
+/* Remembers the packet if another one like it would change nothing. */
+static void expect_again(
+	struct bfd_engine *e, uint32_t slot, const struct bfd_rx *rx, const struct bfd_packet *p)
+{
+	const struct session *s = &e->session[slot];
+	struct session_hot *h = &e->hot[slot];
+
+	h->dport = 0;
+	if (s->state != BFD_UP || p->state != BFD_UP || s->params.auth_type != BFD_AUTH_NONE ||
+		s->poll_guard || is_demand_active(s) || p->flags & (BFD_FLAG_POLL | BFD_FLAG_FINAL) ||
+		!p->your_disc)
+		return;
+	memcpy(h->expect, rx->payload, BFD_PACKET_LEN);
+	h->dport = rx->dport;
+}
+
+static enum bfd_rx_result receive_control(
+	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot)
+{
+	enum bfd_rx_result result;
+	struct bfd_transition t;
+	struct bfd_packet p;
+	struct session *s;
+	bool steady;
+
+	if (bfd_packet_parse(rx->payload, rx->len, &p) < 0)
+		return refuse(e, BFD_RX_INVALID);
+	result = find_session(e, rx, &p, now_ns, slot);
+	if (result != BFD_RX_OK)
+		return refuse(e, result);
+	s = &e->session[*slot];
+	if (rx->ttl < s->params.min_ttl)
+		return drop(e, *slot, BFD_RX_TTL);
+	if (rx->dport != port_of(&s->key))
+		return drop(e, *slot, BFD_RX_REFUSED);
+	if (bfd_auth_verify(&s->params, rx->payload, &p, &s->auth_rx) < 0)
+		return drop(e, *slot, BFD_RX_AUTH);
+
+	session_leave_fast_path(e, *slot);
+	/* A gap that spans a change of rhythm says nothing about loss. */
+	steady = s->state == BFD_UP && s->remote_min_tx_us == p.min_tx_us;
+	s->remote_disc = p.my_disc;
+	s->remote_state = p.state;
+	s->remote_diag = p.diag;
+	s->remote_mult = p.detect_mult;
+	s->remote_flags = p.flags & (BFD_FLAG_CPI | BFD_FLAG_DEMAND);
+	s->remote_min_tx_us = p.min_tx_us;
+	s->remote_min_rx_us = p.min_rx_us;
+	s->remote_min_echo_rx_us = p.min_echo_rx_us;
+	if (p.flags & BFD_FLAG_FINAL) {
+		if (s->polling && s->poll_on_wire)
+			session_poll_finished(e, *slot, now_ns);
+	} else if (s->poll_guard) {
+		s->poll_guard = false;
+		if (s->poll_again)
+			session_negotiate(e, *slot, now_ns);
+	}
+	if (s->state == BFD_ADMIN_DOWN) {
+		/* Discarded as far as the state machine goes, but still the remote's latest word, and
+		 * forgotten in time. */
+		s->heard = true;
+		e->hot[*slot].last_rx_ns = now_ns;
+		session_refresh(e, *slot, now_ns);
+		return drop(e, *slot, BFD_RX_REFUSED);
+	}
+	t = bfd_fsm_receive(s->state, p.state);
+	if (t.changed)
+		session_set_state(e, *slot, t.state, t.diag, now_ns);
+	/* Time of the last packet first: the new deadline counts from it. */
+	if (!s->heard) {
+		s->heard = true;
+		e->hot[*slot].last_rx_ns = now_ns; /* no gap to what was forgotten */
+	}
+	account(e, *slot, rx->len, now_ns, steady);
+	session_refresh(e, *slot, now_ns);
+	if (p.flags & BFD_FLAG_POLL && !s->unresolved) {
+		e->line[*slot].pending |= BFD_PENDING_FINAL;
+		bfd_pacer_urge(&e->pacer, *slot);
+	}
+	expect_again(e, *slot, rx, &p);
+	return BFD_RX_OK;
+}
+
+static inline bool same_packet(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t x[3], y[3];
+
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
+}
+
+enum bfd_rx_result bfd_engine_rx(
+	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot)
+{
+	bool multihop = rx->dport == BFD_PORT_MULTIHOP;
+	struct session_hot *h;
+	uint32_t i;
+
+	e->rx_packets++;
+	if (rx->len < BFD_PACKET_LEN || (rx->dport != BFD_PORT_CONTROL && !multihop))
+		return refuse(e, BFD_RX_INVALID);
+	if (rx->ttl < e->min_ttl[multihop])
+		return refuse(e, BFD_RX_TTL);
+	i = (bfd_get32(rx->payload + 8) ^ e->disc_salt) & SLOT_MASK;
+	if (i < e->capacity) {
+		h = &e->hot[i];
+		if (h->dport == rx->dport && rx->ttl >= h->min_ttl && same_packet(rx->payload, h->expect)) {
+			*slot = i;
+			/* The deadline rounds the time up and the detection time was rounded up: never early.
+			 */
+			e->deadline[i] = bfd_tick_deadline(now_ns) + h->detect_ticks;
+			account(e, i, rx->len, now_ns, true);
+			return BFD_RX_OK;
+		}
+	}
+	return receive_control(e, rx, now_ns, slot);
+}
+
+void bfd_engine_rx_prefetch(const struct bfd_engine *e, const uint8_t *payload)
+{
+	uint32_t i = (bfd_get32(payload + 8) ^ e->disc_salt) & SLOT_MASK;
+
+	if (i < e->capacity) {
+		__builtin_prefetch(&e->hot[i], 1);
+		__builtin_prefetch(&e->deadline[i], 1);
+	}
+}
