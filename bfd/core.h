@@ -60,6 +60,7 @@ struct session {
 	uint32_t remote_min_tx_us, remote_min_rx_us, remote_min_echo_rx_us;
 	uint64_t detect_ns; /* in force; 0: none */
 	uint64_t since_ns;  /* of the state */
+	uint64_t grace_ns;  /* silence before this is not held against the remote */
 	uint32_t xmit_seq;
 	struct bfd_auth_rx auth_rx;
 	uint8_t signed_packet[BFD_PACKET_LEN]; /* contents that xmit_seq was last used for */

@@ -308,8 +308,9 @@ void session_negotiate(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	s->said_rx_us = rx;
 	if (tx < s->used_tx_us)
 		s->used_tx_us = tx;
-	/* Detection must not get shorter before the remote has heard of it; 0 is "no detection". */
-	if (rx > s->used_rx_us || !rx)
+	/* Detection must not get shorter before the remote has heard of it; 0, "send me nothing", is the
+	 * longest. */
+	if (!rx || (s->used_rx_us && rx > s->used_rx_us))
 		s->used_rx_us = rx;
 	start_poll(s, now_ns);
 }
@@ -375,6 +376,14 @@ static uint32_t deadline_of(uint64_t at_ns, uint64_t now_ns)
 	return bfd_tick_deadline(at_ns);
 }
 
+/* What detection counts from. */
+static uint64_t last_sign_of_life(const struct bfd_engine *e, uint32_t slot)
+{
+	uint64_t rx = e->hot[slot].last_rx_ns, grace = e->session[slot].grace_ns;
+
+	return rx > grace ? rx : grace;
+}
+
 void session_set_deadline(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 {
 	struct session *s = &e->session[slot];
@@ -384,9 +393,9 @@ void session_set_deadline(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 		if (s->polling && s->poll_on_wire)
 			at = s->poll_ns + s->detect_ns;
 	} else if (s->heard && s->detect_ns) {
-		at = e->hot[slot].last_rx_ns + s->detect_ns;
+		at = last_sign_of_life(e, slot) + s->detect_ns;
 	} else if (s->auth_rx.known && s->detect_ns) {
-		at = e->hot[slot].last_rx_ns + 2 * s->detect_ns; /* bfd.AuthSeqKnown, section 6.8.1 */
+		at = last_sign_of_life(e, slot) + 2 * s->detect_ns; /* bfd.AuthSeqKnown, section 6.8.1 */
 	}
 	e->deadline[slot] = deadline_of(at, now_ns);
 }
@@ -456,6 +465,9 @@ void session_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	struct bfd_line *l = &e->line[slot];
 	bool was_demand = l->base_flags & BFD_FLAG_DEMAND;
 	bool changed = build_packet(e, slot);
+
+	if (was_demand && !is_demand_active(s))
+		s->grace_ns = now_ns; /* the silence was agreed on: the remote needs time to speak up */
 
 	/* Section 6.6: with Demand mode on either side nothing else would carry the change across. */
 	if (changed && !s->polling && (was_demand || is_demand_active(s) || is_remote_demand_active(s)))
@@ -700,7 +712,7 @@ static bool check_late(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 		if (s->polling && s->poll_on_wire && s->detect_ns && now_ns >= s->poll_ns + s->detect_ns)
 			return expire(e, slot, now_ns, s->poll_ns + s->detect_ns);
 	} else if (s->detect_ns) {
-		since = e->hot[slot].last_rx_ns;
+		since = last_sign_of_life(e, slot);
 		if (s->heard && now_ns >= since + s->detect_ns)
 			return expire(e, slot, now_ns, since + s->detect_ns);
 		if (!s->heard && s->auth_rx.known && now_ns >= since + 2 * s->detect_ns)
