@@ -69,6 +69,7 @@ struct bfd_rx {
 	const uint8_t *payload; /* UDP payload */
 	uint16_t len;           /* bytes of UDP payload */
 	uint16_t dport;         /* host order: decides single hop, multihop, S-BFD */
+	uint16_t sport;         /* host order; what a reflected packet is sent back to */
 	uint32_t ifindex;       /* where it came in */
 	uint8_t ttl;
 	struct ipaddr src, dst;
