@@ -35,6 +35,19 @@ unsigned rib_shards(const struct rib *rib);
 void rib_call_all(struct rib *rib, void (*fn)(struct rib_shard *, void *), void *arg);
 unsigned rib_shard_index(const struct rib_shard *s);
 struct filter_vm *rib_shard_vm(struct rib_shard *s); /* the shard's filter machine; its thread only */
+struct rib *rib_shard_rib(const struct rib_shard *s);
+/* Runs fn(s, arg) in shard i's thread between two slices, in the order of the calls and batches that one thread sends. Any thread. */
+void rib_shard_call(struct rib *rib, unsigned i, void (*fn)(struct rib_shard *, void *), void *arg);
+/*
+ * Background work of a shard, done in slices: run() works until deadline_ns (CLOCK_MONOTONIC) at most and returns true while there is more.
+ * Owned by the shard's thread: start it there; it stays in the list until run() returns false or it is stopped.
+ */
+struct rib_task {
+	struct rib_task *next, **prev; /* NULL prev: not started */
+	bool (*run)(struct rib_task *t, struct rib_shard *s, uint64_t deadline_ns);
+};
+void rib_task_start(struct rib_shard *s, struct rib_task *t);
+void rib_task_stop(struct rib_shard *s, struct rib_task *t);
 
 /* ---- tables: main thread ---- */
 /* Finds or makes a table and takes a reference. sorted: routes fully ordered (else best and backup only are in order). */
@@ -67,6 +80,7 @@ struct rib_source_config {
 	enum route_source source;
 	struct filter_ref import;
 	bool keep_filtered;
+	bool no_roa_reload;      /* `rpki reload off`: do not re-run the import filter when ROAs change */
 	struct limit_config receive_limit, import_limit;
 	struct rib_table *igp_table; /* for NH_RECURSIVE; NULL: the table itself */
 	struct rib_peer peer;
@@ -77,7 +91,8 @@ struct rib_source_config {
 	void *ctx;
 };
 
-/* Any one thread at a time for each source (its owner). */
+/* Any one thread at a time for each source (its owner). Batches are filled and submitted by any thread, several batches by
+ * several threads at a time if their order does not matter. NULL with errno ENOMEM, ENOSPC (a million sources). */
 struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_config *c);
 /* Takes over a new configuration; re-runs the import filter over the routes kept when `import` differs by content or reevaluate. */
 void rib_source_reconfigure(struct rib_source *s, const struct rib_source_config *c, bool reevaluate);
@@ -109,6 +124,10 @@ void rib_batch_discard(struct rib_batch *b);
 /* attrs: id the batch takes a reference on (a run of equal ids costs one atomic operation); path_id: ADD-PATH, 0 without. */
 void rib_batch_announce(struct rib_batch *b, const struct net *n, uint32_t path_id, uint32_t attrs);
 void rib_batch_withdraw(struct rib_batch *b, const struct net *n, uint32_t path_id);
+/* For pipes: the route keeps the identity of where it came from (origin: rib_route_view.source and .path_id), the batch's source owns
+ * it. A net holds one route of an origin: a second owner's is refused and logged (a loop of pipes). */
+void rib_batch_announce_from(struct rib_batch *b, const struct net *n, uint32_t origin, uint32_t path_id, uint32_t attrs);
+void rib_batch_withdraw_from(struct rib_batch *b, const struct net *n, uint32_t origin, uint32_t path_id);
 unsigned rib_batch_count(const struct rib_batch *b);
 /* Queues the batch (and owns it). Never blocks. Returns false when the queue is above its high-water mark: stop reading from the
  * neighbour until resume() is called. */
@@ -120,12 +139,13 @@ void rib_source_barrier(struct rib_source *s, void (*done)(void *ctx), void *ctx
 
 enum rib_route_flag { ROUTE_FILTERED = 1, ROUTE_STALE = 2, ROUTE_SUPPRESSED = 4, ROUTE_UNREACHABLE = 8 /* next hop */ };
 struct rib_route_view {
-	uint32_t source;       /* rib_source_id() */
+	uint32_t source;       /* rib_source_id() of who made the route */
+	uint32_t owner;        /* of who put it into this table: differs for a pipe's */
 	uint32_t path_id;
 	uint32_t attrs;        /* after import; 0 when filtered and not kept */
 	uint32_t attrs_received;
 	uint32_t flags;        /* enum rib_route_flag */
-	uint64_t changed_ns;   /* CLOCK_MONOTONIC, ms resolution */
+	uint64_t changed_ns;   /* CLOCK_MONOTONIC, 17 ms resolution */
 };
 
 #define RIB_NO_INDEX UINT32_MAX
@@ -137,11 +157,20 @@ struct rib_change {
 	uint32_t old_best_attrs, old_best_source;   /* 0: none */
 	uint32_t best_attrs, best_source;
 	uint32_t best_path_id;
-	const struct rib_route_view *routes; /* usable ones, best first; complete when the listener asked for all */
+	const struct rib_route_view *routes; /* usable ones, best first; complete when some listener of the table asked for all */
 	unsigned n_routes;
+	const struct rib_route_view *old_routes; /* RIB_LISTEN_OLD: the same before the change */
+	unsigned n_old_routes;
 };
 
-enum rib_listen { RIB_LISTEN_BEST = 1 /* best changed */, RIB_LISTEN_BACKUP = 2 /* best or second changed */, RIB_LISTEN_ALL = 4 /* any */ };
+enum rib_listen {
+	RIB_LISTEN_BEST = 1,    /* best changed */
+	RIB_LISTEN_BACKUP = 2,  /* best changed, or the best one with other next hops; routes[] has at most RIB_BACKUP_ROUTES */
+	RIB_LISTEN_ALL = 4,     /* any */
+	RIB_LISTEN_OLD = 8,     /* with ALL: old_routes */
+	RIB_LISTEN_NO_DUMP = 16 /* live changes only; dumped() is called at once */
+};
+#define RIB_BACKUP_ROUTES 16
 struct rib_listener_ops {
 	/* In the shard's thread; must not block. n >= 1 changes, in order. dump: initial contents, not an event. */
 	void (*changed)(void *ctx, struct rib_shard *s, const struct rib_change *c, unsigned n, bool dump);
@@ -177,5 +206,19 @@ struct rib_table_stats {
 	uint64_t nets, routes, bytes;
 };
 void rib_table_stats(const struct rib_table *t, struct rib_table_stats *out);
+
+/* ---- for listeners, in the shard's thread ---- */
+/* Numbers of prefixes are below this; those in between may be unused. */
+uint32_t rib_shard_indexes(const struct rib_table *t, const struct rib_shard *s);
+/* The prefix of an index in use. false: unused. */
+bool rib_shard_net(const struct rib_table *t, const struct rib_shard *s, uint32_t index, struct net *out);
+/* Usable routes, best first, of an index: as rib_change.routes, at most max; returns how many there are, 0: none. */
+unsigned rib_shard_routes(
+	struct rib_table *t, struct rib_shard *s, uint32_t index, struct rib_route_view *out, unsigned max);
+/* Hints to the cache: stage 0, then a few indexes later 1, then 2. */
+void rib_shard_prefetch(const struct rib_table *t, const struct rib_shard *s, uint32_t index, unsigned stage);
+/* While pinned, a prefix without routes keeps its index (a `last` change comes when it is given up). Counted. */
+void rib_shard_pin(struct rib_table *t, struct rib_shard *s);
+void rib_shard_unpin(struct rib_table *t, struct rib_shard *s);
 /* The words of RTS_* for `show route`'s parts. */
 const char *route_source_name(enum route_source s);
