@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One failure, put together from what the witness saw: the same for any daemon on the node, because it looks at packets
+in the wire and at the kernel's notifications only. What our daemon says of itself (show failover) is printed beside it.
+"""
+import json
+from dataclasses import dataclass, field
+
+from netlab.twosite import DEFAULT, OWN, UPA, UPB_C
+
+
+def ms(ns):
+    return ns / 1e6
+
+
+@dataclass
+class Timeline:
+    family: int
+    last: int = 0         # last packet of the upstream that was delivered to the node: BFD, or BGP where there is no BFD
+    detected: int = 0     # the node's first BFD packet that says Down
+    kernel: int = 0       # first change of the nexthop group or of the default route in the node's kernel
+    forwarding: int = 0   # first probe packet that left over the backup
+    told: int = 0         # first UPDATE to the other node
+    vantage: int = 0      # the vantage point's kernel has the other way in
+    closed: int = 0       # TCP FIN or RST from the upstream: the fast way to hear of a killed daemon
+    lost: int = 0         # probe packets that never reached the far end
+    extra: dict = field(default_factory=dict)
+
+    def since(self, name):
+        t = getattr(self, name)
+        return ms(t - self.last) if t and self.last else None
+
+
+def nexthop_ids(lab, role, f):
+    """The nexthop ids behind the default route: the group and its members."""
+    ids = set()
+    for r in lab.routes(role, f, "exact", "default"):
+        if "nhid" in r:
+            ids.add(r["nhid"])
+            try:
+                h = json.loads(lab.ip(role, "-j", "nexthop", "show", "id", str(r["nhid"])))[0]
+                ids |= {m["id"] for m in h.get("group", [])}
+            except (IndexError, ValueError):
+                pass
+    return ids
+
+
+def analyse(events, f, ids, bfd=True):
+    """The timeline of one family from the records of a window that holds one failure and no recovery. bfd: the upstream
+    speaks BFD, and its last BFD packet is the beginning; else its last BGP packet is."""
+    t = Timeline(f)
+
+    def first(pred, after):
+        return next((e["t"] for e in events if e["t"] >= after and pred(e)), 0)
+
+    from_upstream = [e for e in events if e["at"] == "a.pri" and e["dir"] == "out" and e["family"] == f
+                     and e.get("src") == UPA[f]]
+    # The last BFD packet that said Up; what follows (an AdminDown, say) is part of the failure.
+    alive = [e["t"] for e in from_upstream if (e["kind"] == "bfd" and e["state"] == "Up" if bfd else e["kind"] == "bgp")]
+    t.last = max(alive, default=0)
+    if not t.last:
+        return t
+    t.closed = first(lambda e: e["kind"] == "tcp" and e["at"] == "a.pri" and e["dir"] == "out" and e["family"] == f, t.last - 10**9)
+    begin = min(t.last, t.closed) if t.closed else t.last
+    t.detected = first(lambda e: e["kind"] == "bfd" and e["at"] == "a.pri" and e["dir"] == "in" and e["family"] == f
+                       and e["state"] != "Up", begin)
+    t.kernel = first(lambda e: e["at"] == "pri" and (e["kind"] == "nexthop" and e["id"] in ids or e["kind"] == "route"
+                                                     and e["family"] == f and e["dst"] == DEFAULT[f]), begin)
+    t.forwarding = first(lambda e: e["kind"] == "probe" and e["at"] == "i.pri" and e["family"] == f, begin)
+    t.told = first(lambda e: e["kind"] == "bgp" and e["at"] == "i.pri" and e["dir"] == "in" and e["family"] == f
+                   and "UPDATE" in e["type"], begin)
+    t.vantage = first(lambda e: e["kind"] == "route" and e["at"] == "vp" and e["family"] == f and e["dst"] == OWN[f]
+                      and e["what"] == "new" and e["via"] == UPB_C[f], begin)
+    t.lost = sum(e["lost"] for e in events if e["kind"] == "gap" and e["family"] == f and e["t"] >= begin)
+    return t
+
+
+ROWS = (("closed", "TCP connection closed by the upstream"), ("detected", "BFD Down sent: detection"),
+        ("kernel", "nexthop group or route replaced"), ("forwarding", "first packet forwarded over the backup"),
+        ("told", "BGP told: first UPDATE to the other node"), ("vantage", "vantage point converged"))
+
+
+def show(say, title, pair, rate, own=(), bfd=True):
+    """pair: {4: Timeline, 6: Timeline}; own: lines that the daemon says itself."""
+    say(f"   {title}: ms since the last {'BFD' if bfd else 'BGP'} packet of upstream A that reached pri")
+    say(f"      {'':44}     IPv4       IPv6")
+    for name, text in ROWS:
+        values = [pair[f].since(name) for f in (4, 6)]
+        if all(v is None for v in values):
+            continue
+        say(f"      {text:<44}" + "".join(f"{v:11.3f}" if v is not None else f"{'-':>11}" for v in values))
+    say(f"      {'probe packets lost end to end (as ms)':<44}" + "".join(f"{pair[f].lost * 1000 / rate:11.1f}" for f in (4, 6)))
+    for line in own:
+        say("      " + line)
