@@ -226,6 +226,7 @@ int eal_start(const struct options *o, struct eal *e, char err[OPTIONS_ERR])
 				*eal_last_error() ? eal_last_error() : strerror(rte_errno));
 		return rte_errno ? -rte_errno : -EIO;
 	}
+	e->started = true;
 	return own ? own_lcores(e, err) : 0;
 }
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct eal {
+	bool started;
 	bool hugepages;
 	unsigned nworkers;
 	unsigned lcore[OPTIONS_WORKERS];

@@ -24,6 +24,7 @@
 #define PORT_QUEUES  16
 #define PORT_ADDRS   8
 #define PORT_VLANS   32
+#define PORT_LOCALS  4096 /* as many as the filter's maps hold */
 
 /* Standalone ports have no kernel interface; sessions name them by these indices or by the port's name. */
 #define PORT_PSEUDO_IFINDEX UINT32_C(0x40000000)
@@ -82,6 +83,8 @@ struct port {
 	int lock_fd;       /* held while this process uses the interface */
 	int guard_fd[8];   /* af_packet: keeps the kernel from answering "port unreachable" */
 	struct xdp_filter xdp;
+	struct ipaddr *locals; /* what its address maps hold, sorted; the manager's */
+	unsigned nlocals;
 };
 
 struct port_open {

@@ -69,7 +69,7 @@ struct worker {
 	struct worker_group *group;
 	unsigned number, lcore;
 	struct bfd_engine *engine;
-	struct linkstate_worker *stats; /* we are the only writer */
+	struct linkstate_worker *stats; /* only this thread writes it: what the engine doesn't count itself */
 	struct worker_path *paths;      /* [capacity] */
 	struct rte_ring *commands, *done;
 	struct rte_ring *inbox;         /* frames from other workers and the manager */
@@ -110,8 +110,6 @@ static void flush_port(struct worker *w, const struct worker_tables *t, unsigned
 			break;
 		}
 	}
-	if (sent)
-		bump(&w->stats->tx_packets, sent);
 	if (sent < o->n) {
 		bump(&w->stats->tx_dropped, o->n - sent);
 		rte_pktmbuf_free_bulk(o->m + sent, o->n - sent);
@@ -318,18 +316,8 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 			return;
 		}
 	}
-	switch (bfd_engine_rx(w->engine, &rx, now, &slot)) {
-	case BFD_RX_INVALID: bump(&w->stats->rx_invalid, 1); break;
-	case BFD_RX_TTL: bump(&w->stats->rx_ttl, 1); break;
-	case BFD_RX_LIMITED: bump(&w->stats->rx_ratelimited, 1); break;
-	case BFD_RX_UNKNOWN:
-		if (refused + 1 < n)
-			pass_on(w, (w->number + 1) % n, port, frame, len, refused + 1);
-		else
-			bump(&w->stats->rx_unknown, 1);
-		break;
-	default: break;
-	}
+	if (bfd_engine_rx(w->engine, &rx, now, &slot) == BFD_RX_UNKNOWN && refused + 1 < n)
+		pass_on(w, (w->number + 1) % n, port, frame, len, refused + 1);
 }
 
 /* Everything that has arrived, up to a bound that keeps a flood from starving the sweep. Returns the number of packets. */
@@ -363,8 +351,6 @@ static unsigned receive_ports(struct worker *w, const struct worker_tables *t, u
 			}
 		}
 	}
-	if (total)
-		bump(&w->stats->rx_packets, total);
 	return total;
 }
 
@@ -405,12 +391,12 @@ static void apply(struct worker *w, struct command *c, uint64_t now)
 			break;
 		*path = c->path;
 		if (!path->resolved)
-			bfd_engine_set_resolved(w->engine, c->slot, false);
+			bfd_engine_set_resolved(w->engine, c->slot, false, now);
 		break;
 	case COMMAND_UPDATE: c->result = bfd_engine_update(w->engine, c->slot, &c->params, now); break;
 	case COMMAND_PATH:
 		if (path->resolved != c->path.resolved)
-			bfd_engine_set_resolved(w->engine, c->slot, c->path.resolved);
+			bfd_engine_set_resolved(w->engine, c->slot, c->path.resolved, now);
 		*path = c->path;
 		break;
 	case COMMAND_REMOVE:
@@ -445,13 +431,6 @@ static void notify(const struct worker_tables *t)
 			continue; /* full: it has not read what we told it before, and will */
 }
 
-static void count_stall(struct worker *w, uint64_t gap)
-{
-	bump(&w->stats->stalls, 1);
-	if (gap > atomic_load_explicit(&w->stats->worst_stall_ns, memory_order_relaxed))
-		atomic_store_explicit(&w->stats->worst_stall_ns, gap, memory_order_relaxed);
-}
-
 /* After a pause of our own: take in whatever came meanwhile, before any deadline is looked at. */
 static uint64_t recover_from_stall(struct worker *w, const struct worker_tables *t, uint64_t gap, uint64_t now)
 {
@@ -462,7 +441,6 @@ static uint64_t recover_from_stall(struct worker *w, const struct worker_tables 
 		receive_inbox(w, t);
 		now = clock_now_ns();
 	} while (now < until);
-	count_stall(w, gap);
 	bfd_engine_stalled(w->engine, gap, now);
 	return now;
 }
