@@ -15,11 +15,14 @@ struct config_error {
 	char text[512];
 };
 
-/* NULL and *err filled, or a configuration with one reference. Warnings go to the log (and to warn, if not NULL).
- * path is relative to the working directory; includes are relative to the including file. "-" is not special. */
+/* NULL and *err filled, or a configuration with one reference. Warnings go to the log (and to warn, if not
+ * NULL). path is relative to the working directory; includes are relative to the including file. "-" is not
+ * special. */
 struct config *config_read(const char *path, struct config_error *err);
-/* The same from memory, for tests and fuzzing; name stands for the file, includes are refused unless allow_include. */
-struct config *config_parse_text(const char *name, const char *text, size_t len, bool allow_include, struct config_error *err);
+/* The same from memory, for tests and fuzzing; name stands for the file, includes are refused unless
+ * allow_include. */
+struct config *config_parse_text(
+	const char *name, const char *text, size_t len, bool allow_include, struct config_error *err);
 void config_hold(struct config *c);
 void config_release(struct config *c);
 /* "FILE:LINE:COL text", or "FILE: text". */

@@ -31,7 +31,7 @@ static const char *const keywords[] = {
 	"first_fragment", "flow", "flow4", "flow6", "for", "forget", "format", "fragment", "free", "from",
 	"from_hex", "function", "garbage", "gateway", "gc", "generate", "generic", "global", "graceful",
 	"header", "hello", "hidden", "hit", "hmac", "hold", "hop", "horizon", "hostname", "ibgp", "icmp",
-	"id", "idle", "if", "ignore", "igp", "import", "in", "include", "infinity", "info", "instance",
+	"id", "idle", "if", "ignore", "igp", "import", "in", "infinity", "info", "instance",
 	"int", "interface", "interfaces", "internal", "interpret", "interval", "ip", "ipv4", "ipv6",
 	"is_fragment", "iso", "keep", "keepalive", "kernel", "key", "keyed", "keys", "l3vpn", "label",
 	"labels", "last_fragment", "latency", "lc", "lclist", "learn", "length", "lifetime", "limit",

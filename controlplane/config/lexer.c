@@ -321,7 +321,7 @@ static bool include(struct lexer *l, struct token *t, const char *p)
 			p++;
 	}
 	if (!len || *p != ';' || memchr(name, 0, len)) {
-		error(t, "Unterminated include");
+		error(t, !len && *p == ';' ? "Include with empty argument" : "Unterminated include");
 		return false;
 	}
 	if (!l->allow_include) {
@@ -437,7 +437,7 @@ static void lex_rd(struct token *t, const char *p, size_t len)
 		memcpy(text, fields[0], lens[0]);
 		text[lens[0]] = 0;
 		if (ipaddr_parse(text, &ip) < 0 || !number(fields[1], lens[1], &b) || b > UINT16_MAX)
-			return error(t, "Invalid route distinguisher");
+			return error(t, "Number out of range");
 		t->u64 = UINT64_C(1) << 48 | (uint64_t)ntohl(ipaddr_to_v4(&ip)) << 16 | b;
 		return;
 	}
@@ -447,8 +447,10 @@ static void lex_rd(struct token *t, const char *p, size_t len)
 		return error(t, "Number out of range");
 	if (n == 2 && a > UINT16_MAX)
 		kind = 2;
-	if ((kind == 0 && a > UINT16_MAX) || (kind == 2 && b > UINT16_MAX))
-		return error(t, "Invalid route distinguisher");
+	if (kind == 0 && a > UINT16_MAX)
+		return error(t, "ASN out of range");
+	if (kind == 2 && b > UINT16_MAX)
+		return error(t, "Number out of range");
 	t->u64 = kind ? UINT64_C(2) << 48 | (uint64_t)a << 16 | b : (uint64_t)a << 32 | b;
 }
 
@@ -683,8 +685,10 @@ static void lex_text(struct lexer *l, struct token *t, const char *p)
 	struct source *s = l->src;
 	size_t n = strcspn(p + 1, "\"\n");
 
+	/* BIRD's place for a quoted thing is where it ends */
 	if (p[1 + n] != '"')
-		return error_at(l, t, p + 1 + n, "Unterminated string");
+		return error_at(l, t, p + n + (p[1 + n] == '\n'), "Unterminated string");
+	at(s, t, p + 1 + n);
 	t->kind = TOK_TEXT;
 	t->text = arena_strndup(l->arena, p + 1, n);
 	s->pos = p + n + 2;
@@ -696,8 +700,11 @@ static void lex_quoted(struct lexer *l, struct token *t, const char *p)
 
 	while (is(p[n], F_WORD) || p[n] == '-' || p[n] == '.' || p[n] == ':')
 		n++;
+	if (p[n] == '\n' || (!p[n] && p + n == l->src->end))
+		return error_at(l, t, p + n - 1, "Unterminated symbol");
 	if (p[n] != '\'')
-		return error(t, "Unknown character");
+		return error_at(l, t, p + n, "Invalid character in apostrophed symbol");
+	at(l->src, t, p + n);
 	if (n - 1 > SYMBOL_MAX)
 		return error(t, "Symbol too long");
 	t->kind = TOK_SYMBOL;

@@ -49,7 +49,8 @@ struct token {
 	int kind;
 	bool quoted;        /* 'symbol' */
 	const char *file;   /* interned: valid while the configuration lives */
-	unsigned line, col; /* 1-based, of the first character */
+	unsigned line, col; /* 1-based, of the first character; of the closing quote for what is quoted, as in
+			       BIRD */
 	/* SYMBOL, KEYWORD: spelling; TEXT: without the quotes; ERROR: the message. NUL-terminated, in the
 	 * arena. Else NULL. */
 	const char *text;

@@ -38,8 +38,8 @@ struct table_config {
 	const char *name;
 	enum net_type net;
 	bool sorted, trie;
-	bool is_default;      /* first of its type: master4, master6, ... */
-	bool implicit;        /* not written in the file */
+	bool is_default; /* first of its type: master4, master6, ... */
+	bool implicit;   /* not written in the file */
 	uint32_t min_settle_ms, max_settle_ms, gc_threshold, gc_period_s;
 	uint32_t debug;
 	const char *file;
@@ -53,31 +53,46 @@ struct limit_config {
 };
 
 /* bits of debug_* fields */
-enum debug_bit { DBG_STATES = 1, DBG_ROUTES = 2, DBG_FILTERS = 4, DBG_INTERFACES = 8, DBG_EVENTS = 16, DBG_PACKETS = 32, DBG_CHANNELS = 64 };
+enum debug_bit {
+	DBG_STATES = 1,
+	DBG_ROUTES = 2,
+	DBG_FILTERS = 4,
+	DBG_INTERFACES = 8,
+	DBG_EVENTS = 16,
+	DBG_PACKETS = 32,
+	DBG_CHANNELS = 64
+};
 
 /* "[-] "mask" [prefix], ..." : first match wins */
 struct iface_pattern {
 	struct iface_pattern *next;
 	bool negate;
-	const char *mask;     /* shell glob; NULL: any */
+	const char *mask; /* shell glob; NULL: any */
 	bool has_prefix;
 	struct prefix prefix;
 };
 
-/* First match wins; a list without any match: false. addr may be NULL: prefixes in the pattern do not match then. */
+/* First match wins; a list without any match: false. addr may be NULL: prefixes in the pattern do not match
+ * then. */
 bool iface_pattern_match(const struct iface_pattern *p, const char *ifname, const struct ipaddr *addr);
 
-enum nexthop_mode { NHMODE_UNSET = -1 /* only while parsing */, NHMODE_OFF, NHMODE_ALL, NHMODE_IBGP, NHMODE_EBGP }; /* next hop keep|self */
+enum nexthop_mode {
+	NHMODE_UNSET = -1 /* only while parsing */,
+	NHMODE_OFF,
+	NHMODE_ALL,
+	NHMODE_IBGP,
+	NHMODE_EBGP
+}; /* next hop keep|self */
 enum add_path_mode { ADD_PATH_NONE = 0, ADD_PATH_RX = 1, ADD_PATH_TX = 2, ADD_PATH_BOTH = 3 };
 enum tristate { TRI_UNSET = -1, TRI_OFF = 0, TRI_ON = 1 };
 
 struct channel_config {
 	struct cds_list_head node;
-	const char *name;            /* "ipv4", "ipv6", "roa4", ... as in the CLI */
+	const char *name; /* "ipv4", "ipv6", "roa4", ... as in the CLI */
 	enum net_type net;
-	uint8_t safi;                /* BGP: 1 unicast, 2 multicast, 4 labelled, 128 vpn ... */
-	bool inert;                  /* a family that we parse and do not run */
-	bool inherited;              /* only while parsing: came with `from`, not opened here yet */
+	uint8_t safi;   /* BGP: 1 unicast, 2 multicast, 4 labelled, 128 vpn ... */
+	bool inert;     /* a family that we parse and do not run */
+	bool inherited; /* only while parsing: came with `from`, not opened here yet */
 	struct table_config *table;
 	uint16_t preference;
 	struct filter_ref import, export;
@@ -86,11 +101,12 @@ struct channel_config {
 	struct limit_config receive_limit, import_limit, export_limit;
 	uint32_t debug;
 	/* BGP only */
-	bool mandatory, secondary, validate, import_table, export_table, require_add_paths, require_extended_next_hop;
+	bool mandatory, secondary, validate, import_table, export_table, require_add_paths,
+		require_extended_next_hop;
 	enum nexthop_mode next_hop_keep, next_hop_self;
 	struct ipaddr next_hop_address; /* zero: none */
-	bool next_hop_prefer_local;
-	enum tristate gateway_recursive; /* TRI_UNSET: direct if single hop, else recursive */
+	bool next_hop_prefer_local, next_hop_prefer_set;
+	enum tristate gateway_recursive; /* resolved when read: direct if single hop, else recursive */
 	struct table_config *igp_table4, *igp_table6, *base_table;
 	enum add_path_mode add_paths;
 	bool extended_next_hop;
@@ -98,9 +114,9 @@ struct channel_config {
 	bool aigp_originate;
 	uint32_t cost;
 	enum tristate graceful_restart, llgr;
-	uint32_t llgr_stale_time;       /* s; UINT32_MAX: the protocol's */
+	uint32_t llgr_stale_time; /* s; filled in from the protocol */
 	uint32_t min_llgr_time, max_llgr_time;
-	uint8_t link_local_format;      /* 0 native 1 single 2 double */
+	uint8_t link_local_format; /* 0 native 1 single 2 double */
 };
 
 /* Options of a BFD session as written; intervals in us. */
@@ -130,25 +146,32 @@ struct bfd_neighbor_config {
 struct proto_config {
 	struct cds_list_head node; /* config.protocols, in file order */
 	enum proto_type type;
-	const char *type_name;     /* "BGP", "Device", "OSPF", ... as show protocols prints it */
+	const char *type_name; /* "BGP", "Device", "OSPF", ... as show protocols prints it */
 	const char *name;
 	bool is_template;
 	const char *file;
 	unsigned line;
 	bool disabled;
 	const char *description, *vrf, *hostname;
-	const char *word;          /* "bgp", "ospf", ... as written */
-	bool vrf_default;          /* `vrf default` */
-	uint32_t router_id;        /* host order; the global one unless overridden; 0: not known yet */
+	const char *word;   /* "bgp", "ospf", ... as written */
+	bool vrf_default;   /* `vrf default` */
+	uint32_t router_id; /* host order; the global one unless overridden; 0: not known yet */
 	uint32_t debug, mrtdump;
-	struct cds_list_head channels; /* channel_config */
+	struct cds_list_head channels;     /* channel_config */
 	const struct proto_config *parent; /* from */
-	const void *body;          /* struct bgp_config, ... by type */
+	const void *body;                  /* struct bgp_config, ... by type */
 };
 
 /* ---- per type ---- */
 
-enum bgp_role { BGP_ROLE_NONE = -1, BGP_ROLE_PROVIDER = 0, BGP_ROLE_RS_SERVER = 1, BGP_ROLE_RS_CLIENT = 2, BGP_ROLE_CUSTOMER = 3, BGP_ROLE_PEER = 4 };
+enum bgp_role {
+	BGP_ROLE_NONE = -1,
+	BGP_ROLE_PROVIDER = 0,
+	BGP_ROLE_RS_SERVER = 1,
+	BGP_ROLE_RS_CLIENT = 2,
+	BGP_ROLE_CUSTOMER = 3,
+	BGP_ROLE_PEER = 4
+};
 enum bgp_auth { BGP_AUTH_NONE, BGP_AUTH_MD5, BGP_AUTH_AO };
 enum gr_mode { GR_OFF, GR_AWARE, GR_ON };
 enum bgp_peer_type { BGP_PEER_BY_AS, BGP_PEER_INTERNAL, BGP_PEER_EXTERNAL };
@@ -164,19 +187,19 @@ struct ao_key {
 };
 
 struct bgp_config {
-	uint32_t local_as, remote_as;   /* remote 0: by peer type */
+	uint32_t local_as, remote_as; /* remote 0: by peer type */
 	enum bgp_peer_type peer_type;
-	bool internal;                  /* resolved when remote_as or the type is known */
-	struct ipaddr local, remote;    /* zero: not given */
-	const char *ifname;             /* interface "x" or %x; NULL */
+	bool internal;               /* resolved when remote_as or the type is known */
+	struct ipaddr local, remote; /* zero: not given */
+	const char *ifname;          /* interface "x" or %x; NULL */
 	struct iface_pattern *iface_range;
 	uint16_t local_port, remote_port;
-	bool has_range;                 /* neighbor range */
+	bool has_range; /* neighbor range */
 	struct prefix range;
 	const char *dynamic_name;
 	unsigned dynamic_name_digits;
 	bool onlink;
-	unsigned multihop;              /* 0: direct */
+	unsigned multihop; /* 0: direct */
 	bool strict_bind, free_bind, ttl_security, passive, setkey;
 	enum tristate check_link;
 	enum bgp_auth auth;
@@ -185,19 +208,21 @@ struct bgp_config {
 	uint32_t confederation;
 	bool confederation_member;
 	bool rr_client, rs_client;
-	uint32_t rr_cluster_id;         /* 0: router id */
+	uint32_t rr_cluster_id; /* 0: router id */
 	bool allow_local_pref, allow_med, allow_as_sets;
-	uint32_t allow_local_as;        /* UINT32_MAX: unlimited */
+	uint32_t allow_local_as; /* UINT32_MAX: unlimited */
 	bool enforce_first_as;
 	bool capabilities, enable_refresh, enable_enhanced_refresh, enable_as4, enable_extended_messages;
 	bool advertise_hostname;
-	bool require_refresh, require_enhanced_refresh, require_as4, require_extended_messages, require_hostname, require_gr, require_llgr;
+	bool require_refresh, require_enhanced_refresh, require_as4, require_extended_messages,
+		require_hostname, require_gr, require_llgr;
 	enum gr_mode gr_mode, llgr_mode;
 	uint32_t gr_time, min_gr_time, max_gr_time;
 	uint32_t llgr_time, min_llgr_time, max_llgr_time;
 	bool interpret_communities, disable_after_error;
-	uint32_t disable_after_cease;   /* bit per Cease subcode */
-	uint32_t hold_time, min_hold_time, startup_hold_time, keepalive_time, min_keepalive_time, send_hold_time; /* s; keepalive 0: hold/3; send hold UINT32_MAX: 2 x hold */
+	uint32_t disable_after_cease; /* bit per Cease subcode */
+	uint32_t hold_time, min_hold_time, startup_hold_time, keepalive_time, min_keepalive_time,
+		send_hold_time; /* s; keepalive 0: hold/3; send hold UINT32_MAX: 2 x hold */
 	uint32_t connect_delay, connect_retry, error_wait_min, error_wait_max, error_forget;
 	bool path_metric, igp_metric, med_metric, deterministic_med, prefer_older;
 	uint32_t default_med, default_local_pref;
@@ -205,15 +230,15 @@ struct bgp_config {
 	bool require_roles;
 	enum bgp_bfd_mode bfd;
 	struct bfd_options bfd_options;
-	bool bfd_strict;                /* ours: `bfd strict` */
-	uint32_t bfd_strict_hold;       /* s */
+	bool bfd_strict;          /* ours: `bfd strict` */
+	uint32_t bfd_strict_hold; /* s */
 	bool disable_rx;
 };
 
 struct static_nexthop {
 	struct static_nexthop *next;
-	struct ipaddr via;         /* zero: device */
-	const char *ifname;        /* NULL */
+	struct ipaddr via;  /* zero: device */
+	const char *ifname; /* NULL */
 	bool onlink, use_bfd;
 	uint16_t weight;
 };
@@ -234,7 +259,7 @@ struct static_route {
 
 struct static_config {
 	bool check_link;
-	struct table_config *igp_table;
+	struct table_config *igp_table, *igp_table6; /* for IPv4 and IPv6 gateways; NULL: the channel's */
 	struct static_route *routes;
 	unsigned n_routes;
 };
@@ -254,9 +279,9 @@ struct direct_config {
 };
 
 struct kernel_config {
-	uint32_t scan_time;        /* s */
-	uint32_t table_id;         /* 254 */
-	uint32_t metric;           /* 32 */
+	uint32_t scan_time; /* s */
+	uint32_t table_id;  /* 254 */
+	uint32_t metric;    /* 32 */
 	bool learn, learn_all, persist, merge_paths, graceful_restart;
 	uint32_t merge_limit;
 	uint32_t rx_buffer;
@@ -264,7 +289,7 @@ struct kernel_config {
 
 struct bfd_config {
 	bool accept_ipv4, accept_ipv6, accept_direct, accept_multihop, strict_bind, zero_udp6_checksum_rx;
-	struct cds_list_head ifaces;    /* bfd_iface_config */
+	struct cds_list_head ifaces; /* bfd_iface_config */
 	bool has_multihop;
 	struct bfd_options multihop;
 	struct cds_list_head neighbors; /* bfd_neighbor_config */
@@ -272,6 +297,7 @@ struct bfd_config {
 
 struct pipe_config {
 	struct table_config *peer_table; /* channel's table is `table` */
+	uint32_t max_generation;         /* 16; more hops through pipes end a route */
 };
 
 struct rpki_config {
@@ -323,13 +349,14 @@ struct config {
 	struct arena *arena;
 	uint32_t refs; /* main thread */
 	const char *path;
-	uint64_t loaded_ns;       /* wall clock */
-	uint32_t router_id;       /* host order; 0: derive */
+	uint64_t loaded_ns; /* wall clock */
+	uint32_t router_id; /* host order; 0: derive */
 	struct iface_pattern *router_id_from;
-	const char *hostname;     /* NULL: uname */
-	uint32_t gr_wait;         /* 240 */
-	const char *tf_route, *tf_protocol, *tf_base, *tf_log;             /* strftime with %f */
-	const char *tf_route_old, *tf_protocol_old, *tf_base_old, *tf_log_old; /* second format for older times, or NULL */
+	const char *hostname;                                  /* NULL: uname */
+	uint32_t gr_wait;                                      /* 240 */
+	const char *tf_route, *tf_protocol, *tf_base, *tf_log; /* strftime with %f */
+	const char *tf_route_old, *tf_protocol_old, *tf_base_old,
+		*tf_log_old; /* second format for older times, or NULL */
 	uint32_t tf_route_limit_s, tf_protocol_limit_s, tf_base_limit_s, tf_log_limit_s;
 	struct log_sink *log_sinks;
 	unsigned n_log_sinks;
@@ -342,12 +369,12 @@ struct config {
 	struct cds_list_head tables;    /* table_config */
 	struct cds_list_head protocols; /* proto_config, templates excluded */
 	struct table_config *default_table[NET_MAX];
-	struct symbol_table *symbols;   /* controlplane/config/symbol.h */
+	struct symbol_table *symbols;    /* controlplane/config/symbol.h */
 	struct config_warning *warnings; /* in order of appearance */
 	unsigned n_warnings;
 	/* ours, see docs: `failover { ... }` and the like */
-	uint32_t threads;               /* io threads asked for; 0: automatic */
-	uint32_t rib_shards;            /* 0: automatic */
+	uint32_t threads;    /* io threads asked for; 0: automatic */
+	uint32_t rib_shards; /* 0: automatic */
 };
 
 const struct proto_config *config_find_protocol(const struct config *c, const char *name);

@@ -243,7 +243,9 @@ void parser_expect_char(struct parser *p, int c)
 
 struct symbol *parser_symbol(const struct parser *p)
 {
-	return parser_is_word(p) ? symbol_find(p->scope, p->tok.text) : NULL;
+	struct symbol *sym = parser_is_word(p) ? symbol_find(p->scope, p->tok.text) : NULL;
+
+	return sym && sym->cls != SYM_VOID ? sym : NULL;
 }
 
 struct symbol *parser_define(struct parser *p, const struct token *name, enum symbol_class cls)
@@ -346,7 +348,7 @@ const char *parser_text(struct parser *p)
 	}
 	if (p->tok.kind == '(')
 		return expression(p, T_STRING, "String").s;
-	s = constant(p, 1u << T_STRING, "String", "TEXT or CF_SYM_KNOWN or '('")->s;
+	s = constant(p, 1u << T_STRING, "String", "CF_SYM_KNOWN or TEXT")->s;
 	parser_next(p);
 	return s;
 }
@@ -362,7 +364,7 @@ struct ipaddr parser_ip(struct parser *p)
 	}
 	if (p->tok.kind == '(')
 		return expression(p, T_IP, "IP address").ip;
-	ip = constant(p, 1u << T_IP, "IP address", "IP4 or IP6 or CF_SYM_KNOWN or '('")->ip;
+	ip = constant(p, 1u << T_IP, "IP address", "IP4 or IP6 or CF_SYM_KNOWN")->ip;
 	parser_next(p);
 	return ip;
 }
@@ -370,34 +372,40 @@ struct ipaddr parser_ip(struct parser *p)
 struct prefix parser_prefix_literal(struct parser *p)
 {
 	struct ipaddr ip = p->tok.ip;
-	bool v4 = p->tok.kind == TOK_IP4;
+	bool v4 = p->tok.kind == TOK_IP4, too_long;
 	struct prefix out;
+	uint32_t len;
 
 	parser_next(p);
 	parser_expect_char(p, '/');
 	if (p->tok.kind != TOK_NUMBER)
 		parser_syntax_error(p, "NUM");
-	if (p->tok.number > (v4 ? 32u : 128u))
-		parser_fail(p, "Invalid prefix length %u", p->tok.number);
-	if (v4) {
-		out = prefix_make(&ip, p->tok.number);
+	len = p->tok.number;
+	too_long = len > (v4 ? 32u : 128u);
+	if (too_long) {
+		out = (struct prefix){.addr = ip};
+	} else if (v4) {
+		out = prefix_make(&ip, len);
 	} else {
 		/* By hand: an IPv6 literal inside ::ffff:0:0/96 stays IPv6. */
-		unsigned len = p->tok.number;
-
 		out = (struct prefix){.addr = ip, .len = (uint8_t)len, .family = 6};
 		for (unsigned i = 0; i < 16; i++)
 			out.addr.b[i] &= len >= 8 * i + 8 ? 0xff
 					 : len <= 8 * i   ? 0
 							  : (uint8_t)(0xff00 >> (len - 8 * i));
 	}
+	if (!v4)
+		parser_next(p); /* BIRD sees what follows an IPv6 prefix before it looks at it */
+	if (too_long)
+		parser_fail(p, "Invalid prefix length %u", len);
 	if (!ipaddr_equal(&ip, &out.addr)) {
 		char wrong[IPADDR_STRLEN], right[PREFIX_STRLEN];
 
 		parser_fail(p, "Invalid IPv%u prefix %s/%u, maybe you wanted %s", out.family,
-			ipaddr_format(&ip, wrong), p->tok.number, prefix_format(&out, right));
+			ipaddr_format(&ip, wrong), len, prefix_format(&out, right));
 	}
-	parser_next(p);
+	if (v4)
+		parser_next(p);
 	return out;
 }
 
@@ -413,9 +421,9 @@ struct prefix parser_prefix(struct parser *p)
 			parser_fail(p, "IP network expected");
 		return net->prefix;
 	}
-	net = constant(p, 1u << T_NET, "IP network", "IP4 or IP6 or CF_SYM_KNOWN or '('")->net;
+	net = constant(p, 1u << T_NET, "Network", "IP4 or IP6 or CF_SYM_KNOWN")->net;
 	if (net->type != NET_IP4 && net->type != NET_IP6)
-		parser_fail(p, "IP network constant expected");
+		parser_fail(p, "Network constant expected");
 	parser_next(p);
 	return net->prefix;
 }

@@ -91,7 +91,11 @@ const char *parser_name(struct parser *p);     /* a symbol to be defined or refe
 /* ADDR / LEN with the literal address as current token, nothing else: for long lists. */
 struct prefix parser_prefix_literal(struct parser *p);
 
-/* ---- provided by controlplane/filter/parse.c ---- */
+/* ---- provided by controlplane/filter/parse.c ----
+ * Filters and sets that these return belong to p->arena (released by arena_at_end()), unless it says
+ * otherwise: so a failed parse drops them, and whoever outlives the configuration takes a reference of his
+ * own.
+ */
 /* all | none | filter NAME | filter [decls] { } | where expr ; current token is the first of them. */
 struct filter_ref filter_parse_ref(struct parser *p);
 /* after the word `filter`: NAME [decls] { ... } at top level */
