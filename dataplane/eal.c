@@ -7,7 +7,9 @@
  */
 #include "dataplane/eal.h"
 #include "shared/log.h"
+#include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
@@ -17,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -48,6 +51,13 @@ static ssize_t log_write(void *cookie, const char *buf, size_t size)
 	else
 		log_msg(LOG_CLASS_DEBUG, "dpdk: %s", line);
 	return (ssize_t)size;
+}
+
+static int bpf_write(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN && !eal_log.live)
+		log_vmsg(LOG_CLASS_DEBUG, fmt, ap);
+	return 0;
 }
 
 const char *eal_last_error(void)
@@ -163,6 +173,48 @@ static int own_lcores(struct eal *e, char err[OPTIONS_ERR])
 	return -EINVAL;
 }
 
+/* Wrong arguments make the EAL print four screens of usage past any log stream. What went wrong is in its log too. */
+struct silence {
+	int out, err, sink;
+};
+
+static struct silence be_silent(void)
+{
+	struct silence s = {-1, -1, -1};
+	int sink = memfd_create("eal-output", MFD_CLOEXEC);
+
+	if (sink < 0)
+		return s;
+	fflush(stdout);
+	s.out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	s.err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	dup2(sink, STDOUT_FILENO);
+	dup2(sink, STDERR_FILENO);
+	s.sink = sink;
+	return s;
+}
+
+/* first: what was said first, a line. */
+static void speak_again(struct silence *s, char *first, size_t size)
+{
+	ssize_t n;
+
+	fflush(stdout);
+	n = s->sink >= 0 ? pread(s->sink, first, size - 1, 0) : 0;
+	first[n > 0 ? n : 0] = '\0';
+	first[strcspn(first, "\n")] = '\0';
+	if (s->sink >= 0)
+		close(s->sink);
+	if (s->out >= 0) {
+		dup2(s->out, STDOUT_FILENO);
+		close(s->out);
+	}
+	if (s->err >= 0) {
+		dup2(s->err, STDERR_FILENO);
+		close(s->err);
+	}
+}
+
 int eal_start(const struct options *o, struct eal *e, char err[OPTIONS_ERR])
 {
 	static const char *const lcore_args[] = {"-l", "-c", "--lcores", NULL};
@@ -175,6 +227,7 @@ int eal_start(const struct options *o, struct eal *e, char err[OPTIONS_ERR])
 	bool own = given(o, lcore_args), pci = false;
 	unsigned need = memory_needed_mb(o);
 	struct args a = {0};
+	char said[160] = "";
 	FILE *stream;
 	int rc;
 
@@ -214,16 +267,25 @@ int eal_start(const struct options *o, struct eal *e, char err[OPTIONS_ERR])
 	for (int i = 0; i < o->neal; i++)
 		add(&a, "%s", o->eal[i]);
 
+	libbpf_set_print(bpf_write);
 	stream = fopencookie(NULL, "w", io);
 	if (stream) {
 		setvbuf(stream, NULL, _IOLBF, 512);
 		rte_openlog_stream(stream);
 	}
 	eal_forget_errors();
-	rc = rte_eal_init(a.n, a.v);
+	if (o->verbose) {
+		rc = rte_eal_init(a.n, a.v);
+	} else {
+		struct silence quiet = be_silent();
+
+		rc = rte_eal_init(a.n, a.v);
+		speak_again(&quiet, said, sizeof(said));
+	}
 	if (rc < 0) {
-		snprintf(err, OPTIONS_ERR, "DPDK does not start: %s",
-				*eal_last_error() ? eal_last_error() : strerror(rte_errno));
+		const char *last = *eal_last_error() ? eal_last_error() : strerror(rte_errno);
+
+		snprintf(err, OPTIONS_ERR, "DPDK does not start: %.150s%s%.120s", last, *said ? "; " : "", said);
 		return rte_errno ? -rte_errno : -EIO;
 	}
 	e->started = true;

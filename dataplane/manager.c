@@ -531,7 +531,8 @@ int dp_start(struct dp *dp, const struct options *o, char err[OPTIONS_ERR])
 			return rc;
 		}
 	}
-	mlockall(MCL_CURRENT | MCL_FUTURE);
+	/* Nothing that was touched may be paged out; what never is (a hundred drivers' code) need not be there. */
+	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	if (pthread_create(&dp->heart, NULL, heart, dp) == 0)
 		dp->heart_runs = true;
 	dp->notify_source = (struct dp_source){on_notify, dp, -1};

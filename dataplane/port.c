@@ -180,7 +180,7 @@ static int setup_queue(struct port *p, unsigned q, uint16_t ethdev, uint16_t que
 	if (rc == 0)
 		rc = rte_eth_tx_queue_setup(ethdev, queue, 2048, (unsigned)socket_id, NULL);
 	if (rc)
-		return port_refuse(p, rc, "%s: queue %u: %s", p->spec.text, q, port_dpdk_reason(rc));
+		return port_refuse(p, rc, "queue %u: %s", q, port_dpdk_reason(rc));
 	if (p->spec.type == PORT_AF_XDP)
 		p->q[q].fd = new_socket(AF_XDP, before);
 	return 0;
@@ -200,9 +200,9 @@ static int make_dev(struct port *p, const struct port_open *how, unsigned dev)
 	eal_forget_errors();
 	rc = rte_eal_hotplug_add(d->bus, p->devname[dev], args);
 	if (rc)
-		return port_refuse(p, rc, "%s: %s", p->spec.text, port_dpdk_reason(rc));
+		return port_refuse(p, rc, "%s", port_dpdk_reason(rc));
 	if (rte_eth_dev_get_port_by_name(p->devname[dev], &p->dev[dev]))
-		return port_refuse(p, -ENODEV, "%s: DPDK has no network driver for it", p->spec.text);
+		return port_refuse(p, -ENODEV, "DPDK has no network driver for it");
 	if (d->probed) {
 		rc = d->probed(p, dev);
 		if (rc)
@@ -217,7 +217,7 @@ static int make_dev(struct port *p, const struct port_open *how, unsigned dev)
 	}
 	rc = rte_eth_dev_configure(p->dev[dev], (uint16_t)queues, (uint16_t)queues, &conf);
 	if (rc)
-		return port_refuse(p, rc, "%s: %s", p->spec.text, port_dpdk_reason(rc));
+		return port_refuse(p, rc, "%s", port_dpdk_reason(rc));
 	for (unsigned i = 0; i < queues; i++) {
 		rc = setup_queue(p, dev * queues + i, p->dev[dev], (uint16_t)i);
 		if (rc)
@@ -225,7 +225,7 @@ static int make_dev(struct port *p, const struct port_open *how, unsigned dev)
 	}
 	rc = rte_eth_dev_start(p->dev[dev]);
 	if (rc)
-		return port_refuse(p, rc, "%s: %s", p->spec.text, port_dpdk_reason(rc));
+		return port_refuse(p, rc, "%s", port_dpdk_reason(rc));
 	return d->started ? d->started(p, dev) : 0;
 }
 

@@ -111,10 +111,10 @@ static int started(struct port *p, unsigned dev)
 			continue;
 		rc = attach_filter(fd);
 		if (rc)
-			return port_refuse(p, rc, "%s: no filter on its socket: %s", p->spec.text, strerror(-rc));
+			return port_refuse(p, rc, "no filter on its socket: %s", strerror(-rc));
 		p->q[q++].fd = fd;
 	}
-	return q == p->nqueues ? 0 : port_refuse(p, -EIO, "%s: the driver made no packet socket", p->spec.text);
+	return q == p->nqueues ? 0 : port_refuse(p, -EIO, "the driver made no packet socket");
 }
 
 static int guard(struct port *p, int family, uint16_t port)

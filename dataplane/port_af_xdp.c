@@ -127,7 +127,7 @@ static int arguments(struct port *p, const struct port_open *how, unsigned dev, 
 	if (xdp_object_path(path, sizeof(path), p->why))
 		return -ENOENT;
 	if (budget == 0 && !copy)
-		return port_refuse(p, -EINVAL, "%s: busy_budget=0 needs copy=1", p->spec.text);
+		return port_refuse(p, -EINVAL, "busy_budget=0 needs copy=1");
 	snprintf(p->devname[dev], sizeof(p->devname[dev]), "net_af_xdp%u_%u_%u", p->index, dev, p->opened);
 	n = (size_t)snprintf(args, size, "iface=%s,start_queue=%u,queue_count=%u,busy_budget=%d,force_copy=%d,xdp_prog=%s",
 			p->spec.target, p->ndevs > 1 ? dev : 0, p->nqueues / p->ndevs, budget, copy, path);
@@ -139,7 +139,7 @@ static int arguments(struct port *p, const struct port_open *how, unsigned dev, 
 static int started(struct port *p, unsigned dev)
 {
 	if (p->q[dev * (p->nqueues / p->ndevs)].fd < 0)
-		return port_refuse(p, -EIO, "%s: the driver made no AF_XDP socket", p->spec.text);
+		return port_refuse(p, -EIO, "the driver made no AF_XDP socket");
 	if (dev == 0)
 		return xdp_filter_take(&p->xdp, p->ifindex, p->spec.target, p->why);
 	return xdp_filter_drop(p->ifindex, p->spec.target, p->why);
@@ -151,7 +151,7 @@ static int ready(struct port *p)
 		int rc = xdp_filter_socket(&p->xdp, q, p->q[q].fd);
 
 		if (rc)
-			return port_refuse(p, rc, "%s: queue %u cannot be put into the XDP filter: %s", p->spec.text, q,
+			return port_refuse(p, rc, "queue %u cannot be put into the XDP filter: %s", q,
 					strerror(-rc));
 	}
 	return xdp_filter_attach(&p->xdp, p->spec.target, p->why);

@@ -78,9 +78,8 @@ static int prepare(struct port *p, const struct port_open *how)
 		return port_refuse(p, -ENXIO, "there is no PCI device %s", full);
 	if (!how->hugepages)
 		return port_refuse(p, -ENOMEM,
-				"%s needs hugepages, and none are free: echo 256 > /sys/kernel/mm/hugepages/"
-				"hugepages-2048kB/nr_hugepages",
-				p->spec.text);
+				"DMA needs hugepages, and none are free: echo 256 > /sys/kernel/mm/hugepages/"
+				"hugepages-2048kB/nr_hugepages");
 	bound_driver(full, driver);
 	if (!bifurcated(driver) && strcmp(driver, "vfio-pci") && strcmp(driver, "uio_pci_generic"))
 		return port_refuse(p, -EBUSY, "%s belongs to %s: bind it to vfio-pci first (dpdk-devbind.py -b vfio-pci %s)",
@@ -89,7 +88,7 @@ static int prepare(struct port *p, const struct port_open *how)
 	if (p->kernel)
 		p->ifindex = if_nametoindex(p->spec.name);
 	else if (p->spec.nip == 0)
-		return port_refuse(p, -EINVAL, "%s: needs an address: ip=ADDRESS/LENGTH", p->spec.text);
+		return port_refuse(p, -EINVAL, "needs an address: ip=ADDRESS/LENGTH");
 	snprintf(p->devname[0], sizeof(p->devname[0]), "%s", full);
 	p->ndevs = 1;
 	p->nqueues = p->spec.queues ? p->spec.queues : how->workers;
@@ -110,7 +109,7 @@ static int probed(struct port *p, unsigned dev)
 
 	bound_driver(p->devname[dev], driver);
 	if (bifurcated(driver) && rte_flow_isolate(p->dev[dev], 1, &e))
-		return port_refuse(p, -rte_errno, "%s: flow isolation refused: %s", p->spec.text,
+		return port_refuse(p, -rte_errno, "flow isolation refused: %s",
 				e.message ? e.message : strerror(rte_errno));
 	return 0;
 }
@@ -134,7 +133,7 @@ static int divert(struct port *p, bool v6, uint16_t udp_port)
 	struct rte_flow_error e = {0};
 
 	if (!rte_flow_create(p->dev[0], &attr, pattern, action, &e))
-		return port_refuse(p, -rte_errno, "%s: no flow rule for UDP port %u: %s", p->spec.text, udp_port,
+		return port_refuse(p, -rte_errno, "no flow rule for UDP port %u: %s", udp_port,
 				e.message ? e.message : strerror(rte_errno));
 	return 0;
 }

@@ -429,13 +429,14 @@ static void finish_removal(struct dp *dp, uint32_t slot)
 
 static int check(struct dp *dp, struct session_request *r, char text[IPC_TEXT])
 {
-	const char *wrong = bfd_params_check(&r->key, &r->params);
+	int rc = complete_key(dp, &r->key, r->ifname, text);
+	const char *wrong = rc ? NULL : bfd_params_check(&r->key, &r->params);
 
 	if (wrong)
 		return snprintf(text, IPC_TEXT, "%s", wrong), -EINVAL;
 	if (r->params.padded_len > MAX_PADDED)
 		return snprintf(text, IPC_TEXT, "packets cannot be padded beyond %d bytes here", MAX_PADDED), -EINVAL;
-	return complete_key(dp, &r->key, r->ifname, text);
+	return rc;
 }
 
 static int refresh(struct dp *dp, uint32_t slot, const struct session_request *r, char text[IPC_TEXT])
