@@ -230,7 +230,7 @@ class Play:
             events = self.witness.events(start - 10**9)
         finally:
             back()
-        pair = {f: timeline.analyse(events, f, ids[f], bfd) for f in (4, 6)}
+        pair = {f: timeline.analyse(events, f, ids[f], start, bfd) for f in (4, 6)}
         if not quiet:
             timeline.show(self.r.say, title, pair, self.rate, self.own_timeline(), bfd)
         return pair

@@ -44,9 +44,10 @@ def nexthop_ids(lab, role, f):
     return ids
 
 
-def analyse(events, f, ids, bfd=True):
-    """The timeline of one family from the records of a window that holds one failure and no recovery. bfd: the upstream
-    speaks BFD, and its last BFD packet is the beginning; else its last BGP packet is."""
+def analyse(events, f, ids, begin, bfd=True):
+    """The timeline of one family from the records of a window that holds one failure and no recovery. begin: when the
+    failure was brought about; nothing before it can be a consequence. bfd: the upstream speaks BFD, and stamps count from
+    its last BFD packet; else from its last BGP packet."""
     t = Timeline(f)
 
     def first(pred, after):
@@ -59,10 +60,10 @@ def analyse(events, f, ids, bfd=True):
     t.last = max(alive, default=0)
     if not t.last:
         return t
-    t.closed = first(lambda e: e["kind"] == "tcp" and e["at"] == "a.pri" and e["dir"] == "out" and e["family"] == f, t.last - 10**9)
-    begin = min(t.last, t.closed) if t.closed else t.last
-    t.detected = first(lambda e: e["kind"] == "bfd" and e["at"] == "a.pri" and e["dir"] == "in" and e["family"] == f
-                       and e["state"] != "Up", begin)
+    t.closed = first(lambda e: e["kind"] == "tcp" and e["at"] == "a.pri" and e["dir"] == "out" and e["family"] == f, begin)
+    if bfd:
+        t.detected = first(lambda e: e["kind"] == "bfd" and e["at"] == "a.pri" and e["dir"] == "in" and e["family"] == f
+                           and e["state"] != "Up", begin)
     t.kernel = first(lambda e: e["at"] == "pri" and (e["kind"] == "nexthop" and e["id"] in ids or e["kind"] == "route"
                                                      and e["family"] == f and e["dst"] == DEFAULT[f]), begin)
     t.forwarding = first(lambda e: e["kind"] == "probe" and e["at"] == "i.pri" and e["family"] == f, begin)

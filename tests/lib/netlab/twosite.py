@@ -246,6 +246,8 @@ class FrrUpstream:
         self.lab, self.role, self.spec = lab, role, spec
 
     def bgpd_config(self):
+        # Graceful restart off: BIRD's default ("aware") would keep the routes of an FRR that went silent until the restart
+        # timer, and the lab wants to see the hold timer.
         s = self.spec
         peers = [(s.customer, NODE_AS, "customer", bool(s.bfd_ms)), (s.vp, VP_AS, "core", True)]
         text = f"""router bgp {s.asn}
@@ -253,6 +255,7 @@ class FrrUpstream:
  bgp log-neighbor-changes
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
+ bgp graceful-restart-disable
  timers bgp 3 {HOLD}
 """
         for address, asn, name, bfd in peers:
