@@ -119,8 +119,11 @@ uint32_t bfd_pacer_pop(struct bfd_pacer *p, uint64_t now_ns)
 	while (p->cursor <= now_slot) {
 		id = p->head[p->cursor & WHEEL_MASK];
 		if (id == BFD_NIL) {
-			uint64_t left = now_slot + 1 - p->cursor;
+			/* Stays at the present slot: somebody may still be put into it. */
+			uint64_t left = now_slot - p->cursor;
 			uint32_t run = empty_run(p);
+			if (!left)
+				break;
 			p->cursor += run < left ? run : left;
 			continue;
 		}

@@ -49,7 +49,7 @@ _Static_assert(sizeof(struct bfd_line) == 64, "one cache line a session");
 
 struct bfd_pacer {
 	struct bfd_line *lines;
-	uint64_t cursor; /* first slot that has not been emptied */
+	uint64_t cursor; /* the slots before it are empty */
 	uint32_t urgent_head, urgent_tail;
 	uint64_t occupied[BFD_WHEEL_SLOTS / 64];
 	uint32_t head[BFD_WHEEL_SLOTS];
