@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Everything that a stranger can send: frames into the parser, UDP payloads
+ * into an engine that has sessions of all kinds, with the clock moving, sweeps
+ * and transmissions in between. The first bytes of the input steer; the rest
+ * are packets of [control][length][bytes].
+ */
+#include "bfd/auth.h"
+#include "bfd/engine.h"
+#include "bfd/frame.h"
+#include "bfd/packet.h"
+#include "shared/clock.h"
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SESSIONS 8u
+#define SALT 0x600df00du
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct world {
+	struct linkstate ls;
+	struct bfd_engine *engine;
+	struct ipaddr peer, own;
+	uint64_t now;
+};
+
+static uint32_t disc_of(uint32_t slot)
+{
+	return bfd_discriminator_make(SALT, slot + 1, slot);
+}
+
+/* Slot i: authentication type i while there are such, then multihop and demand. */
+static struct bfd_params params_of(uint32_t i)
+{
+	struct bfd_params p = {
+		.min_tx_us = 10000,
+		.min_rx_us = 10000,
+		.idle_tx_us = 1000000,
+		.min_echo_rx_us = 50000,
+		.detect_mult = 3,
+		.min_ttl = 255,
+	};
+
+	if (i <= BFD_AUTH_METICULOUS_SHA1) {
+		p.auth_type = (uint8_t)i;
+		p.auth[0] = (struct bfd_auth_key){
+			.id = 1, .len = 5, .secret = "first", .send = true, .accept = true};
+		p.auth[1] = (struct bfd_auth_key){.id = 2, .len = 6, .secret = "second", .accept = true};
+	}
+	if (i == 6)
+		p.min_ttl = 1;
+	if (i == 7)
+		p.demand = true;
+	return p;
+}
+
+static void make_world(struct world *w)
+{
+	struct bfd_engine_options o = {.capacity = SESSIONS, .seed = 1};
+
+	w->now = 1000 * NS_PER_S;
+	w->peer = ipaddr_v4(htonl(0xc0000202));
+	w->own = ipaddr_v4(htonl(0xc0000201));
+	if (linkstate_create(&w->ls, SESSIONS, false) < 0 || !(w->engine = bfd_engine_create(&w->ls, &o)))
+		abort();
+	for (uint32_t i = 0; i < SESSIONS; i++) {
+		struct bfd_params p = params_of(i);
+		struct bfd_key k = {.local = w->own, .remote = w->peer, .ifindex = i + 1};
+		if (i == 6) {
+			k.kind = BFD_KIND_MULTIHOP;
+			k.ifindex = 0;
+		}
+		if (bfd_engine_add(w->engine, i, i + 1, disc_of(i), &k, &p, w->now) < 0)
+			abort();
+	}
+}
+
+/* What was published must make sense whatever came in. */
+static void check(struct world *w)
+{
+	for (uint32_t i = 0; i < SESSIONS; i++) {
+		struct linkstate_entry e;
+		assert(linkstate_read(&w->ls, i, &e));
+		assert(e.generation == i + 1 && e.local_disc == disc_of(i));
+		assert(e.state <= BFD_UP);
+		assert(e.state != BFD_UP || (e.remote_disc && e.remote_detect_mult));
+	}
+}
+
+static void transmit(struct world *w)
+{
+	struct bfd_tx out[4];
+	unsigned n;
+
+	for (int rounds = 0; (n = bfd_engine_tx(w->engine, w->now, out, 4)) > 0; rounds++) {
+		assert(rounds < 64);
+		for (unsigned i = 0; i < n; i++) {
+			struct bfd_packet p;
+			assert(out[i].slot < SESSIONS);
+			assert(bfd_packet_parse(out[i].payload, out[i].len, &p) == 0);
+			assert(p.my_disc == disc_of(out[i].slot));
+		}
+	}
+}
+
+/* Packets made to be nearly right: the right discriminator, and a correct signature if asked for. */
+static void feed(struct world *w, uint8_t control, const uint8_t *bytes, size_t len)
+{
+	uint8_t b[256];
+	uint32_t target = control & 7, slot;
+	struct bfd_rx rx = {.payload = b,
+		.len = (uint16_t)len,
+		.dport = BFD_PORT_CONTROL,
+		.ifindex = target + 1,
+		.ttl = 255,
+		.src = w->peer,
+		.dst = w->own};
+
+	memcpy(b, bytes, len);
+	if (target == 6) {
+		rx.dport = BFD_PORT_MULTIHOP;
+		rx.ttl = 64;
+	}
+	if (control & 8 && len >= BFD_PACKET_LEN) {
+		b[0] = (uint8_t)(0x20 | (b[0] & 0x1f));
+		b[3] = BFD_PACKET_LEN;
+		b[1] &= (uint8_t) ~(BFD_FLAG_AUTH | BFD_FLAG_MULTIPOINT);
+		if (control & 16)
+			bfd_put32(b + 8, disc_of(target));
+	}
+	if (control & 32 && len >= BFD_PACKET_MAX) {
+		struct bfd_params p = params_of(target);
+		rx.len = (uint16_t)bfd_auth_sign(&p, bfd_get32(bytes + BFD_PACKET_LEN), b);
+	}
+	uint8_t *exact = malloc(rx.len ? rx.len : 1u); /* so that a read past the end is seen */
+	if (!exact)
+		abort();
+	memcpy(exact, b, rx.len);
+	rx.payload = exact;
+	if (bfd_engine_rx(w->engine, &rx, w->now, &slot) == BFD_RX_OK)
+		assert(slot < SESSIONS);
+	free(exact);
+}
+
+static void fuzz_frame(const uint8_t *data, size_t size)
+{
+	for (int partial = 0; partial < 2; partial++) {
+		struct bfd_rx rx;
+		if (bfd_frame_parse(data, (uint32_t)size, partial, &rx) < 0)
+			continue;
+		assert(rx.payload >= data && rx.payload + rx.len <= data + size);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct world w;
+	const uint8_t *end = data + size;
+
+	fuzz_frame(data, size);
+	make_world(&w);
+	while (data + 2 <= end) {
+		uint8_t control = data[0], len = data[1];
+
+		data += 2;
+		if (len > end - data)
+			len = (uint8_t)(end - data);
+		feed(&w, control, data, len);
+		data += len;
+		/* From 1 ms to 64 s. */
+		if (control & 64)
+			w.now += NS_PER_MS << (control & 15);
+		if (control & 128) {
+			bfd_engine_sweep(w.engine, w.now);
+			transmit(&w);
+			(void)bfd_engine_next_ns(w.engine, w.now);
+		}
+		check(&w);
+	}
+	bfd_engine_destroy(w.engine);
+	linkstate_close(&w.ls);
+	return 0;
+}
