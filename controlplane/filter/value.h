@@ -49,7 +49,7 @@ enum value_type {
 	T_VOID = 0,
 	T_BOOL,
 	T_INT,
-	T_PAIR,  /* i: high 16 = first */
+	T_PAIR, /* i: high 16 = first */
 	T_QUAD,
 	T_IP,
 	T_NET,
@@ -112,7 +112,7 @@ struct value {
 	enum value_type type;
 	union {
 		bool b;
-		uint32_t i; /* INT PAIR QUAD ENUM */
+		uint32_t i;   /* INT PAIR QUAD ENUM */
 		uint64_t u64; /* EC RD */
 		struct ipaddr ip;
 		const struct net *net;
@@ -127,7 +127,8 @@ struct value {
 	};
 };
 
-const char *value_type_name(enum value_type t); /* "int", "prefix", "set", "enum rts", ... as BIRD spells them */
+const char *value_type_name(
+	enum value_type t); /* "int", "prefix", "set", "enum rts", ... as BIRD spells them */
 static inline bool value_type_is_list(enum value_type t)
 {
 	return t >= T_PATH && t <= T_LCLIST && t != T_PATH_MASK;
@@ -141,8 +142,10 @@ int value_compare(const struct value *a, const struct value *b, bool *ok);
 bool value_equal(const struct value *a, const struct value *b);
 size_t net_format(const struct net *n, char *buf, size_t size);
 int net_compare(const struct net *a, const struct net *b); /* by type, then in BIRD's order */
-bool net_contains(const struct net *outer, const struct net *inner); /* of one type; inner equal or more specific */
-/* One community, extended community, route distinguisher: as show route prints them. Return what snprintf would. */
+bool net_contains(
+	const struct net *outer, const struct net *inner); /* of one type; inner equal or more specific */
+/* One community, extended community, route distinguisher: as show route prints them. Return what snprintf
+ * would. */
 size_t ec_format(uint64_t ec, char *buf, size_t size);
 size_t lc_format(const struct lcomm *lc, char *buf, size_t size);
 size_t rd_format(uint64_t rd, char *buf, size_t size);
