@@ -81,8 +81,8 @@ $(B)/peregrinec: $(call objs,$(wildcard client/*.c)) $(B)/libshared.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ledit
 $(B)/peregrine-bfdgen: $(call objs,$(wildcard tools/bfdgen/*.c)) $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread -lm
-$(B)/peregrine-bgpgen: $(call objs,$(wildcard tools/bgpgen/*.c)) $(CP_LIBS) $(B)/libbfd.a $(B)/libshared.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
+$(B)/peregrine-bgpgen: $(call objs,$(wildcard tools/bgpgen/*.c)) $(B)/libshared.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 $(B)/bfd_filter.bpf.o: dataplane/xdp/bfd_filter.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) -O2 -g -Wall -Werror -target bpf -I. -I/usr/include/$(shell gcc -print-multiarch 2>/dev/null) -c $< -o $@
