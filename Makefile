@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The targets people use: make, deps, lab, test, bench, fuzz, install, format-check.
+#   V=          (empty) shows whole command lines
 #   B=dir       where everything is built (default build)
 #   SAN=asan    AddressSanitizer + UBSan;  SAN=tsan  ThreadSanitizer;  SAN=fuzz  libFuzzer (clang)
 #
 # A room (folder) becomes one static library, $(B)/lib<room>.a; every .c in it belongs to it.
 
 B ?= build
+V ?= @
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -58,12 +60,13 @@ $(B)/obj/tests/unit/dataplane_%.o: CFLAGS += $(CFLAGS_DPDK)
 $(B)/obj/tests/%.o: CFLAGS += $(CFLAGS_NL)
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	@echo '  CC    $<'
+	$(V)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 define archive
 @mkdir -p $(@D)
 @rm -f $@
-ar rcs $@ $^
+@ar rcs $@ $^
 endef
 $(B)/libshared.a: $(call objs,$(SHARED_SRC)) ; $(archive)
 $(B)/libbfd.a: $(call objs,$(BFD_SRC)) ; $(archive)
@@ -74,18 +77,24 @@ endef
 $(foreach r,$(CP_ROOMS),$(eval $(call cp_room,$(r))))
 
 $(B)/peregrined: $(call objs,$(wildcard controlplane/*.c)) $(CP_LIBS) $(B)/libbfd.a $(B)/libshared.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
+	@echo '  LD    $@'
+	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
 $(B)/peregrine-dp: $(B)/obj/dataplane/main.o $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread
+	@echo '  LD    $@'
+	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread
 $(B)/peregrinec: $(call objs,$(wildcard client/*.c)) $(B)/libshared.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ledit
+	@echo '  LD    $@'
+	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ledit
 $(B)/peregrine-bfdgen: $(call objs,$(wildcard tools/bfdgen/*.c)) $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread -lm
+	@echo '  LD    $@'
+	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread -lm
 $(B)/peregrine-bgpgen: $(call objs,$(wildcard tools/bgpgen/*.c)) $(B)/libshared.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+	@echo '  LD    $@'
+	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 $(B)/bfd_filter.bpf.o: dataplane/xdp/bfd_filter.bpf.c
 	@mkdir -p $(@D)
-	$(CLANG) -O2 -g -Wall -Werror -target bpf -I. -I/usr/include/$(shell gcc -print-multiarch 2>/dev/null) -c $< -o $@
+	@echo '  BPF   $@'
+	$(V)$(CLANG) -O2 -g -Wall -Werror -target bpf -I. -I/usr/include/$(shell gcc -print-multiarch 2>/dev/null) -c $< -o $@
 
 # Unit tests: tests/unit/<room>_<what>_test.c, one program each, linked with the libraries its room may use.
 UNIT_shared := shared
@@ -109,7 +118,8 @@ UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 .SECONDEXPANSION:
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $$(call unit_libs,$$*)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LDLIBS_CP) $(if $(filter dataplane,$(call unit_room,$*)),$(LDLIBS_DPDK) -lurcu-qsbr)
+	@echo '  LD    $@'
+	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LDLIBS_CP) $(if $(filter dataplane,$(call unit_room,$*)),$(LDLIBS_DPDK) -lurcu-qsbr)
 # make unit [ROOM=bgp]: builds and runs; one line for each program, its output when it fails.
 unit: $(if $(ROOM),$(filter $(B)/unit/$(ROOM)_%,$(UNIT_BIN)),$(UNIT_BIN))
 	@scripts/run-unit.sh $^
@@ -119,7 +129,8 @@ FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $$(call unit_libs,$$*)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
+	@echo '  LD    $@'
+	$(V)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
 fuzz-bin: $(FUZZ_BIN)
 FUZZ_SECONDS ?= 60
 fuzz:

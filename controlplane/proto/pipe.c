@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `protocol pipe`: routes of one table appear in another, in both directions.
+ *
+ * A direction is a listener on the table that routes are read from and a source
+ * in the table that they go to. The source's import filter is the pipe's filter
+ * of that direction, so verdicts are memoised, and re-run on a reload, by the
+ * same machinery as everywhere. No attributes are copied: the same ids are in
+ * both tables. A route keeps the identity of the protocol that made it, and what
+ * this pipe itself has put into a table is not read back from there.
+ *
+ * The listener's calls come in shard threads and fill a batch there: a prefix is
+ * in the same shard in every table, so order is kept.
+ */
+#include "controlplane/proto/proto.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct direction {
+	struct rib_source *to; /* in the table that routes go to */
+	uint32_t not_from;     /* what this pipe's other direction puts into the table we read */
+	struct rib_listener *listener;
+	struct rib_batch *batch[64]; /* by shard: filled by its thread, submitted at the end of its slice */
+};
+
+struct pipe_data {
+	struct proto *proto;
+	struct direction in, out; /* in: peer table -> table */
+	struct rib_table *peer_table;
+};
+
+static const struct rib_route_view *same_route(
+	const struct rib_route_view *r, const struct rib_route_view *list, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (list[i].source == r->source && list[i].path_id == r->path_id)
+			return &list[i];
+	return NULL;
+}
+
+static void changed(void *ctx, struct rib_shard *s, const struct rib_change *c, unsigned n, bool dump)
+{
+	struct direction *d = ctx;
+	unsigned shard = rib_shard_index(s);
+	struct rib_batch *b = d->batch[shard];
+
+	(void)dump;
+	if (!b)
+		b = d->batch[shard] = rib_batch_create(d->to);
+	for (; n; n--, c++) {
+		for (unsigned i = 0; i < c->n_old_routes; i++) {
+			const struct rib_route_view *o = &c->old_routes[i];
+
+			if (o->owner != d->not_from && !same_route(o, c->routes, c->n_routes))
+				rib_batch_withdraw_from(b, c->net, o->source, o->path_id);
+		}
+		for (unsigned i = 0; i < c->n_routes; i++) {
+			const struct rib_route_view *r = &c->routes[i], *o;
+
+			if (r->owner == d->not_from)
+				continue;
+			o = same_route(r, c->old_routes, c->n_old_routes);
+			if (!o || o->attrs != r->attrs)
+				rib_batch_announce_from(b, c->net, r->source, r->path_id, r->attrs);
+		}
+	}
+}
+
+static void flush(void *ctx, struct rib_shard *s)
+{
+	struct direction *d = ctx;
+	unsigned shard = rib_shard_index(s);
+	struct rib_batch *b = d->batch[shard];
+
+	if (!b)
+		return;
+	d->batch[shard] = NULL;
+	rib_submit(b);
+}
+
+static void dumped(void *ctx, struct rib_shard *s)
+{
+	flush(ctx, s);
+}
+
+static void closed(void *ctx, struct rib_shard *s)
+{
+	struct direction *d = ctx;
+	unsigned shard = rib_shard_index(s);
+
+	if (d->batch[shard])
+		rib_batch_discard(d->batch[shard]);
+	d->batch[shard] = NULL;
+}
+
+static const struct rib_listener_ops listener_ops = {changed, dumped, closed, flush};
+
+static struct proto_channel *channel_of(struct proto *p)
+{
+	return cds_list_first_entry(&p->channels, struct proto_channel, node);
+}
+
+static int pipe_start(struct proto *p)
+{
+	const struct pipe_config *cf = p->cf->body;
+	struct rib_source_config sc = {.source = RTS_PIPE};
+	struct proto_channel *c = channel_of(p);
+	struct pipe_data *d = calloc(1, sizeof(*d));
+	int rc;
+
+	if (!d)
+		return -ENOMEM;
+	d->proto = p;
+	p->data = d;
+	if (rib_shards(p->daemon->rib) > sizeof(d->in.batch) / sizeof(*d->in.batch))
+		return -E2BIG;
+	rc = proto_channel_open(c, &sc);
+	if (rc < 0)
+		return rc;
+	d->peer_table = rib_table_open(
+		p->daemon->rib, cf->peer_table->name, cf->peer_table->net, cf->peer_table->sorted);
+	if (!d->peer_table)
+		return -ENOMEM;
+	sc = *rib_source_config(c->source);
+	sc.import = c->cf->export;
+	sc.receive_limit = (struct limit_config){0};
+	sc.import_limit = c->cf->export_limit;
+	d->out.to = rib_source_open(d->peer_table, &sc);
+	d->in.to = c->source;
+	if (!d->out.to)
+		return -ENOMEM;
+	d->in.not_from = rib_source_id(d->out.to);
+	d->out.not_from = rib_source_id(d->in.to);
+	d->in.listener =
+		rib_listener_open(d->peer_table, RIB_LISTEN_ALL | RIB_LISTEN_OLD, &listener_ops, &d->in);
+	d->out.listener =
+		rib_listener_open(c->table, RIB_LISTEN_ALL | RIB_LISTEN_OLD, &listener_ops, &d->out);
+	if (!d->in.listener || !d->out.listener)
+		return -ENOMEM;
+	proto_set_state(p, PS_UP);
+	return 0;
+}
+
+static void no_more_calls(struct rib_shard *s, void *arg)
+{
+	(void)s;
+	(void)arg;
+}
+
+static void out_closed(void *arg)
+{
+	struct proto *p = arg;
+	struct pipe_data *d = p->data;
+
+	rib_table_close(d->peer_table);
+	free(d);
+	p->data = NULL;
+	proto_set_state(p, PS_DOWN);
+}
+
+static void out_closed_in_shard(void *ctx)
+{
+	struct proto *p = ctx;
+
+	loop_call(p->daemon->main, out_closed, p);
+}
+
+static void pipe_stop(struct proto *p, const char *message)
+{
+	struct pipe_data *d = p->data;
+
+	(void)message;
+	if (!d) {
+		proto_set_state(p, PS_DOWN);
+		return;
+	}
+	if (d->in.listener)
+		rib_listener_close(d->in.listener);
+	if (d->out.listener)
+		rib_listener_close(d->out.listener);
+	/* Behind this no shard calls us any more, and batches that were under way are in the queues before
+	 * the flush. */
+	rib_call_all(p->daemon->rib, no_more_calls, NULL);
+	if (!d->out.to) {
+		if (d->peer_table)
+			rib_table_close(d->peer_table);
+		free(d);
+		p->data = NULL;
+		proto_set_state(p, PS_DOWN);
+		return;
+	}
+	rib_source_close(d->out.to, out_closed_in_shard, p);
+}
+
+static void pipe_reconfigure(struct proto *p, const struct proto_config *old, uint32_t change)
+{
+	struct proto_channel *c = channel_of(p);
+	struct pipe_data *d = p->data;
+	struct rib_source_config sc;
+
+	(void)old;
+	proto_channels_reconfigure(p, change);
+	if (!d || !d->out.to)
+		return;
+	sc = *rib_source_config(d->out.to);
+	sc.proto_name = p->cf->name;
+	sc.import = c->cf->export;
+	sc.import_limit = c->cf->export_limit;
+	rib_source_reconfigure(d->out.to, &sc, change & PROTO_EXPORT_CHANGED);
+}
+
+static void pipe_info(struct proto *p, char *buf, size_t size)
+{
+	const struct pipe_config *cf = p->cf->body;
+
+	snprintf(buf, size, "%s <=> %s", channel_of(p)->cf->table->name, cf->peer_table->name);
+}
+
+static void pipe_export_stats(struct proto *p, struct proto_channel *c, struct export_feed_stats *out)
+{
+	struct pipe_data *d = p->data;
+	struct rib_source_stats st;
+
+	(void)c;
+	if (!d || !d->out.to)
+		return;
+	rib_source_stats(d->out.to, &st);
+	*out = (struct export_feed_stats){
+		.exported = st.imported,
+		.updates_received = st.updates_received,
+		.updates_rejected = st.updates_rejected,
+		.updates_filtered = st.updates_filtered,
+		.updates_accepted = st.updates_accepted,
+		.withdraws_received = st.withdraws_received,
+		.withdraws_accepted = st.withdraws_accepted,
+	};
+}
+
+const struct proto_ops pipe_ops = {
+	.type = PROTO_PIPE,
+	.start = pipe_start,
+	.stop = pipe_stop,
+	.reconfigure = pipe_reconfigure,
+	.info = pipe_info,
+	.export_stats = pipe_export_stats,
+};
