@@ -25,10 +25,10 @@ static void count_gap(struct bfd_line *l, uint64_t now_ns)
 {
 	uint64_t gap = (now_ns - l->last_tx_ns) / NS_PER_US;
 
-	/* Pauses that are wanted (another interval, Demand mode, no MAC) are not our own slowness. */
+	/* Pauses that are wanted (not Up, another interval, Demand mode, no MAC) are not our own slowness. */
 	if (l->steady && gap > l->worst_gap_us)
 		l->worst_gap_us = gap > UINT32_MAX ? UINT32_MAX : (uint32_t)gap;
-	l->steady = l->interval_us != 0;
+	l->steady = l->interval_us && l->base_flags >> 6 == BFD_UP;
 }
 
 /* The first Poll of a sequence starts the clock in Demand mode (section 6.8.4). */

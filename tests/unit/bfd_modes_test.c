@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sessions with authentication, in Demand mode, with padded packets. */
+#include "bfd/auth.h"
+#include "tests/unit/bfd_sim.h"
+
+#define START (3 * NS_PER_S)
+
+static void set_key(struct bfd_params *p, unsigned i, uint8_t id, const char *secret, bool send, bool accept)
+{
+	p->auth[i] = (struct bfd_auth_key){
+		.id = id, .len = (uint8_t)strlen(secret), .send = send, .accept = accept};
+	memcpy(p->auth[i].secret, secret, strlen(secret));
+}
+
+static struct bfd_params auth_params(uint8_t type)
+{
+	struct bfd_params p = sim_params(10000, 10000, 3);
+
+	p.auth_type = type;
+	set_key(&p, 0, 1, "one", true, true);
+	return p;
+}
+
+static void test_auth_all_types(void **state)
+{
+	for (uint8_t type = BFD_AUTH_SIMPLE; type <= BFD_AUTH_METICULOUS_SHA1; type++) {
+		struct bfd_params p = auth_params(type);
+		struct sim *s = sim_up(&p, &p, START);
+
+		sim_run_ms(s, 3000);
+		assert_int_equal(s->node[0].downs + s->node[1].downs, 0);
+		assert_int_equal(s->node[0].ls.stats[0].rx_auth_failed, 0);
+		assert_int_equal(sim_entry(s, 0, 0).detect_us, 30000);
+		s->cut[0] = true;
+		sim_run_until(s, 1, BFD_DOWN, 31);
+		s->cut[0] = false;
+		sim_run_until(s, 1, BFD_UP, 2000);
+		sim_run_until(s, 0, BFD_UP, 2000);
+		sim_free(s);
+	}
+}
+
+static void test_auth_wrong_key(void **state)
+{
+	for (uint8_t type = BFD_AUTH_SIMPLE; type <= BFD_AUTH_METICULOUS_SHA1; type++) {
+		struct bfd_params a = auth_params(type), b = a, none = sim_params(10000, 10000, 3);
+		struct sim *s = sim_new(START);
+
+		b.auth[0].secret[2] ^= 1;
+		sim_add(s, 0, 0, &a);
+		sim_add(s, 1, 0, &b);
+		sim_add(s, 0, 1, &a);
+		sim_add(s, 1, 1, &none);
+		sim_run_ms(s, 5000);
+		for (unsigned i = 0; i < 2; i++) {
+			assert_int_equal(sim_entry(s, 0, i).state, BFD_DOWN);
+			assert_int_equal(sim_entry(s, 1, i).state, BFD_DOWN);
+			assert_int_equal(sim_entry(s, 0, i).remote_disc, 0);
+			assert_in_range(s->node[0].ls.stats[i].rx_auth_failed, 4, 8);
+			assert_in_range(s->node[1].ls.stats[i].rx_auth_failed, 4, 8);
+		}
+		/* Corrected while running. */
+		assert_int_equal(bfd_engine_update(s->node[1].engine, 0, &a, s->now), 0);
+		sim_run_until(s, 0, BFD_UP, 2100);
+		sim_free(s);
+	}
+}
+
+/* From one key to the next in four steps, each on one side alone, without losing a packet. */
+static void test_auth_key_change(void **state)
+{
+	for (uint8_t type = BFD_AUTH_SIMPLE; type <= BFD_AUTH_METICULOUS_SHA1; type++) {
+		struct bfd_params p = auth_params(type), both = p, switched = p, last = p;
+		struct sim *s = sim_up(&p, &p, START);
+
+		set_key(&both, 1, 2, "two", false, true);
+		set_key(&switched, 0, 1, "one", false, true);
+		set_key(&switched, 1, 2, "two", true, true);
+		memset(&last.auth[0], 0, sizeof(last.auth[0]));
+		set_key(&last, 1, 2, "two", true, true);
+		const struct bfd_params *const steps[] = {&both, &switched, &last};
+		for (unsigned i = 0; i < 3; i++)
+			for (unsigned n = 0; n < 2; n++) {
+				assert_int_equal(
+					bfd_engine_update(s->node[n].engine, 0, steps[i], s->now), 0);
+				sim_run_ms(s, 37);
+			}
+		sim_run_ms(s, 500);
+		for (unsigned n = 0; n < 2; n++) {
+			assert_int_equal(s->node[n].ls.stats[0].rx_auth_failed, 0);
+			assert_int_equal(s->node[n].downs, 0);
+		}
+		sim_free(s);
+	}
+}
+
+static struct sim_packet replay;
+
+static bool record(struct sim *s, unsigned from, uint8_t *payload, uint16_t len)
+{
+	if (from == 1 && !replay.len) {
+		memcpy(replay.bytes, payload, len);
+		replay.len = len;
+	}
+	return true;
+}
+
+static enum bfd_rx_result send_replay(struct sim *s)
+{
+	struct bfd_rx rx = {.payload = replay.bytes,
+		.len = replay.len,
+		.dport = BFD_PORT_CONTROL,
+		.ifindex = 10,
+		.ttl = 255};
+	uint32_t slot;
+
+	rx.src = s->node[1].addr;
+	rx.dst = s->node[0].addr;
+	return bfd_engine_rx(s->node[0].engine, &rx, s->now, &slot);
+}
+
+static void test_auth_replay(void **state)
+{
+	for (uint8_t type = BFD_AUTH_KEYED_MD5; type <= BFD_AUTH_METICULOUS_SHA1; type++) {
+		struct bfd_params p = auth_params(type);
+		struct sim *s = sim_up(&p, &p, START);
+
+		memset(&replay, 0, sizeof(replay));
+		s->on_packet = record;
+		while (!replay.len)
+			sim_run_us(s, 50);
+		sim_run_us(s, 100); /* it has been received meanwhile */
+		/* Meticulous: never the same number twice. Keyed: the number moves only with the contents. */
+		assert_int_equal(send_replay(s), bfd_auth_meticulous(type) ? BFD_RX_AUTH : BFD_RX_OK);
+		sim_run_ms(s, 1000);
+		assert_int_equal(send_replay(s), bfd_auth_meticulous(type) ? BFD_RX_AUTH : BFD_RX_OK);
+		assert_int_equal(s->node[0].downs, 0);
+		sim_free(s);
+	}
+}
+
+/* A remote that starts again draws another number: refused until twice the detection time has passed (6.8.1).
+ */
+static void test_auth_restart(void **state)
+{
+	for (uint8_t type = BFD_AUTH_KEYED_MD5; type <= BFD_AUTH_METICULOUS_SHA1; type++) {
+		struct bfd_params p = auth_params(type);
+		struct sim *s = sim_up(&p, &p, START);
+
+		sim_stop_node(s, 1);
+		sim_run_ms(s, 10);
+		s->now += type; /* another seed */
+		sim_start_node(s, 1);
+		sim_add(s, 1, 0, &p);
+		sim_run_until(s, 0, BFD_DOWN, 31);
+		assert_int_equal(sim_entry(s, 0, 0).diag,
+			BFD_DIAG_TIME_EXPIRED); /* not told: its Down was not believed */
+		sim_run_until(s, 0, BFD_UP, 2100);
+		sim_run_until(s, 1, BFD_UP, 2100);
+		assert_true(s->node[0].ls.stats[0].rx_auth_failed > 0);
+		sim_free(s);
+	}
+}
+
+static void test_padding(void **state)
+{
+	struct bfd_params p = sim_params(10000, 10000, 3);
+	struct sim *s = sim_new(START);
+	struct bfd_tx out[4];
+	bool any = false;
+
+	p.padded_len = 1400;
+	sim_add(s, 0, 0, &p);
+	for (int i = 0; i < 100; i++) {
+		unsigned n = bfd_engine_tx(s->node[0].engine, s->now += NS_PER_MS, out, 4);
+		for (unsigned k = 0; k < n; k++) {
+			struct bfd_packet got;
+			any = true;
+			assert_int_equal(out[k].len, 1400);
+			assert_int_equal(bfd_packet_parse(out[k].payload, out[k].len, &got), 0);
+			assert_int_equal(got.length, 24);
+			for (unsigned j = 24; j < 1400; j++)
+				assert_int_equal(out[k].payload[j], 0);
+		}
+	}
+	assert_true(any);
+	/* With authentication the section comes first, the padding after the packet (RFC 9764 section 3). */
+	p = auth_params(BFD_AUTH_METICULOUS_SHA1);
+	p.padded_len = 100;
+	assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &p, s->now), 0);
+	sim_add(s, 1, 0, &p);
+	sim_run_until(s, 0, BFD_UP, 2100);
+	sim_run_ms(s, 1000);
+	assert_int_equal(sim_state(s, 1), BFD_UP);
+	struct linkstate_stats *st = &s->node[1].ls.stats[0];
+	assert_true(st->rx_bytes == 100 * st->rx_packets);
+	sim_free(s);
+}
+
+struct wire {
+	unsigned n[2], polls[2], finals[2], demand[2];
+};
+
+static bool note_wire(struct sim *s, unsigned from, uint8_t *payload, uint16_t len)
+{
+	struct wire *w = s->user;
+
+	w->n[from]++;
+	w->polls[from] += (payload[1] & BFD_FLAG_POLL) != 0;
+	w->finals[from] += (payload[1] & BFD_FLAG_FINAL) != 0;
+	w->demand[from] += (payload[1] & BFD_FLAG_DEMAND) != 0;
+	return true;
+}
+
+/* Sections 6.6, 6.8.4, 6.8.7: node 0 wants Demand mode, so node 1 falls silent and only answers polls. */
+static void test_demand_one_side(void **state)
+{
+	struct bfd_params a = sim_params(10000, 10000, 3), b = a, plain = a;
+	struct wire w = {0};
+	struct sim *s;
+
+	a.demand = true;
+	s = sim_up(&a, &b, START);
+	sim_run_ms(s, 500);
+	s->user = &w;
+	s->on_packet = note_wire;
+	sim_run_ms(s, 5000);
+	assert_int_equal(sim_entry(s, 1, 0).flags & LINKSTATE_REMOTE_DEMAND, LINKSTATE_REMOTE_DEMAND);
+	assert_int_equal(sim_entry(s, 1, 0).tx_us, 0);
+	/* Node 0 asks once a second; node 1 answers each and says nothing else. Node 0 is itself not asked to
+	 * be silent. */
+	assert_in_range(w.finals[1], 4, 6);
+	assert_int_equal(w.n[1], w.finals[1]);
+	assert_true(w.polls[0] >= w.finals[1]);
+	assert_true(w.n[0] > 450);
+	assert_int_equal(w.demand[0], w.n[0]);
+	assert_int_equal(s->node[0].downs + s->node[1].downs, 0);
+
+	/* A dead remote is noticed by the poll: at the next one, after DetectMult times our own interval. */
+	s->cut[1] = true;
+	sim_run_until(s, 0, BFD_DOWN, 1000 + 110 + 35);
+	struct linkstate_entry e = sim_entry(s, 0, 0);
+	assert_int_equal(e.diag, BFD_DIAG_TIME_EXPIRED);
+	s->cut[1] = false;
+	sim_run_until(s, 0, BFD_UP, 2100);
+	sim_run_until(s, 1, BFD_UP, 2100);
+	sim_run_ms(s, 2000);
+	assert_int_equal(sim_entry(s, 1, 0).tx_us, 0);
+
+	/* Leaving Demand mode: told by a poll, the remote starts again, nobody goes Down in between. */
+	unsigned downs = s->node[0].downs + s->node[1].downs;
+	assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &plain, s->now), 0);
+	sim_run_ms(s, 1000);
+	assert_int_equal(sim_entry(s, 1, 0).tx_us, 10000);
+	assert_false(sim_entry(s, 1, 0).flags & LINKSTATE_REMOTE_DEMAND);
+	assert_int_equal(sim_entry(s, 0, 0).detect_us, 30000);
+	assert_int_equal(s->node[0].downs + s->node[1].downs, downs);
+	s->cut[1] = true;
+	sim_run_until(s, 0, BFD_DOWN, 31);
+	sim_free(s);
+}
+
+static void test_demand_both_sides(void **state)
+{
+	struct bfd_params a = sim_params(10000, 10000, 3), changed;
+	struct wire w = {0};
+	struct sim *s;
+
+	a.demand = true;
+	s = sim_up(&a, &a, START);
+	sim_run_ms(s, 500);
+	s->user = &w;
+	s->on_packet = note_wire;
+	sim_run_ms(s, 10000);
+	/* A poll and its answer a second and direction, and nothing else. */
+	for (unsigned n = 0; n < 2; n++) {
+		assert_in_range(w.polls[n], 9, 11);
+		assert_in_range(w.finals[n], 9, 11);
+		assert_int_equal(w.n[n], w.polls[n] + w.finals[n]);
+		assert_int_equal(sim_entry(s, n, 0).tx_us, 0);
+	}
+	/* A change of what packets say must be polled for (section 6.6). */
+	changed = a;
+	changed.detect_mult = 5;
+	assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &changed, s->now), 0);
+	sim_run_ms(s, 5);
+	assert_int_equal(sim_entry(s, 1, 0).remote_detect_mult, 5);
+	changed.min_tx_us = 50000;
+	assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &changed, s->now), 0);
+	sim_run_ms(s, 2500);
+	assert_int_equal(sim_entry(s, 1, 0).remote_min_tx_us, 50000);
+	assert_int_equal(s->node[0].downs + s->node[1].downs, 0);
+	/* Both directions dead: both notice. */
+	s->cut[0] = s->cut[1] = true;
+	sim_run_until(s, 0, BFD_DOWN, 1400);
+	sim_run_until(s, 1, BFD_DOWN, 1400);
+	sim_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_auth_all_types),
+		cmocka_unit_test(test_auth_wrong_key),
+		cmocka_unit_test(test_auth_key_change),
+		cmocka_unit_test(test_auth_replay),
+		cmocka_unit_test(test_auth_restart),
+		cmocka_unit_test(test_padding),
+		cmocka_unit_test(test_demand_one_side),
+		cmocka_unit_test(test_demand_both_sides),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
