@@ -101,6 +101,8 @@ class Lab:
 
     def _interrupted(self, sig, frame):
         self.keep = False
+        if sig == signal.SIGINT:
+            raise KeyboardInterrupt
         raise SystemExit(128 + sig)
 
     def close(self):

@@ -77,6 +77,7 @@ def node_config(log, router_id, mine, mine_i, upstream, upstream_as, other_i, po
     own = "" if policy.own else "disabled;"
     text = f"""# node of AS {NODE_AS}
 log "{log}" all;
+debug protocols {{ states, events }};
 timeformat base iso long ms;
 timeformat log iso long ms;
 timeformat protocol iso long ms;
