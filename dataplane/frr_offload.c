@@ -181,7 +181,7 @@ static void report(struct frr *f, struct frr_session *s, const struct linkstate_
 		return;
 	}
 	if (st.state == BFD_UP && (st.rid != before.rid || st.min_tx_us != before.min_tx_us || st.min_rx_us != before.min_rx_us ||
-						 st.detect_mult != before.detect_mult || st.remote_flags != before.remote_flags ||
+						 st.detect_mult != before.detect_mult || st.remote_flags != before.remote_flags || st.diag != before.diag ||
 						 st.min_echo_rx_us != before.min_echo_rx_us))
 		s->timers_due = true;
 }

@@ -5,7 +5,8 @@
  *
  *   hello [hold=SECONDS] [observer] [version=N]
  *   add REMOTE[%IFACE] [from=ADDR] [tx=US] [rx=US] [mult=N] [multihop] [ttl=N] [passive] [down] [echo=US] [cbit]
- *   range FIRST COUNT [options of add]   COUNT sessions to consecutive IPv4 addresses, pipelined
+ *   range FIRST[%IFACE] COUNT [options of add]   COUNT sessions to consecutive IPv4 addresses, pipelined; with
+ *                                        peer=ADDR all to that one, from consecutive addresses
  *   remove REMOTE[%IFACE] ...
  *   sync | ports | show | workers
  *   wait up|down N SECONDS               until N sessions are in that state; exit 1 if they are not in time
@@ -180,7 +181,8 @@ static void session(struct ctl *c, char *args, uint16_t type)
 static void range(struct ctl *c, char *args)
 {
 	struct ipc_session_add a = {.h = {IPC_SESSION_ADD, sizeof(a), 0}};
-	char *space = strchr(args, ' ');
+	char *space = strchr(args, ' '), *peer = strstr(args, "peer=");
+	struct ipaddr one = {0};
 	unsigned count, replies = 0, errors = 0;
 	uint32_t first;
 	char rest[256], *options;
@@ -190,6 +192,8 @@ static void range(struct ctl *c, char *args)
 		die("range FIRST COUNT", -EINVAL);
 	count = (unsigned)strtoul(space + 1, &options, 10);
 	*space = '\0';
+	if (peer && ipaddr_parse(peer + 5, &one))
+		die("peer= comes last", -EINVAL);
 	snprintf(rest, sizeof(rest), "%s%s", args, options);
 	parse_session(rest, &a);
 	first = ntohl(ipaddr_to_v4(&a.key.remote));
@@ -209,7 +213,12 @@ static void range(struct ctl *c, char *args)
 					printf("range: error %d %s\n", r->error, r->text);
 			}
 		} else if (sent < count) {
-			a.key.remote = ipaddr_v4(htonl(first + sent));
+			if (peer) {
+				a.key.remote = one;
+				a.key.local = ipaddr_v4(htonl(first + sent));
+			} else {
+				a.key.remote = ipaddr_v4(htonl(first + sent));
+			}
 			a.h.id = ++c->next_id;
 			if (ipc_send(c->sock, &a, sizeof(a), NULL, 0) == 0)
 				sent++;
