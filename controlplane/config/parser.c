@@ -327,8 +327,16 @@ bool parser_switch(struct parser *p)
 		return true;
 	if (parser_accept(p, "off") || parser_accept(p, "no") || parser_accept(p, "false"))
 		return false;
-	if (p->tok.kind == TOK_NUMBER || p->tok.kind == '(')
+	if (p->tok.kind == TOK_NUMBER)
 		return parser_number(p) != 0;
+	if (parser_accept_char(p, '(')) {
+		struct value r = filter_parse_constant(p);
+
+		if (r.type != T_INT && r.type != T_BOOL)
+			parser_fail(p, "Integer expression expected");
+		parser_expect_char(p, ')');
+		return r.type == T_BOOL ? r.b : r.i != 0;
+	}
 	if (p->tok.kind != TOK_SYMBOL || !parser_symbol(p))
 		return true; /* silence means agreement */
 	v = constant(p, 1u << T_INT | 1u << T_BOOL, "Number", NULL);
