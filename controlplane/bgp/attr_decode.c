@@ -328,9 +328,6 @@ static enum verdict decode_community(struct decoder *d, const uint8_t *p, size_t
 	d->out->community = take_u32s(d, p, len);
 	d->out->n_community = (uint16_t)(len / 4);
 	d->out->present |= ATTR_COMMUNITY;
-	for (unsigned i = 0; i < d->out->n_community; i++)
-		if (d->out->community[i] == COMM_LLGR_STALE)
-			d->out->present |= ATTR_LLGR_STALE;
 	return GOOD;
 }
 

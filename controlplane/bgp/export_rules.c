@@ -36,7 +36,8 @@ bool bgp_export_allowed(
 		if (c->external && has_community(a, COMM_NO_EXPORT_SUBCONFED))
 			return false;
 	}
-	if (!c->llgr_aware && (a->present & ATTR_LLGR_STALE)) /* RFC 9494 section 4.3 */
+	/* RFC 9494 section 4.3 */
+	if (!c->llgr_aware && ((a->present & ATTR_LLGR_STALE) || (a->derived & ATTRD_LLGR_COMMUNITY)))
 		return false;
 	/* RFC 9234 section 5: what came from a provider, peer or route server goes to customers only. */
 	if ((c->role == BGP_ROLE_CUSTOMER || c->role == BGP_ROLE_PEER || c->role == BGP_ROLE_RS_CLIENT) &&

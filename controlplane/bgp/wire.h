@@ -59,11 +59,11 @@ enum bgp_attr_code {
 enum { AS_SET = 1, AS_SEQUENCE = 2, AS_CONFED_SEQUENCE = 3, AS_CONFED_SET = 4 };
 
 /* Well-known communities */
-#define COMM_GRACEFUL_SHUTDOWN   0xffff0000u
-#define COMM_LLGR_STALE          0xffff0006u
-#define COMM_NO_LLGR             0xffff0007u
-#define COMM_NO_EXPORT           0xffffff01u
-#define COMM_NO_ADVERTISE        0xffffff02u
+#define COMM_GRACEFUL_SHUTDOWN 0xffff0000u
+#define COMM_LLGR_STALE 0xffff0006u
+#define COMM_NO_LLGR 0xffff0007u
+#define COMM_NO_EXPORT 0xffffff01u
+#define COMM_NO_ADVERTISE 0xffffff02u
 #define COMM_NO_EXPORT_SUBCONFED 0xffffff03u
 
 /* NOTIFICATION codes; names come from notification.c */
