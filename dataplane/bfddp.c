@@ -84,7 +84,8 @@ int bfddp_parse_session(const uint8_t *b, size_t len, struct bfddp_session *s)
 	s->ttl = b[60];
 	s->detect_mult = b[61];
 	s->ifindex = get32(b + 64);
-	/* 64 bytes on the wire; no interface here has a longer name than ours, and a cut one would be another's. */
+	/* 64 bytes on the wire; no interface here has a longer name than ours, and a cut one would be
+	 * another's. */
 	if (strnlen((const char *)b + 68, 64) < sizeof(s->ifname))
 		memcpy(s->ifname, b + 68, strnlen((const char *)b + 68, 64));
 	return 0;
@@ -107,7 +108,8 @@ static void header(uint8_t *out, enum bfddp_type type, uint16_t id, uint16_t len
 	put16(out + 6, length);
 }
 
-size_t bfddp_build_echo(uint8_t *out, enum bfddp_type type, uint16_t id, uint64_t dp_time_us, uint64_t bfdd_time_us)
+size_t bfddp_build_echo(
+	uint8_t *out, enum bfddp_type type, uint16_t id, uint64_t dp_time_us, uint64_t bfdd_time_us)
 {
 	header(out, type, id, BFDDP_ECHO);
 	put64(out + 8, dp_time_us);
@@ -132,8 +134,8 @@ size_t bfddp_build_state(uint8_t *out, const struct bfddp_state *s)
 
 size_t bfddp_build_counters(uint8_t *out, uint16_t id, uint32_t lid, const struct bfddp_counters *c)
 {
-	const uint64_t v[8] = {c->rx_bytes, c->rx_packets, c->tx_bytes, c->tx_packets, c->echo_rx_bytes, c->echo_rx_packets,
-			c->echo_tx_bytes, c->echo_tx_packets};
+	const uint64_t v[8] = {c->rx_bytes, c->rx_packets, c->tx_bytes, c->tx_packets, c->echo_rx_bytes,
+		c->echo_rx_packets, c->echo_tx_bytes, c->echo_tx_packets};
 
 	header(out, BFDDP_SESSION_COUNTERS, id, BFDDP_COUNTERS);
 	put32(out + 8, lid);

@@ -10,14 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BFDDP_VERSION      1
-#define BFDDP_HEADER       8
-#define BFDDP_PORT         50700
-#define BFDDP_MAX_MESSAGE  4096 /* more than any body known; a longer one is a broken stream */
-#define BFDDP_ECHO         24
-#define BFDDP_SESSION      140
-#define BFDDP_STATE        36
-#define BFDDP_COUNTERS     80
+#define BFDDP_VERSION 1
+#define BFDDP_HEADER 8
+#define BFDDP_PORT 50700
+#define BFDDP_MAX_MESSAGE 4096 /* more than any body known; a longer one is a broken stream */
+#define BFDDP_ECHO 24
+#define BFDDP_SESSION 140
+#define BFDDP_STATE 36
+#define BFDDP_COUNTERS 80
 
 enum bfddp_type {
 	BFDDP_ECHO_REQUEST = 0,
@@ -66,13 +66,15 @@ struct bfddp_counters {
 	uint64_t echo_rx_bytes, echo_rx_packets, echo_tx_bytes, echo_tx_packets;
 };
 
-/* The message at the head of buf: its length, 0 if there is not enough of it yet, -EPROTO if it can't be one. */
+/* The message at the head of buf: its length, 0 if there is not enough of it yet, -EPROTO if it can't be one.
+ */
 int bfddp_frame(const uint8_t *buf, size_t len, struct bfddp_header *h);
 /* body: after the header. 0 or -EPROTO. */
 int bfddp_parse_session(const uint8_t *body, size_t len, struct bfddp_session *s);
 int bfddp_parse_lid(const uint8_t *body, size_t len, uint32_t *lid);
 /* Whole messages; they return their length. */
-size_t bfddp_build_echo(uint8_t *out, enum bfddp_type type, uint16_t id, uint64_t dp_time_us, uint64_t bfdd_time_us);
+size_t bfddp_build_echo(
+	uint8_t *out, enum bfddp_type type, uint16_t id, uint64_t dp_time_us, uint64_t bfdd_time_us);
 size_t bfddp_build_state(uint8_t *out, const struct bfddp_state *s);
 size_t bfddp_build_counters(uint8_t *out, uint16_t id, uint32_t lid, const struct bfddp_counters *c);
 /* "unix:PATH", "ipv4:ADDR[:PORT]", "ipv6:[ADDR][:PORT]" as bfdd's --dplaneaddr. 0 or -EINVAL. */

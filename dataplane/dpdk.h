@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* DPDK and shared/clock.h both define NS_PER_S, DPDK as an int. Include this before <rte_*.h> to keep ours. */
+/* DPDK and shared/clock.h both define NS_PER_S, DPDK as an int. Include this before <rte_*.h> to keep ours.
+ */
 #pragma once
 #include "shared/clock.h"
 #undef NS_PER_S

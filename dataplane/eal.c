@@ -140,7 +140,8 @@ static int add_lcores(struct args *a, const struct options *o, struct eal *e, ch
 			len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%d", len ? "," : "", c);
 	for (unsigned i = 0; i < o->ncores; i++)
 		if (!CPU_ISSET(o->core[i], &set)) {
-			snprintf(err, OPTIONS_ERR, "--core %u: not available, this process may use %.100s", o->core[i], all);
+			snprintf(err, OPTIONS_ERR, "--core %u: not available, this process may use %.100s",
+				o->core[i], all);
 			return -EINVAL;
 		}
 	e->nworkers = o->ncores ? o->ncores : 1;
@@ -148,7 +149,8 @@ static int add_lcores(struct args *a, const struct options *o, struct eal *e, ch
 	for (unsigned i = 0; i < e->nworkers; i++) {
 		e->lcore[i] = i + 1;
 		if (o->ncores)
-			len += (size_t)snprintf(text + len, sizeof(text) - len, ",%u@(%u)", i + 1, o->core[i]);
+			len += (size_t)snprintf(
+				text + len, sizeof(text) - len, ",%u@(%u)", i + 1, o->core[i]);
 		else
 			len += (size_t)snprintf(text + len, sizeof(text) - len, ",%u@(%s)", i + 1, all);
 	}
@@ -173,7 +175,8 @@ static int own_lcores(struct eal *e, char err[OPTIONS_ERR])
 	return -EINVAL;
 }
 
-/* Wrong arguments make the EAL print four screens of usage past any log stream. What went wrong is in its log too. */
+/* Wrong arguments make the EAL print four screens of usage past any log stream. What went wrong is in its log
+ * too. */
 struct silence {
 	int out, err, sink;
 };
@@ -218,8 +221,8 @@ static void speak_again(struct silence *s, char *first, size_t size)
 int eal_start(const struct options *o, struct eal *e, char err[OPTIONS_ERR])
 {
 	static const char *const lcore_args[] = {"-l", "-c", "--lcores", NULL};
-	static const char *const memory_args[] = {"--no-huge", "--in-memory", "--huge-dir", "-m", "--socket-mem",
-			"--legacy-mem", "--file-prefix", "--huge-unlink", NULL};
+	static const char *const memory_args[] = {"--no-huge", "--in-memory", "--huge-dir", "-m",
+		"--socket-mem", "--legacy-mem", "--file-prefix", "--huge-unlink", NULL};
 	static const char *const pci_args[] = {"-a", "--allow", "-b", "--block", NULL};
 	static const char *const no_huge[] = {"--no-huge", NULL};
 	static const cookie_io_functions_t io = {.write = log_write};
@@ -285,7 +288,8 @@ int eal_start(const struct options *o, struct eal *e, char err[OPTIONS_ERR])
 	if (rc < 0) {
 		const char *last = *eal_last_error() ? eal_last_error() : strerror(rte_errno);
 
-		snprintf(err, OPTIONS_ERR, "DPDK does not start: %.150s%s%.120s", last, *said ? "; " : "", said);
+		snprintf(err, OPTIONS_ERR, "DPDK does not start: %.150s%s%.120s", last, *said ? "; " : "",
+			said);
 		return rte_errno ? -rte_errno : -EIO;
 	}
 	e->started = true;

@@ -14,10 +14,10 @@
 #include <string.h>
 
 #define FRAMES_A_ROUND 256
-#define ETH_LEN        14
-#define ARP_LEN        28
-#define IP6_LEN        40
-#define ND_LEN         (8 + 16 + 8) /* header, target, one link-layer address option */
+#define ETH_LEN 14
+#define ARP_LEN 28
+#define IP6_LEN 40
+#define ND_LEN (8 + 16 + 8) /* header, target, one link-layer address option */
 
 static uint16_t get16(const uint8_t *b)
 {
@@ -37,7 +37,8 @@ static uint32_t sum_bytes(const uint8_t *b, unsigned len, uint32_t sum)
 	return len & 1 ? sum + (uint32_t)(b[len - 1] << 8) : sum;
 }
 
-/* Over the ICMPv6 message and its pseudo-header (RFC 4443 section 2.3): 0 when the message with its checksum is right. */
+/* Over the ICMPv6 message and its pseudo-header (RFC 4443 section 2.3): 0 when the message with its checksum
+ * is right. */
 static uint16_t icmp6_sum(const uint8_t *ip6, const uint8_t *icmp, unsigned len)
 {
 	uint32_t sum = sum_bytes(ip6 + 8, 32, len + IPPROTO_ICMPV6);
@@ -108,10 +109,11 @@ int neigh_packet_parse(const uint8_t *frame, uint16_t len, struct neigh_packet *
 	}
 }
 
-static uint16_t build_arp(uint8_t *f, uint16_t op, const uint8_t mac[6], const struct ipaddr *own, const uint8_t dst_mac[6],
-		const struct ipaddr *dst)
+static uint16_t build_arp(uint8_t *f, uint16_t op, const uint8_t mac[6], const struct ipaddr *own,
+	const uint8_t dst_mac[6], const struct ipaddr *dst)
 {
-	static const uint8_t head[6] = {0, 1, 8, 0, 6, 4}, everybody[6] = {255, 255, 255, 255, 255, 255}, nobody[6];
+	static const uint8_t head[6] = {0, 1, 8, 0, 6, 4}, everybody[6] = {255, 255, 255, 255, 255, 255},
+			     nobody[6];
 	uint8_t *a = f + ETH_LEN;
 
 	memset(f, 0, 60);
@@ -127,8 +129,8 @@ static uint16_t build_arp(uint8_t *f, uint16_t op, const uint8_t mac[6], const s
 	return 60;
 }
 
-static uint16_t build_nd(uint8_t *f, uint8_t type, const uint8_t mac[6], const struct ipaddr *own, const uint8_t dst_mac[6],
-		const struct ipaddr *dst, const struct ipaddr *target)
+static uint16_t build_nd(uint8_t *f, uint8_t type, const uint8_t mac[6], const struct ipaddr *own,
+	const uint8_t dst_mac[6], const struct ipaddr *dst, const struct ipaddr *target)
 {
 	uint8_t *ip6 = f + ETH_LEN, *icmp = ip6 + IP6_LEN;
 	uint16_t sum;
@@ -154,10 +156,12 @@ static uint16_t build_nd(uint8_t *f, uint8_t type, const uint8_t mac[6], const s
 	return ETH_LEN + IP6_LEN + ND_LEN;
 }
 
-uint16_t neigh_packet_request(uint8_t *frame, const uint8_t mac[6], const struct ipaddr *own, const struct ipaddr *target)
+uint16_t neigh_packet_request(
+	uint8_t *frame, const uint8_t mac[6], const struct ipaddr *own, const struct ipaddr *target)
 {
 	/* The solicited-node group of the target: RFC 4291 section 2.7.1, RFC 2464 section 7. */
-	struct ipaddr group = {.b = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, target->b[13], target->b[14], target->b[15]}};
+	struct ipaddr group = {.b = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, target->b[13],
+				       target->b[14], target->b[15]}};
 	uint8_t group_mac[6] = {0x33, 0x33, 0xff, target->b[13], target->b[14], target->b[15]};
 
 	if (ipaddr_is_v4(target))
@@ -165,8 +169,8 @@ uint16_t neigh_packet_request(uint8_t *frame, const uint8_t mac[6], const struct
 	return build_nd(frame, ND_NEIGHBOR_SOLICIT, mac, own, group_mac, &group, target);
 }
 
-uint16_t neigh_packet_reply(uint8_t *frame, const uint8_t mac[6], const struct ipaddr *own, const uint8_t dst_mac[6],
-		const struct ipaddr *dst)
+uint16_t neigh_packet_reply(uint8_t *frame, const uint8_t mac[6], const struct ipaddr *own,
+	const uint8_t dst_mac[6], const struct ipaddr *dst)
 {
 	if (ipaddr_is_v4(dst))
 		return build_arp(frame, 2, mac, own, dst_mac, dst);
@@ -190,11 +194,12 @@ static void handle(struct dp *dp, struct port *p, const uint8_t *frame, uint16_t
 		return;
 	if (n.has_mac && !(n.sender_mac[0] & 1) && !own_address(p, &n.sender))
 		neigh_learn(dp->neigh, p->ifindex, &n.sender, n.sender_mac);
-	/* A request without a sender's address is somebody's duplicate check: not one of ours to answer in unicast. */
+	/* A request without a sender's address is somebody's duplicate check: not one of ours to answer in
+	 * unicast. */
 	if (!n.request || !own_address(p, &n.target) || !n.has_mac || ipaddr_is_zero(&n.sender))
 		return;
 	worker_send(&dp->workers, p->index, answer,
-			neigh_packet_reply(answer, p->mac, &n.target, n.sender_mac, &n.sender));
+		neigh_packet_reply(answer, p->mac, &n.target, n.sender_mac, &n.sender));
 }
 
 void exception_poll(struct dp *dp)
@@ -203,7 +208,9 @@ void exception_poll(struct dp *dp)
 	unsigned port;
 	uint16_t len;
 
-	for (unsigned i = 0; i < FRAMES_A_ROUND && (len = worker_exception(&dp->workers, &port, frame, sizeof(frame))); i++)
+	for (unsigned i = 0;
+		i < FRAMES_A_ROUND && (len = worker_exception(&dp->workers, &port, frame, sizeof(frame)));
+		i++)
 		if (port < dp->nports)
 			handle(dp, &dp->port[port], frame, len);
 }

@@ -33,18 +33,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS    64
-#define FULL_BURST     58
-#define BUCKETS        4096
-#define HOLD_NS        (30 * NS_PER_S)
-#define RECONNECT_NS   NS_PER_S
-#define QUIET_NS       (300 * NS_PER_MS) /* a first burst is over */
-#define ECHO_NS        (5 * NS_PER_S)
-#define ECHO_LOST_NS   (20 * NS_PER_S)
-#define TIMERS_NS      NS_PER_S
-#define RETRY_NS       (5 * NS_PER_S)
-#define IN_SIZE        65536
-#define OUT_LIMIT      (4u << 20)
+#define CONNECTIONS 64
+#define FULL_BURST 58
+#define BUCKETS 4096
+#define HOLD_NS (30 * NS_PER_S)
+#define RECONNECT_NS NS_PER_S
+#define QUIET_NS (300 * NS_PER_MS) /* a first burst is over */
+#define ECHO_NS (5 * NS_PER_S)
+#define ECHO_LOST_NS (20 * NS_PER_S)
+#define TIMERS_NS NS_PER_S
+#define RETRY_NS (5 * NS_PER_S)
+#define IN_SIZE 65536
+#define OUT_LIMIT (4u << 20)
 
 struct connection {
 	struct frr *frr;
@@ -141,16 +141,16 @@ static void send_rest(struct connection *c)
 static struct bfddp_state describe(const struct frr_session *s, const struct linkstate_entry *e)
 {
 	return (struct bfddp_state){
-			.lid = s->lid,
-			.rid = e->remote_disc,
-			.remote_flags = (e->flags & LINKSTATE_REMOTE_CBIT ? 1u : 0) |
-					(e->flags & LINKSTATE_REMOTE_DEMAND ? 2u : 0),
-			.min_tx_us = e->remote_min_tx_us,
-			.min_rx_us = e->remote_min_rx_us,
-			.min_echo_rx_us = e->remote_min_echo_rx_us,
-			.state = e->state == BFD_INIT ? BFD_DOWN : e->state,
-			.diag = e->remote_diag,
-			.detect_mult = e->remote_detect_mult,
+		.lid = s->lid,
+		.rid = e->remote_disc,
+		.remote_flags = (e->flags & LINKSTATE_REMOTE_CBIT ? 1u : 0) |
+				(e->flags & LINKSTATE_REMOTE_DEMAND ? 2u : 0),
+		.min_tx_us = e->remote_min_tx_us,
+		.min_rx_us = e->remote_min_rx_us,
+		.min_echo_rx_us = e->remote_min_echo_rx_us,
+		.state = e->state == BFD_INIT ? BFD_DOWN : e->state,
+		.diag = e->remote_diag,
+		.detect_mult = e->remote_detect_mult,
 	};
 }
 
@@ -180,9 +180,11 @@ static void report(struct frr *f, struct frr_session *s, const struct linkstate_
 		say(f, s, &st);
 		return;
 	}
-	if (st.state == BFD_UP && (st.rid != before.rid || st.min_tx_us != before.min_tx_us || st.min_rx_us != before.min_rx_us ||
-						 st.detect_mult != before.detect_mult || st.remote_flags != before.remote_flags || st.diag != before.diag ||
-						 st.min_echo_rx_us != before.min_echo_rx_us))
+	if (st.state == BFD_UP &&
+		(st.rid != before.rid || st.min_tx_us != before.min_tx_us ||
+			st.min_rx_us != before.min_rx_us || st.detect_mult != before.detect_mult ||
+			st.remote_flags != before.remote_flags || st.diag != before.diag ||
+			st.min_echo_rx_us != before.min_echo_rx_us))
 		s->timers_due = true;
 }
 
@@ -209,7 +211,7 @@ static void place(struct frr *f, struct frr_session *s)
 	if (rc) {
 		if (log_limit_ok(&f->limit))
 			log_msg(LOG_CLASS_ERROR, "FRR's BFD session %s: %s",
-					ipaddr_format(&s->request.key.remote, name), text);
+				ipaddr_format(&s->request.key.remote, name), text);
 		return;
 	}
 	s->generation = f->dp->session[s->slot].generation;
@@ -236,23 +238,23 @@ static struct session_request request_of(const struct bfddp_session *m)
 	bool multihop = m->flags & BFDDP_MULTIHOP;
 
 	r.key = (struct bfd_key){
-			.local = m->src,
-			.remote = m->dst,
-			.kind = multihop ? BFD_KIND_MULTIHOP : BFD_KIND_SINGLEHOP,
-			.ifindex = multihop ? 0 : m->ifindex,
+		.local = m->src,
+		.remote = m->dst,
+		.kind = multihop ? BFD_KIND_MULTIHOP : BFD_KIND_SINGLEHOP,
+		.ifindex = multihop ? 0 : m->ifindex,
 	};
 	r.params = (struct bfd_params){
-			.min_tx_us = m->min_tx_us,
-			.min_rx_us = m->min_rx_us,
-			.idle_tx_us = BFD_MIN_IDLE_US,
-			.min_echo_rx_us = m->min_echo_rx_us,
-			.echo_tx_us = m->flags & BFDDP_ECHO_MODE ? m->min_echo_tx_us : 0,
-			.detect_mult = m->detect_mult,
-			.min_ttl = multihop ? m->ttl : 255,
-			.passive = m->flags & BFDDP_PASSIVE,
-			.admin_down = m->flags & BFDDP_SHUTDOWN,
-			.demand = m->flags & BFDDP_DEMAND,
-			.cbit = m->flags & BFDDP_CBIT,
+		.min_tx_us = m->min_tx_us,
+		.min_rx_us = m->min_rx_us,
+		.idle_tx_us = BFD_MIN_IDLE_US,
+		.min_echo_rx_us = m->min_echo_rx_us,
+		.echo_tx_us = m->flags & BFDDP_ECHO_MODE ? m->min_echo_tx_us : 0,
+		.detect_mult = m->detect_mult,
+		.min_ttl = multihop ? m->ttl : 255,
+		.passive = m->flags & BFDDP_PASSIVE,
+		.admin_down = m->flags & BFDDP_SHUTDOWN,
+		.demand = m->flags & BFDDP_DEMAND,
+		.cbit = m->flags & BFDDP_CBIT,
 	};
 	if (!multihop)
 		memcpy(r.ifname, m->ifname, sizeof(r.ifname));
@@ -279,7 +281,7 @@ static void on_add(struct connection *c, const struct bfddp_session *m)
 		const struct bfd_key *k = &s->request.key;
 
 		if (!ipaddr_equal(&k->remote, &m->dst) || !ipaddr_equal(&k->local, &m->src) ||
-				(k->kind == BFD_KIND_MULTIHOP) != !!(m->flags & BFDDP_MULTIHOP))
+			(k->kind == BFD_KIND_MULTIHOP) != !!(m->flags & BFDDP_MULTIHOP))
 			session_remove(f->dp, s->slot);
 	}
 	if (s->via != c)
@@ -352,8 +354,8 @@ static void disconnect(struct connection *c, const char *why)
 	int fd = c->source.fd;
 
 	if (c->connected) {
-		log_msg(LOG_CLASS_WARNING, "FRR bfdd: connection lost (%s); its sessions are kept for %u s", why,
-				(unsigned)(HOLD_NS / NS_PER_S));
+		log_msg(LOG_CLASS_WARNING, "FRR bfdd: connection lost (%s); its sessions are kept for %u s",
+			why, (unsigned)(HOLD_NS / NS_PER_S));
 		f->complained = false;
 	}
 	dp_unwatch(f->dp, &c->source);
@@ -440,8 +442,8 @@ static void open_connection(struct frr *f)
 		return;
 	if (connect(fd, (struct sockaddr *)&f->address, f->address_len) && errno != EINPROGRESS) {
 		if (!f->complained)
-			log_msg(LOG_CLASS_WARNING, "FRR bfdd at %s: %s, trying again each second", f->dp->opt->frr_address,
-					strerror(errno));
+			log_msg(LOG_CLASS_WARNING, "FRR bfdd at %s: %s, trying again each second",
+				f->dp->opt->frr_address, strerror(errno));
 		f->complained = true;
 		close(fd);
 		return;
@@ -469,8 +471,9 @@ int frr_create(struct dp *dp, char err[OPTIONS_ERR])
 	for (unsigned i = 0; i < CONNECTIONS; i++)
 		f->connection[i].source.fd = -1;
 	if (bfddp_parse_address(dp->opt->frr_address, &f->address, &f->address_len)) {
-		snprintf(err, OPTIONS_ERR, "--frr %.100s: write unix:PATH, ipv4:ADDRESS[:PORT] or ipv6:[ADDRESS][:PORT]",
-				dp->opt->frr_address);
+		snprintf(err, OPTIONS_ERR,
+			"--frr %.100s: write unix:PATH, ipv4:ADDRESS[:PORT] or ipv6:[ADDRESS][:PORT]",
+			dp->opt->frr_address);
 		free(f);
 		return -EINVAL;
 	}
@@ -530,7 +533,7 @@ static void tick_connections(struct frr *f)
 			c->burst_over = true;
 			more |= c->adds >= FULL_BURST;
 			log_msg(LOG_CLASS_INFO, "FRR bfdd: connected, %u sessions%s", c->adds,
-					c->adds >= FULL_BURST ? ", there may be more" : "");
+				c->adds >= FULL_BURST ? ", there may be more" : "");
 		}
 	}
 	if (more || (!any && now >= f->next_connect_ns)) {
@@ -555,7 +558,7 @@ static void tick_session(struct frr *f, struct frr_session *s)
 		return;
 	}
 	if (!s->timers_due || now - s->timers_ns < TIMERS_NS || !linkstate_read(&f->dp->ls, s->slot, &e) ||
-			e.generation != s->generation)
+		e.generation != s->generation)
 		return;
 	struct bfddp_state st = describe(s, &e);
 	say(f, s, &st);

@@ -36,9 +36,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	log_msg(LOG_CLASS_INFO, "ready: %u port%s, %u worker%s, %s, %s", dp.nports, dp.nports == 1 ? "" : "s",
-			dp.eal.nworkers, dp.eal.nworkers == 1 ? "" : "s",
-			options.poll == POLL_BUSY ? "busy polling" : "sleeping between packets",
-			dp.eal.hugepages ? "hugepages" : "no hugepages");
+		dp.eal.nworkers, dp.eal.nworkers == 1 ? "" : "s",
+		options.poll == POLL_BUSY ? "busy polling" : "sleeping between packets",
+		dp.eal.hugepages ? "hugepages" : "no hugepages");
 	dp_run(&dp);
 	dp_stop(&dp);
 	return 0;

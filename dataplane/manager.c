@@ -8,8 +8,8 @@
  * The heartbeat is therefore not the manager's: a thread of its own writes it
  * as long as every worker keeps making rounds.
  */
-#include "dataplane/dp.h"
 #include "bfd/session.h"
+#include "dataplane/dp.h"
 #include "dataplane/dpdk.h"
 #include "dataplane/exception.h"
 #include "dataplane/frr_offload.h"
@@ -17,6 +17,7 @@
 #include "dataplane/session.h"
 #include "shared/log.h"
 #include <errno.h>
+#include <rte_ethdev.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,10 +29,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define TICK_NS        (100 * NS_PER_MS)
-#define RETRY_NS       (5 * NS_PER_S)
-#define FAREWELL_NS    (100 * NS_PER_MS)
-#define LOG_LINES      64 /* session changes logged one by one from one batch */
+#define TICK_NS (100 * NS_PER_MS)
+#define RETRY_NS (5 * NS_PER_S)
+#define FAREWELL_NS (100 * NS_PER_MS)
+#define LOG_LINES 64 /* session changes logged one by one from one batch */
 
 int dp_watch(struct dp *dp, struct dp_source *s, int fd, uint32_t events)
 {
@@ -197,8 +198,8 @@ static int by_address(const void *a, const void *b)
 	return ipaddr_cmp(a, b);
 }
 
-/* The addresses whose BFD the XDP filter takes on this port: all of this host, link-local ones only of this interface and of
- * the VLANs on it. */
+/* The addresses whose BFD the XDP filter takes on this port: all of this host, link-local ones only of this
+ * interface and of the VLANs on it. */
 static unsigned local_addresses(struct dp *dp, const struct port *p, struct ipaddr *out, unsigned max)
 {
 	const struct neigh_addr *a;
@@ -208,7 +209,7 @@ static unsigned local_addresses(struct dp *dp, const struct port *p, struct ipad
 		const struct neigh_link *l = neigh_link(dp->neigh, a[i].ifindex);
 
 		if (!ipaddr_is_link_local(&a[i].addr) || a[i].ifindex == p->ifindex ||
-				(l && l->vid && l->lower == p->ifindex))
+			(l && l->vid && l->lower == p->ifindex))
 			out[found++] = a[i].addr;
 	}
 	qsort(out, found, sizeof(*out), by_address);
@@ -241,14 +242,17 @@ static void update_filter(struct dp *dp, struct port *p)
 	p->locals = want;
 	p->nlocals = n;
 	if (rc)
-		log_msg(LOG_CLASS_ERROR, "%s: the XDP filter does not know all local addresses", p->spec.name);
+		log_msg(LOG_CLASS_ERROR, "%s: the XDP filter does not know all local addresses",
+			p->spec.name);
 }
 
 static bool carrier(struct dp *dp, struct port *p)
 {
 	const struct neigh_link *l = neigh_link(dp->neigh, p->ifindex);
 
-	if (!p->kernel || !l || l->running)
+	if (!p->kernel)
+		return port_refuse(p, 0, "waiting for a link"), false; /* look_at_links() finds it */
+	if (!l || l->running)
 		return true;
 	port_refuse(p, 0, "%s has no carrier", p->spec.name);
 	return false;
@@ -257,7 +261,8 @@ static bool carrier(struct dp *dp, struct port *p)
 static void announce(struct dp *dp, struct port *p)
 {
 	if (p->up)
-		log_msg(LOG_CLASS_INFO, "port %s is up (%u queue%s)", p->spec.text, p->nqueues, p->nqueues == 1 ? "" : "s");
+		log_msg(LOG_CLASS_INFO, "port %s is up (%u queue%s)", p->spec.text, p->nqueues,
+			p->nqueues == 1 ? "" : "s");
 	else
 		log_msg(LOG_CLASS_WARNING, "port %s is down: %s", p->spec.text, p->why);
 	provision_port_event(dp, p);
@@ -365,8 +370,9 @@ static void log_change(const struct session *s, const struct linkstate_entry *e)
 	if (e->state == BFD_UP)
 		log_msg(LOG_CLASS_INFO, "BFD session %s: Up", name);
 	else if (s->seen_state == BFD_UP)
-		log_msg(LOG_CLASS_WARNING, "BFD session %s: %s, %s%s", name, bfd_state_name(e->state), bfd_diag_name(e->diag),
-				e->flags & LINKSTATE_AFTER_STALL ? " (after a pause of our own)" : "");
+		log_msg(LOG_CLASS_WARNING, "BFD session %s: %s, %s%s", name, bfd_state_name(e->state),
+			bfd_diag_name(e->diag),
+			e->flags & LINKSTATE_AFTER_STALL ? " (after a pause of our own)" : "");
 }
 
 static void look_at(struct dp *dp, uint32_t slot, unsigned *logged)
@@ -383,7 +389,8 @@ static void look_at(struct dp *dp, uint32_t slot, unsigned *logged)
 		frr_session_changed(dp, slot, &e);
 	if (e.state == s->seen_state)
 		return;
-	if (s->owner != OWNER_NONE && (e.state == BFD_UP || s->seen_state == BFD_UP) && (*logged)++ < LOG_LINES)
+	if (s->owner != OWNER_NONE && !dp->stopping && (e.state == BFD_UP || s->seen_state == BFD_UP) &&
+		(*logged)++ < LOG_LINES)
 		log_change(s, &e);
 	s->seen_state = e.state;
 }
@@ -435,7 +442,8 @@ static void *heart(void *arg)
 	pthread_setname_np(pthread_self(), "heartbeat");
 	while (!atomic_load_explicit(&dp->heart_stop, memory_order_relaxed)) {
 		if (worker_alive(&dp->workers))
-			atomic_store_explicit(&dp->ls.header->heartbeat_ns, clock_now_ns(), memory_order_release);
+			atomic_store_explicit(
+				&dp->ls.header->heartbeat_ns, clock_now_ns(), memory_order_release);
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 	}
 	return NULL;
@@ -450,7 +458,8 @@ static int open_ports(struct dp *dp, char err[OPTIONS_ERR])
 		int rc = open_port(dp, p);
 
 		if (rc == -EAGAIN) {
-			log_msg(LOG_CLASS_WARNING, "port %s: %s, waiting for it to come up", p->spec.text, p->why);
+			log_msg(LOG_CLASS_WARNING, "port %s: %s, waiting for it to come up", p->spec.text,
+				p->why);
 			continue;
 		}
 		if (rc) {
@@ -466,10 +475,12 @@ static int start_workers(struct dp *dp, char err[OPTIONS_ERR])
 	int rc = linkstate_create(&dp->ls, dp->opt->sessions, true);
 
 	if (rc) {
-		snprintf(err, OPTIONS_ERR, "no shared memory for %u sessions: %s", dp->opt->sessions, strerror(-rc));
+		snprintf(err, OPTIONS_ERR, "no shared memory for %u sessions: %s", dp->opt->sessions,
+			strerror(-rc));
 		return rc;
 	}
-	rc = worker_group_create(&dp->workers, &dp->ls, dp->eal.nworkers, dp->how.adaptive, dp->opt->sessions, dp->seed);
+	rc = worker_group_create(
+		&dp->workers, &dp->ls, dp->eal.nworkers, dp->how.adaptive, dp->opt->sessions, dp->seed);
 	if (rc == 0)
 		rc = session_table_create(dp);
 	if (rc)
@@ -513,7 +524,8 @@ int dp_start(struct dp *dp, const struct options *o, char err[OPTIONS_ERR])
 		return rc;
 	rc = neigh_create(&dp->neigh, &ev);
 	if (rc) {
-		snprintf(err, OPTIONS_ERR, "cannot read links and addresses from the kernel: %s", strerror(-rc));
+		snprintf(err, OPTIONS_ERR, "cannot read links and addresses from the kernel: %s",
+			strerror(-rc));
 		return rc;
 	}
 	rc = open_ports(dp, err);
@@ -531,7 +543,8 @@ int dp_start(struct dp *dp, const struct options *o, char err[OPTIONS_ERR])
 			return rc;
 		}
 	}
-	/* Nothing that was touched may be paged out; what never is (a hundred drivers' code) need not be there. */
+	/* Nothing that was touched may be paged out; what never is (a hundred drivers' code) need not be
+	 * there. */
 	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	if (pthread_create(&dp->heart, NULL, heart, dp) == 0)
 		dp->heart_runs = true;
@@ -549,7 +562,8 @@ static void retry_ports(struct dp *dp)
 {
 	for (unsigned i = 0; i < dp->nports; i++) {
 		const struct neigh_link *l;
-		uint32_t ifindex = dp->port[i].state == PORT_WAITING ? if_nametoindex(dp->port[i].spec.name) : 0;
+		uint32_t ifindex =
+			dp->port[i].state == PORT_WAITING ? if_nametoindex(dp->port[i].spec.name) : 0;
 
 		l = ifindex ? neigh_link(dp->neigh, ifindex) : NULL;
 		if (l && l->up)
@@ -557,8 +571,27 @@ static void retry_ports(struct dp *dp)
 	}
 }
 
+/* A standalone port's carrier is its peer (memif) or its cable; the driver knows. */
+static void look_at_links(struct dp *dp)
+{
+	for (unsigned i = 0; i < dp->nports; i++) {
+		struct port *p = &dp->port[i];
+		struct rte_eth_link link;
+
+		if (p->kernel || p->state != PORT_OPEN || rte_eth_link_get_nowait(p->dev[0], &link) ||
+			link.link_status == p->up)
+			continue;
+		p->up = link.link_status;
+		port_refuse(p, 0, p->spec.type == PORT_MEMIF ? "nobody is connected" : "no link");
+		dp_publish(dp);
+		announce(dp, p);
+		session_repath_interface(dp, p->ifindex);
+	}
+}
+
 static void tick(struct dp *dp)
 {
+	look_at_links(dp);
 	dp->next_tick_ns = dp->now_ns + TICK_NS;
 	neigh_tick(dp->neigh, dp->now_ns);
 	session_tick(dp);

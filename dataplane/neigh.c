@@ -27,11 +27,11 @@
 /* The kernel header has the states but not this union of those with a usable address. */
 #define NUD_VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
-#define BUCKETS        4096
-#define ASK_AGAIN_NS   (500 * NS_PER_MS)
-#define REFRESH_NS     (30 * NS_PER_S)
-#define ASKS_A_TICK    256
-#define EVENT_BUFFER   (4 << 20)
+#define BUCKETS 4096
+#define ASK_AGAIN_NS (500 * NS_PER_MS)
+#define REFRESH_NS (30 * NS_PER_S)
+#define ASKS_A_TICK 256
+#define EVENT_BUFFER (4 << 20)
 
 struct neigh_table {
 	struct neigh_events ev;
@@ -95,9 +95,10 @@ static void vlan_of(const struct nlattr *linkinfo, struct neigh_link *l)
 {
 	struct nlattr *info[IFLA_INFO_MAX + 1], *data[IFLA_VLAN_MAX + 1];
 
-	if (nla_parse_nested(info, IFLA_INFO_MAX, (struct nlattr *)linkinfo, NULL) < 0 || !info[IFLA_INFO_KIND] ||
-			strcmp(nla_get_string(info[IFLA_INFO_KIND]), "vlan") || !info[IFLA_INFO_DATA] ||
-			nla_parse_nested(data, IFLA_VLAN_MAX, info[IFLA_INFO_DATA], NULL) < 0 || !data[IFLA_VLAN_ID])
+	if (nla_parse_nested(info, IFLA_INFO_MAX, (struct nlattr *)linkinfo, NULL) < 0 ||
+		!info[IFLA_INFO_KIND] || strcmp(nla_get_string(info[IFLA_INFO_KIND]), "vlan") ||
+		!info[IFLA_INFO_DATA] ||
+		nla_parse_nested(data, IFLA_VLAN_MAX, info[IFLA_INFO_DATA], NULL) < 0 || !data[IFLA_VLAN_ID])
 		return;
 	l->vid = nla_get_u16(data[IFLA_VLAN_ID]);
 }
@@ -118,7 +119,8 @@ static void on_link(struct neigh_table *t, struct nlmsghdr *h)
 	struct nlattr *a[IFLA_MAX + 1];
 	struct neigh_link l = {0}, *old;
 
-	if (ifi->ifi_family != AF_UNSPEC || nlmsg_parse(h, sizeof(*ifi), a, IFLA_MAX, NULL) < 0 || !a[IFLA_IFNAME])
+	if (ifi->ifi_family != AF_UNSPEC || nlmsg_parse(h, sizeof(*ifi), a, IFLA_MAX, NULL) < 0 ||
+		!a[IFLA_IFNAME])
 		return;
 	l.ifindex = (uint32_t)ifi->ifi_index;
 	l.up = ifi->ifi_flags & IFF_UP;
@@ -171,13 +173,13 @@ static void on_address(struct neigh_table *t, struct nlmsghdr *h)
 	unsigned i;
 
 	if (nlmsg_parse(h, sizeof(*ifa), a, IFA_MAX, NULL) < 0 ||
-			attr_address(a[IFA_LOCAL] ? a[IFA_LOCAL] : a[IFA_ADDRESS], ifa->ifa_family, &n.addr))
+		attr_address(a[IFA_LOCAL] ? a[IFA_LOCAL] : a[IFA_ADDRESS], ifa->ifa_family, &n.addr))
 		return;
 	n.ifindex = ifa->ifa_index;
 	n.len = ifa->ifa_prefixlen;
 	for (i = 0; i < t->naddrs; i++)
 		if (t->addrs[i].ifindex == n.ifindex && ipaddr_equal(&t->addrs[i].addr, &n.addr) &&
-				t->addrs[i].len == n.len)
+			t->addrs[i].len == n.len)
 			break;
 	if (h->nlmsg_type == RTM_DELADDR) {
 		if (i == t->naddrs)
@@ -226,13 +228,14 @@ static void on_neighbour(struct neigh_table *t, struct nlmsghdr *h)
 	struct neigh_watch *w;
 	struct ipaddr ip;
 
-	if (nlmsg_parse(h, sizeof(*nd), a, NDA_MAX, NULL) < 0 || attr_address(a[NDA_DST], nd->ndm_family, &ip))
+	if (nlmsg_parse(h, sizeof(*nd), a, NDA_MAX, NULL) < 0 ||
+		attr_address(a[NDA_DST], nd->ndm_family, &ip))
 		return;
 	w = find_watch(t, (uint32_t)nd->ndm_ifindex, &ip);
 	if (!w)
 		return;
 	if (h->nlmsg_type == RTM_DELNEIGH || !(nd->ndm_state & (NUD_VALID)) || !a[NDA_LLADDR] ||
-			nla_len(a[NDA_LLADDR]) != 6) {
+		nla_len(a[NDA_LLADDR]) != 6) {
 		w->fresh = false;
 		return;
 	}
@@ -336,7 +339,8 @@ static int put_address(struct nl_msg *msg, int attr, const struct ipaddr *a)
 /* What the kernel's table says about the watch now. */
 static void look_up(struct neigh_table *t, struct neigh_watch *w)
 {
-	struct ndmsg nd = {.ndm_family = ipaddr_is_v4(&w->ip) ? AF_INET : AF_INET6, .ndm_ifindex = (int)w->ifindex};
+	struct ndmsg nd = {
+		.ndm_family = ipaddr_is_v4(&w->ip) ? AF_INET : AF_INET6, .ndm_ifindex = (int)w->ifindex};
 	struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETNEIGH, NLM_F_REQUEST);
 
 	if (!msg)
@@ -350,8 +354,8 @@ static void look_up(struct neigh_table *t, struct neigh_watch *w)
 static int use(struct neigh_table *t, const struct neigh_watch *w)
 {
 	struct ndmsg nd = {.ndm_family = ipaddr_is_v4(&w->ip) ? AF_INET : AF_INET6,
-			.ndm_ifindex = (int)w->ifindex,
-			.ndm_flags = NTF_USE};
+		.ndm_ifindex = (int)w->ifindex,
+		.ndm_flags = NTF_USE};
 	struct nl_msg *msg = nlmsg_alloc_simple(RTM_NEWNEIGH, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE);
 
 	if (!msg)
@@ -448,7 +452,8 @@ unsigned neigh_addrs(const struct neigh_table *t, const struct neigh_addr **out)
 	return t->naddrs;
 }
 
-bool neigh_local_address(const struct neigh_table *t, uint32_t ifindex, const struct ipaddr *remote, struct ipaddr *out)
+bool neigh_local_address(
+	const struct neigh_table *t, uint32_t ifindex, const struct ipaddr *remote, struct ipaddr *out)
 {
 	const struct neigh_addr *any = NULL;
 
@@ -457,7 +462,7 @@ bool neigh_local_address(const struct neigh_table *t, uint32_t ifindex, const st
 		struct prefix subnet = prefix_make(&a->addr, a->len);
 
 		if (a->ifindex != ifindex || ipaddr_is_v4(&a->addr) != ipaddr_is_v4(remote) ||
-				ipaddr_is_link_local(&a->addr) != ipaddr_is_link_local(remote))
+			ipaddr_is_link_local(&a->addr) != ipaddr_is_link_local(remote))
 			continue;
 		if (prefix_contains_addr(&subnet, remote)) {
 			*out = a->addr;
@@ -471,7 +476,8 @@ bool neigh_local_address(const struct neigh_table *t, uint32_t ifindex, const st
 	return any;
 }
 
-int neigh_route(struct neigh_table *t, const struct ipaddr *remote, const struct ipaddr *local, struct neigh_route *out)
+int neigh_route(struct neigh_table *t, const struct ipaddr *remote, const struct ipaddr *local,
+	struct neigh_route *out)
 {
 	bool v4 = ipaddr_is_v4(remote);
 	struct rtmsg rtm = {.rtm_family = v4 ? AF_INET : AF_INET6, .rtm_dst_len = v4 ? 32 : 128};
@@ -543,7 +549,8 @@ int neigh_create(struct neigh_table **out, const struct neigh_events *ev)
 	nl_socket_disable_seq_check(t->events);
 	nl_socket_set_nonblocking(t->events);
 	nl_socket_set_buffer_size(t->events, EVENT_BUFFER, 0);
-	nl_socket_add_memberships(t->events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_NEIGH, 0);
+	nl_socket_add_memberships(
+		t->events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_NEIGH, 0);
 	t->quiet = true;
 	rc = read_all(t);
 	t->quiet = false;
@@ -589,8 +596,10 @@ void neigh_dispatch(struct neigh_table *t)
 	while (rc >= 0);
 	if (rc == -NLE_AGAIN)
 		return;
-	/* Lost notifications (NLE_NOMEM is ENOBUFS): what vanished meanwhile is found by comparing with a fresh reading. */
-	log_msg(LOG_CLASS_DEBUG, "netlink notifications were lost (%s): reading everything again", nl_geterror(rc));
+	/* Lost notifications (NLE_NOMEM is ENOBUFS): what vanished meanwhile is found by comparing with a
+	 * fresh reading. */
+	log_msg(LOG_CLASS_DEBUG, "netlink notifications were lost (%s): reading everything again",
+		nl_geterror(rc));
 	t->naddrs = 0;
 	for (unsigned i = 0; i < t->nlinks;) {
 		struct neigh_link l = t->links[i];

@@ -7,15 +7,16 @@
 #include <string.h>
 
 const char options_usage[] =
-		"Usage: peregrine-dp --socket SOCK --port SPEC [--port SPEC ...] [options] [-- EAL ARGS]\n"
-		"  --socket SOCK          where peregrined connects\n"
-		"  --port SPEC            af_xdp:IFACE, af_packet:IFACE, pci:ADDRESS, memif:PATH[,role=server|client]...\n"
-		"  --core LIST            worker cores, like 2 or 2,4-5 (default: one worker, not pinned)\n"
-		"  --poll busy|adaptive   spin, or sleep between packets (default: busy with --core, else adaptive)\n"
-		"  --sessions N           room for N sessions (default 16384)\n"
-		"  --frr unix:PATH        serve FRR's bfdd (its --dplaneaddr) as a distributed BFD data plane\n"
-		"  --verbose              debug messages too\n"
-		"  --help, --version\n";
+	"Usage: peregrine-dp --socket SOCK --port SPEC [--port SPEC ...] [options] [-- EAL ARGS]\n"
+	"  --socket SOCK          where peregrined connects\n"
+	"  --port SPEC            af_xdp:IFACE, af_packet:IFACE, pci:ADDRESS, "
+	"memif:PATH[,role=server|client]...\n"
+	"  --core LIST            worker cores, like 2 or 2,4-5 (default: one worker, not pinned)\n"
+	"  --poll busy|adaptive   spin, or sleep between packets (default: busy with --core, else adaptive)\n"
+	"  --sessions N           room for N sessions (default 16384)\n"
+	"  --frr unix:PATH        serve FRR's bfdd (its --dplaneaddr) as a distributed BFD data plane\n"
+	"  --verbose              debug messages too\n"
+	"  --help, --version\n";
 
 int options_parse_cores(const char *text, unsigned *core, unsigned max, unsigned *n)
 {
@@ -130,8 +131,10 @@ int options_parse(struct options *o, int argc, char **argv, char err[OPTIONS_ERR
 		}
 		if (strncmp(argv[i], "--", 2))
 			return refuse(err, "what is '%.100s'? (see --help)", argv[i]);
-		/* --name=value, but --port's value has '=' of its own: only what stands before the first one is the name. */
-		snprintf(name, sizeof(name), "%.*s", eq ? (int)(eq - argv[i]) : (int)strlen(argv[i]), argv[i]);
+		/* --name=value, but --port's value has '=' of its own: only what stands before the first one
+		 * is the name. */
+		snprintf(
+			name, sizeof(name), "%.*s", eq ? (int)(eq - argv[i]) : (int)strlen(argv[i]), argv[i]);
 		if (!eq && i + 1 == argc)
 			return refuse(err, "%.100s: unknown, or without its value (see --help)", argv[i]);
 		rc = one_option(o, name, eq ? eq + 1 : argv[++i], err);

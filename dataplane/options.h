@@ -5,7 +5,7 @@
 #include <sched.h>
 
 #define OPTIONS_WORKERS 15 /* a linkstate ring each */
-#define OPTIONS_ERR     320
+#define OPTIONS_ERR 320
 
 enum poll_mode { POLL_DEFAULT, POLL_BUSY, POLL_ADAPTIVE };
 
@@ -20,7 +20,7 @@ struct options {
 	unsigned sessions; /* capacity */
 	bool verbose;
 	bool help, version;
-	char **eal;  /* what follows "--" */
+	char **eal; /* what follows "--" */
 	int neal;
 };
 

@@ -28,13 +28,13 @@
 /* AF_XDP wants half of them in its fill ring at all times and another 2048 on their way out. */
 #define POOL_MBUFS 6143
 #define POOL_CACHE 128
-#define FD_SCAN    4096
+#define FD_SCAN 4096
 
 static const struct port_driver *const drivers[PORT_TYPES] = {
-		[PORT_AF_XDP] = &port_driver_af_xdp,
-		[PORT_AF_PACKET] = &port_driver_af_packet,
-		[PORT_PCI] = &port_driver_pci,
-		[PORT_MEMIF] = &port_driver_memif,
+	[PORT_AF_XDP] = &port_driver_af_xdp,
+	[PORT_AF_PACKET] = &port_driver_af_packet,
+	[PORT_PCI] = &port_driver_pci,
+	[PORT_MEMIF] = &port_driver_memif,
 };
 
 int port_refuse(struct port *p, int rc, const char *fmt, ...)
@@ -64,7 +64,8 @@ int port_kernel_interface(struct port *p)
 		return port_refuse(p, -ENODEV, "there is no interface %s", p->spec.target);
 	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (s < 0)
-		return port_refuse(p, -errno, "no socket to ask about %s: %s", p->spec.target, strerror(errno));
+		return port_refuse(
+			p, -errno, "no socket to ask about %s: %s", p->spec.target, strerror(errno));
 	memcpy(ifr.ifr_name, p->spec.target, strlen(p->spec.target));
 	if (ioctl(s, SIOCGIFHWADDR, &ifr) < 0)
 		rc = port_refuse(p, -ENODEV, "there is no interface %s", p->spec.target);
@@ -90,7 +91,8 @@ int port_lock(struct port *p)
 	p->lock_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (p->lock_fd < 0)
 		return port_refuse(p, -errno, "no socket to lock %s: %s", p->spec.target, strerror(errno));
-	if (bind(p->lock_fd, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n))) {
+	if (bind(p->lock_fd, (struct sockaddr *)&un,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n))) {
 		close(p->lock_fd);
 		p->lock_fd = -1;
 		return port_refuse(p, -EBUSY, "another running peregrine-dp uses %s", p->spec.target);
@@ -123,12 +125,14 @@ int port_need_capabilities(struct port *p, const struct port_capability *need, s
 			continue;
 		if (need[i].instead >= 0 && (have & (UINT64_C(1) << need[i].instead)))
 			continue;
-		len += (size_t)snprintf(missing + len, sizeof(missing) - len, "%s%s", len ? ", " : "", need[i].name);
+		len += (size_t)snprintf(
+			missing + len, sizeof(missing) - len, "%s%s", len ? ", " : "", need[i].name);
 	}
 	return len ? port_refuse(p, -EPERM, "missing capability: %s", missing) : 0;
 }
 
-/* Descriptors of our own sockets of a family, as a bitmap: the drivers don't say which are theirs, so we look what is new. */
+/* Descriptors of our own sockets of a family, as a bitmap: the drivers don't say which are theirs, so we look
+ * what is new. */
 static void scan_sockets(int domain, uint64_t seen[FD_SCAN / 64])
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -139,7 +143,8 @@ static void scan_sockets(int domain, uint64_t seen[FD_SCAN / 64])
 		int fd = atoi(e->d_name), is = 0;
 		socklen_t len = sizeof(is);
 
-		if (fd >= 0 && fd < FD_SCAN && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &is, &len) == 0 && is == domain)
+		if (fd >= 0 && fd < FD_SCAN && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &is, &len) == 0 &&
+			is == domain)
 			seen[fd / 64] |= UINT64_C(1) << (fd % 64);
 	}
 	if (d)
@@ -168,13 +173,13 @@ static int setup_queue(struct port *p, unsigned q, uint16_t ethdev, uint16_t que
 	p->q[q].queue = queue;
 	snprintf(name, sizeof(name), "port%u.%u.%u", p->index, q, p->opened);
 	p->q[q].pool = rte_pktmbuf_pool_create(name, POOL_MBUFS, POOL_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-			socket_id >= 0 ? socket_id : SOCKET_ID_ANY);
+		socket_id >= 0 ? socket_id : SOCKET_ID_ANY);
 	if (!p->q[q].pool)
 		return port_refuse(p, -ENOMEM, "no memory for the packet buffers of %s: %s", p->spec.target,
-				port_dpdk_reason(rte_errno));
+			port_dpdk_reason(rte_errno));
 	if (p->q[q].pool->nb_mem_chunks != 1)
-		return port_refuse(p, -ENOMEM, "packet buffers of %s are not in one piece: give DPDK more memory",
-				p->spec.target);
+		return port_refuse(p, -ENOMEM,
+			"packet buffers of %s are not in one piece: give DPDK more memory", p->spec.target);
 	scan_sockets(AF_XDP, before);
 	rc = rte_eth_rx_queue_setup(ethdev, queue, 2048, (unsigned)socket_id, NULL, p->q[q].pool);
 	if (rc == 0)
@@ -210,10 +215,13 @@ static int make_dev(struct port *p, const struct port_open *how, unsigned dev)
 	}
 	if (p->spec.type == PORT_PCI) {
 		struct rte_eth_dev_info info;
+		unsigned most = queues;
 
-		rc = rte_eth_dev_info_get(p->dev[dev], &info);
-		if (rc == 0 && queues > RTE_MIN(info.max_rx_queues, info.max_tx_queues))
-			queues = p->nqueues = RTE_MIN(info.max_rx_queues, info.max_tx_queues);
+		if (rte_eth_dev_info_get(p->dev[dev], &info) == 0)
+			most = info.max_rx_queues < info.max_tx_queues ? info.max_rx_queues
+								       : info.max_tx_queues;
+		if (queues > most)
+			queues = p->nqueues = most;
 	}
 	rc = rte_eth_dev_configure(p->dev[dev], (uint16_t)queues, (uint16_t)queues, &conf);
 	if (rc)
@@ -246,7 +254,8 @@ void port_init(struct port *p, const struct port_spec *spec, unsigned index)
 	if (!p->kernel) {
 		p->ifindex = PORT_PSEUDO_IFINDEX + index;
 		if (!*p->spec.name)
-			snprintf(p->spec.name, sizeof(p->spec.name), "%s%u", port_type_name(spec->type), index);
+			snprintf(p->spec.name, sizeof(p->spec.name), "%s%u", port_type_name(spec->type),
+				index);
 	}
 }
 

@@ -18,13 +18,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PORT_ERR     256
-#define PORT_SPEC    192
-#define PORT_MAX     32
-#define PORT_QUEUES  16
-#define PORT_ADDRS   8
-#define PORT_VLANS   32
-#define PORT_LOCALS  4096 /* as many as the filter's maps hold */
+#define PORT_ERR 256
+#define PORT_SPEC 192
+#define PORT_MAX 32
+#define PORT_QUEUES 16
+#define PORT_ADDRS 8
+#define PORT_VLANS 32
+#define PORT_LOCALS 4096 /* as many as the filter's maps hold */
 
 /* Standalone ports have no kernel interface; sessions name them by these indices or by the port's name. */
 #define PORT_PSEUDO_IFINDEX UINT32_C(0x40000000)
@@ -35,19 +35,19 @@ struct rte_mempool;
 
 struct port_spec {
 	enum port_type type;
-	char text[PORT_SPEC];    /* as the operator wrote it */
-	char target[112];        /* interface, PCI address, socket path */
-	char name[IF_NAMESIZE];  /* what sessions call the port: the interface, or name= */
-	unsigned queues;         /* 0: as many as the device has */
-	bool copy;               /* af_xdp: copy mode even where zero-copy exists */
-	int busy_budget;         /* af_xdp: -1 chosen by us */
-	bool server;             /* memif */
-	uint32_t id;             /* memif */
+	char text[PORT_SPEC];   /* as the operator wrote it */
+	char target[112];       /* interface, PCI address, socket path */
+	char name[IF_NAMESIZE]; /* what sessions call the port: the interface, or name= */
+	unsigned queues;        /* 0: as many as the device has */
+	bool copy;              /* af_xdp: copy mode even where zero-copy exists */
+	int busy_budget;        /* af_xdp: -1 chosen by us */
+	bool server;            /* memif */
+	uint32_t id;            /* memif */
 	bool has_mac, has_peer_mac;
 	uint8_t mac[6], peer_mac[6];
 	unsigned nip;
-	struct prefix ip[PORT_ADDRS];       /* subnet of each address */
-	struct ipaddr ip_addr[PORT_ADDRS];  /* the address itself */
+	struct prefix ip[PORT_ADDRS];      /* subnet of each address */
+	struct ipaddr ip_addr[PORT_ADDRS]; /* the address itself */
 };
 
 enum port_state {

@@ -6,8 +6,8 @@
  * that drop everything are bound to the BFD ports of the interface. A classic
  * BPF filter keeps all other traffic out of our rings.
  */
-#include "dataplane/port.h"
 #include "bfd/session.h"
+#include "dataplane/port.h"
 #include "shared/log.h"
 #include <errno.h>
 #include <linux/capability.h>
@@ -24,8 +24,8 @@ static const uint16_t guard_ports[] = {BFD_PORT_CONTROL, BFD_PORT_ECHO, BFD_PORT
 
 static int prepare(struct port *p, const struct port_open *how)
 {
-	static const struct port_capability need[] = {{CAP_NET_RAW, -1, "CAP_NET_RAW"},
-			{CAP_NET_ADMIN, -1, "CAP_NET_ADMIN"}};
+	static const struct port_capability need[] = {
+		{CAP_NET_RAW, -1, "CAP_NET_RAW"}, {CAP_NET_ADMIN, -1, "CAP_NET_ADMIN"}};
 	int rc = port_need_capabilities(p, need, 2);
 
 	if (rc == 0)
@@ -41,8 +41,8 @@ static int prepare(struct port *p, const struct port_open *how)
 static int arguments(struct port *p, const struct port_open *how, unsigned dev, char *args, size_t size)
 {
 	snprintf(p->devname[dev], sizeof(p->devname[dev]), "net_af_packet%u_%u", p->index, p->opened);
-	snprintf(args, size, "iface=%s,qpairs=%u,qdisc_bypass=1,framesz=2048,blocksz=65536,framecnt=2048", p->spec.target,
-			p->nqueues);
+	snprintf(args, size, "iface=%s,qpairs=%u,qdisc_bypass=1,framesz=2048,blocksz=65536,framecnt=2048",
+		p->spec.target, p->nqueues);
 	return 0;
 }
 
@@ -50,30 +50,30 @@ static int arguments(struct port *p, const struct port_open *how, unsigned dev, 
 static int attach_filter(int fd)
 {
 	enum { DROP = 20, TAKE = 21 };
-#define JUMP(at, op, k, yes, no) BPF_JUMP(BPF_JMP | (op) | BPF_K, k, (yes) - (at) - 1, (no) - (at) - 1)
+#define JUMP(at, op, k, yes, no) BPF_JUMP(BPF_JMP | (op) | BPF_K, k, (yes) - (at)-1, (no) - (at)-1)
 	struct sock_filter code[] = {
-			/* 0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-			/* 1 */ JUMP(1, BPF_JEQ, PACKET_HOST, 2, DROP),
-			/* 2 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-			/* 3 */ JUMP(3, BPF_JEQ, ETH_P_IP, 4, 12),
-			/* 4 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 14),
-			/* 5 */ JUMP(5, BPF_JEQ, 0x45, 6, DROP),
-			/* 6 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 20),
-			/* 7 */ JUMP(7, BPF_JSET, 0x3fff, DROP, 8),
-			/* 8 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 23),
-			/* 9 */ JUMP(9, BPF_JEQ, IPPROTO_UDP, 10, DROP),
-			/* 10 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 36),
-			/* 11 */ BPF_STMT(BPF_JMP | BPF_JA, 16 - 11 - 1),
-			/* 12 */ JUMP(12, BPF_JEQ, ETH_P_IPV6, 13, DROP),
-			/* 13 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 20),
-			/* 14 */ JUMP(14, BPF_JEQ, IPPROTO_UDP, 15, DROP),
-			/* 15 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 56),
-			/* 16 */ JUMP(16, BPF_JEQ, BFD_PORT_CONTROL, TAKE, 17),
-			/* 17 */ JUMP(17, BPF_JEQ, BFD_PORT_ECHO, TAKE, 18),
-			/* 18 */ JUMP(18, BPF_JEQ, BFD_PORT_MULTIHOP, TAKE, 19),
-			/* 19 */ JUMP(19, BPF_JEQ, BFD_PORT_SBFD, TAKE, DROP),
-			/* 20 */ BPF_STMT(BPF_RET | BPF_K, 0),
-			/* 21 */ BPF_STMT(BPF_RET | BPF_K, 0xffff),
+		/* 0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+		/* 1 */ JUMP(1, BPF_JEQ, PACKET_HOST, 2, DROP),
+		/* 2 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+		/* 3 */ JUMP(3, BPF_JEQ, ETH_P_IP, 4, 12),
+		/* 4 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 14),
+		/* 5 */ JUMP(5, BPF_JEQ, 0x45, 6, DROP),
+		/* 6 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 20),
+		/* 7 */ JUMP(7, BPF_JSET, 0x3fff, DROP, 8),
+		/* 8 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 23),
+		/* 9 */ JUMP(9, BPF_JEQ, IPPROTO_UDP, 10, DROP),
+		/* 10 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 36),
+		/* 11 */ BPF_STMT(BPF_JMP | BPF_JA, 16 - 11 - 1),
+		/* 12 */ JUMP(12, BPF_JEQ, ETH_P_IPV6, 13, DROP),
+		/* 13 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 20),
+		/* 14 */ JUMP(14, BPF_JEQ, IPPROTO_UDP, 15, DROP),
+		/* 15 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 56),
+		/* 16 */ JUMP(16, BPF_JEQ, BFD_PORT_CONTROL, TAKE, 17),
+		/* 17 */ JUMP(17, BPF_JEQ, BFD_PORT_ECHO, TAKE, 18),
+		/* 18 */ JUMP(18, BPF_JEQ, BFD_PORT_MULTIHOP, TAKE, 19),
+		/* 19 */ JUMP(19, BPF_JEQ, BFD_PORT_SBFD, TAKE, DROP),
+		/* 20 */ BPF_STMT(BPF_RET | BPF_K, 0),
+		/* 21 */ BPF_STMT(BPF_RET | BPF_K, 0xffff),
 	};
 #undef JUMP
 	struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
@@ -89,8 +89,9 @@ static int drop_everything(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) ? -errno : 0;
 }
 
-/* The driver keeps its sockets to itself: ours are those bound to the interface, in the order of the queues. The one that is
- * bound to nothing is its control socket, which would otherwise collect a copy of all traffic of the host. */
+/* The driver keeps its sockets to itself: ours are those bound to the interface, in the order of the queues.
+ * The one that is bound to nothing is its control socket, which would otherwise collect a copy of all traffic
+ * of the host. */
 static int started(struct port *p, unsigned dev)
 {
 	unsigned q = 0;
@@ -101,7 +102,7 @@ static int started(struct port *p, unsigned dev)
 		int domain = 0, rc;
 
 		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &dlen) || domain != AF_PACKET ||
-				getsockname(fd, (struct sockaddr *)&sll, &len))
+			getsockname(fd, (struct sockaddr *)&sll, &len))
 			continue;
 		if (sll.sll_ifindex == 0) {
 			drop_everything(fd);
@@ -127,10 +128,10 @@ static int guard(struct port *p, int family, uint16_t port)
 	if (fd < 0)
 		return -errno;
 	if (drop_everything(fd) || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-			(family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one))) ||
-			setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, p->spec.target,
-					(socklen_t)strlen(p->spec.target)) ||
-			bind(fd, (struct sockaddr *)&ss, len)) {
+		(family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one))) ||
+		setsockopt(
+			fd, SOL_SOCKET, SO_BINDTODEVICE, p->spec.target, (socklen_t)strlen(p->spec.target)) ||
+		bind(fd, (struct sockaddr *)&ss, len)) {
 		int rc = -errno;
 
 		close(fd);
@@ -151,9 +152,10 @@ static int ready(struct port *p)
 				p->guard_fd[n++] = fd;
 			else if (fd != -EAFNOSUPPORT)
 				log_msg(LOG_CLASS_WARNING,
-						"%s: UDP port %u cannot be held in the kernel (%s): it may answer BFD "
-						"packets with port-unreachable",
-						p->spec.target, guard_ports[i], strerror(-fd));
+					"%s: UDP port %u cannot be held in the kernel (%s): it may answer "
+					"BFD "
+					"packets with port-unreachable",
+					p->spec.target, guard_ports[i], strerror(-fd));
 		}
 	return 0;
 }
@@ -168,10 +170,10 @@ static void af_packet_close(struct port *p)
 }
 
 const struct port_driver port_driver_af_packet = {
-		.bus = "vdev",
-		.prepare = prepare,
-		.arguments = arguments,
-		.started = started,
-		.ready = ready,
-		.close = af_packet_close,
+	.bus = "vdev",
+	.prepare = prepare,
+	.arguments = arguments,
+	.started = started,
+	.ready = ready,
+	.close = af_packet_close,
 };

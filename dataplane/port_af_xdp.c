@@ -69,9 +69,9 @@ static bool is_veth(const char *ifname)
 static int prepare(struct port *p, const struct port_open *how)
 {
 	static const struct port_capability need[] = {
-			{CAP_NET_ADMIN, -1, "CAP_NET_ADMIN"},
-			{CAP_NET_RAW, -1, "CAP_NET_RAW"},
-			{CAP_BPF, CAP_SYS_ADMIN, "CAP_BPF"},
+		{CAP_NET_ADMIN, -1, "CAP_NET_ADMIN"},
+		{CAP_NET_RAW, -1, "CAP_NET_RAW"},
+		{CAP_BPF, CAP_SYS_ADMIN, "CAP_BPF"},
 	};
 	unsigned combined, rx, queues;
 	bool leftover;
@@ -85,8 +85,8 @@ static int prepare(struct port *p, const struct port_open *how)
 		return rc;
 	fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return port_refuse(p, -errno, "this kernel has no AF_XDP sockets (%s): use af_packet:%s", strerror(errno),
-				p->spec.target);
+		return port_refuse(p, -errno, "this kernel has no AF_XDP sockets (%s): use af_packet:%s",
+			strerror(errno), p->spec.target);
 	close(fd);
 	rc = port_lock(p);
 	if (rc)
@@ -95,22 +95,26 @@ static int prepare(struct port *p, const struct port_open *how)
 	if (rc)
 		return rc;
 	if (leftover)
-		log_msg(LOG_CLASS_WARNING, "%s: detached the XDP filter that an earlier run left behind", p->spec.target);
+		log_msg(LOG_CLASS_WARNING, "%s: detached the XDP filter that an earlier run left behind",
+			p->spec.target);
 
 	rc = kernel_channels(p->spec.target, &combined, &rx);
 	if (rc)
 		return port_refuse(p, rc, "cannot ask %s for its queues: %s", p->spec.target, strerror(-rc));
 	queues = p->spec.queues ? p->spec.queues : rx;
 	if (queues > rx)
-		return port_refuse(p, -EINVAL, "%s has %u receive queues, not %u", p->spec.target, rx, queues);
+		return port_refuse(
+			p, -EINVAL, "%s has %u receive queues, not %u", p->spec.target, rx, queues);
 	if (queues > PORT_QUEUES)
 		return port_refuse(p, -E2BIG,
-				"%s has %u receive queues, at most %u can be bound: ethtool -L %s combined %u, or steer BFD "
-				"to the first ones and write queues=%u",
-				p->spec.target, rx, PORT_QUEUES, p->spec.target, PORT_QUEUES, PORT_QUEUES);
+			"%s has %u receive queues, at most %u can be bound: ethtool -L %s combined %u, or "
+			"steer BFD "
+			"to the first ones and write queues=%u",
+			p->spec.target, rx, PORT_QUEUES, p->spec.target, PORT_QUEUES, PORT_QUEUES);
 	if (queues < rx)
-		log_msg(LOG_CLASS_WARNING, "%s: %u of %u receive queues are bound: BFD must be steered to those",
-				p->spec.target, queues, rx);
+		log_msg(LOG_CLASS_WARNING,
+			"%s: %u of %u receive queues are bound: BFD must be steered to those", p->spec.target,
+			queues, rx);
 	p->nqueues = queues;
 	p->ndevs = queues <= combined ? 1 : queues;
 	p->partial_csum = is_veth(p->spec.target);
@@ -129,10 +133,12 @@ static int arguments(struct port *p, const struct port_open *how, unsigned dev, 
 	if (budget == 0 && !copy)
 		return port_refuse(p, -EINVAL, "busy_budget=0 needs copy=1");
 	snprintf(p->devname[dev], sizeof(p->devname[dev]), "net_af_xdp%u_%u_%u", p->index, dev, p->opened);
-	n = (size_t)snprintf(args, size, "iface=%s,start_queue=%u,queue_count=%u,busy_budget=%d,force_copy=%d,xdp_prog=%s",
-			p->spec.target, p->ndevs > 1 ? dev : 0, p->nqueues / p->ndevs, budget, copy, path);
+	n = (size_t)snprintf(args, size,
+		"iface=%s,start_queue=%u,queue_count=%u,busy_budget=%d,force_copy=%d,xdp_prog=%s",
+		p->spec.target, p->ndevs > 1 ? dev : 0, p->nqueues / p->ndevs, budget, copy, path);
 	if (n >= size)
-		return port_refuse(p, -ENAMETOOLONG, "the path of the XDP filter is too long: %.120s...", path);
+		return port_refuse(
+			p, -ENAMETOOLONG, "the path of the XDP filter is too long: %.120s...", path);
 	return 0;
 }
 
@@ -151,8 +157,8 @@ static int ready(struct port *p)
 		int rc = xdp_filter_socket(&p->xdp, q, p->q[q].fd);
 
 		if (rc)
-			return port_refuse(p, rc, "queue %u cannot be put into the XDP filter: %s", q,
-					strerror(-rc));
+			return port_refuse(
+				p, rc, "queue %u cannot be put into the XDP filter: %s", q, strerror(-rc));
 	}
 	return xdp_filter_attach(&p->xdp, p->spec.target, p->why);
 }
@@ -163,10 +169,10 @@ static void af_xdp_close(struct port *p)
 }
 
 const struct port_driver port_driver_af_xdp = {
-		.bus = "vdev",
-		.prepare = prepare,
-		.arguments = arguments,
-		.started = started,
-		.ready = ready,
-		.close = af_xdp_close,
+	.bus = "vdev",
+	.prepare = prepare,
+	.arguments = arguments,
+	.started = started,
+	.ready = ready,
+	.close = af_xdp_close,
 };

@@ -34,8 +34,9 @@ static int clear_stale_socket(struct port *p)
 		close(s);
 	if (rc == 0)
 		return port_refuse(p, -EADDRINUSE, "%s is in use by a running process", p->spec.target);
-	return unlink(p->spec.target) ? port_refuse(p, -errno, "cannot replace %s: %s", p->spec.target, strerror(errno))
-				      : 0;
+	return unlink(p->spec.target)
+		       ? port_refuse(p, -errno, "cannot replace %s: %s", p->spec.target, strerror(errno))
+		       : 0;
 }
 
 static int prepare(struct port *p, const struct port_open *how)
@@ -54,10 +55,10 @@ static int arguments(struct port *p, const struct port_open *how, unsigned dev, 
 
 	snprintf(p->devname[dev], sizeof(p->devname[dev]), "net_memif%u_%u", p->index, p->opened);
 	n = snprintf(args, size, "socket=%s,socket-abstract=no,role=%s,id=%u,rsize=11", p->spec.target,
-			p->spec.server ? "server" : "client", p->spec.id);
+		p->spec.server ? "server" : "client", p->spec.id);
 	if (p->spec.has_mac)
-		snprintf(args + n, size - (size_t)n, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
-				m[5]);
+		snprintf(args + n, size - (size_t)n, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
+			m[3], m[4], m[5]);
 	return 0;
 }
 
@@ -71,8 +72,8 @@ static int started(struct port *p, unsigned dev)
 }
 
 const struct port_driver port_driver_memif = {
-		.bus = "vdev",
-		.prepare = prepare,
-		.arguments = arguments,
-		.started = started,
+	.bus = "vdev",
+	.prepare = prepare,
+	.arguments = arguments,
+	.started = started,
 };

@@ -9,9 +9,9 @@
  * The second kind has a kernel interface to lose, so we never bind drivers
  * ourselves: that is the operator's deed (dpdk-devbind.py).
  */
-#include "dataplane/port.h"
 #include "bfd/session.h"
 #include "dataplane/eal.h"
+#include "dataplane/port.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -68,7 +68,8 @@ static int prepare(struct port *p, const struct port_open *how)
 	char path[PATH_MAX], driver[64], full[32];
 
 	if (sscanf(p->spec.target, "%x:%x:%x.%u", &domain, &bus, &devid, &fn) == 4)
-		snprintf(full, sizeof(full), "%04x:%02x:%02x.%u", domain & 0xffffu, bus & 0xffu, devid & 0x1fu, fn & 7u);
+		snprintf(full, sizeof(full), "%04x:%02x:%02x.%u", domain & 0xffffu, bus & 0xffu,
+			devid & 0x1fu, fn & 7u);
 	else if (sscanf(p->spec.target, "%x:%x.%u", &bus, &devid, &fn) == 3)
 		snprintf(full, sizeof(full), "0000:%02x:%02x.%u", bus & 0xffu, devid & 0x1fu, fn & 7u);
 	else
@@ -78,12 +79,13 @@ static int prepare(struct port *p, const struct port_open *how)
 		return port_refuse(p, -ENXIO, "there is no PCI device %s", full);
 	if (!how->hugepages)
 		return port_refuse(p, -ENOMEM,
-				"DMA needs hugepages, and none are free: echo 256 > /sys/kernel/mm/hugepages/"
-				"hugepages-2048kB/nr_hugepages");
+			"DMA needs hugepages, and none are free: echo 256 > /sys/kernel/mm/hugepages/"
+			"hugepages-2048kB/nr_hugepages");
 	bound_driver(full, driver);
 	if (!bifurcated(driver) && strcmp(driver, "vfio-pci") && strcmp(driver, "uio_pci_generic"))
-		return port_refuse(p, -EBUSY, "%s belongs to %s: bind it to vfio-pci first (dpdk-devbind.py -b vfio-pci %s)",
-				full, *driver ? driver : "no driver", full);
+		return port_refuse(p, -EBUSY,
+			"%s belongs to %s: bind it to vfio-pci first (dpdk-devbind.py -b vfio-pci %s)", full,
+			*driver ? driver : "no driver", full);
 	p->kernel = bifurcated(driver) && kernel_interface(full, p->spec.name);
 	if (p->kernel)
 		p->ifindex = if_nametoindex(p->spec.name);
@@ -110,7 +112,7 @@ static int probed(struct port *p, unsigned dev)
 	bound_driver(p->devname[dev], driver);
 	if (bifurcated(driver) && rte_flow_isolate(p->dev[dev], 1, &e))
 		return port_refuse(p, -rte_errno, "flow isolation refused: %s",
-				e.message ? e.message : strerror(rte_errno));
+			e.message ? e.message : strerror(rte_errno));
 	return 0;
 }
 
@@ -119,22 +121,22 @@ static int divert(struct port *p, bool v6, uint16_t udp_port)
 	struct rte_flow_item_udp udp = {.hdr.dst_port = rte_cpu_to_be_16(udp_port)};
 	struct rte_flow_item_udp mask = {.hdr.dst_port = 0xffff};
 	struct rte_flow_item pattern[] = {
-			{.type = RTE_FLOW_ITEM_TYPE_ETH},
-			{.type = v6 ? RTE_FLOW_ITEM_TYPE_IPV6 : RTE_FLOW_ITEM_TYPE_IPV4},
-			{.type = RTE_FLOW_ITEM_TYPE_UDP, .spec = &udp, .mask = &mask},
-			{.type = RTE_FLOW_ITEM_TYPE_END},
+		{.type = RTE_FLOW_ITEM_TYPE_ETH},
+		{.type = v6 ? RTE_FLOW_ITEM_TYPE_IPV6 : RTE_FLOW_ITEM_TYPE_IPV4},
+		{.type = RTE_FLOW_ITEM_TYPE_UDP, .spec = &udp, .mask = &mask},
+		{.type = RTE_FLOW_ITEM_TYPE_END},
 	};
 	struct rte_flow_action_queue queue = {.index = 0};
 	struct rte_flow_action action[] = {
-			{.type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &queue},
-			{.type = RTE_FLOW_ACTION_TYPE_END},
+		{.type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &queue},
+		{.type = RTE_FLOW_ACTION_TYPE_END},
 	};
 	struct rte_flow_attr attr = {.ingress = 1};
 	struct rte_flow_error e = {0};
 
 	if (!rte_flow_create(p->dev[0], &attr, pattern, action, &e))
 		return port_refuse(p, -rte_errno, "no flow rule for UDP port %u: %s", udp_port,
-				e.message ? e.message : strerror(rte_errno));
+			e.message ? e.message : strerror(rte_errno));
 	return 0;
 }
 
@@ -159,9 +161,9 @@ static int started(struct port *p, unsigned dev)
 }
 
 const struct port_driver port_driver_pci = {
-		.bus = "pci",
-		.prepare = prepare,
-		.arguments = arguments,
-		.probed = probed,
-		.started = started,
+	.bus = "pci",
+	.prepare = prepare,
+	.arguments = arguments,
+	.probed = probed,
+	.started = started,
 };

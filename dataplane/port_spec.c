@@ -8,10 +8,10 @@
 #include <string.h>
 
 static const char *const prefixes[PORT_TYPES] = {
-		[PORT_AF_XDP] = "af_xdp",
-		[PORT_AF_PACKET] = "af_packet",
-		[PORT_PCI] = "pci",
-		[PORT_MEMIF] = "memif",
+	[PORT_AF_XDP] = "af_xdp",
+	[PORT_AF_PACKET] = "af_packet",
+	[PORT_PCI] = "pci",
+	[PORT_MEMIF] = "memif",
 };
 
 const char *port_type_name(enum port_type t)
@@ -25,7 +25,7 @@ static int parse_mac(const char *text, uint8_t mac[6])
 	int used = 0;
 
 	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &used) != 6 ||
-			text[used])
+		text[used])
 		return -EINVAL;
 	for (int i = 0; i < 6; i++)
 		mac[i] = (uint8_t)b[i];
@@ -72,15 +72,15 @@ static bool allowed(enum port_type t, const char *key)
 		const char *key;
 		unsigned types;
 	} known[] = {
-			{"queues", 1u << PORT_AF_XDP | 1u << PORT_AF_PACKET | 1u << PORT_PCI | 1u << PORT_MEMIF},
-			{"copy", 1u << PORT_AF_XDP},
-			{"busy_budget", 1u << PORT_AF_XDP},
-			{"role", 1u << PORT_MEMIF},
-			{"id", 1u << PORT_MEMIF},
-			{"mac", 1u << PORT_MEMIF},
-			{"ip", 1u << PORT_MEMIF | 1u << PORT_PCI},
-			{"peer_mac", 1u << PORT_MEMIF | 1u << PORT_PCI},
-			{"name", 1u << PORT_MEMIF | 1u << PORT_PCI},
+		{"queues", 1u << PORT_AF_XDP | 1u << PORT_AF_PACKET | 1u << PORT_PCI | 1u << PORT_MEMIF},
+		{"copy", 1u << PORT_AF_XDP},
+		{"busy_budget", 1u << PORT_AF_XDP},
+		{"role", 1u << PORT_MEMIF},
+		{"id", 1u << PORT_MEMIF},
+		{"mac", 1u << PORT_MEMIF},
+		{"ip", 1u << PORT_MEMIF | 1u << PORT_PCI},
+		{"peer_mac", 1u << PORT_MEMIF | 1u << PORT_PCI},
+		{"name", 1u << PORT_MEMIF | 1u << PORT_PCI},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -140,17 +140,20 @@ int port_spec_parse(const char *text, struct port_spec *s, char err[PORT_ERR])
 	memset(s, 0, sizeof(*s));
 	s->busy_budget = -1;
 	if (strlen(text) >= sizeof(s->text)) {
-		snprintf(err, PORT_ERR, "port '%.40s...' is longer than %zu characters", text, sizeof(s->text) - 1);
+		snprintf(err, PORT_ERR, "port '%.40s...' is longer than %zu characters", text,
+			sizeof(s->text) - 1);
 		return -EINVAL;
 	}
 	snprintf(s->text, sizeof(s->text), "%s", text);
 	for (t = 0; t < PORT_TYPES; t++)
 		if (colon && strlen(prefixes[t]) == (size_t)(colon - text) &&
-				!strncmp(text, prefixes[t], (size_t)(colon - text)))
+			!strncmp(text, prefixes[t], (size_t)(colon - text)))
 			break;
 	if (t == PORT_TYPES) {
 		snprintf(err, PORT_ERR,
-				"unknown port '%.100s': write af_xdp:IFACE, af_packet:IFACE, pci:ADDRESS or memif:PATH", text);
+			"unknown port '%.100s': write af_xdp:IFACE, af_packet:IFACE, pci:ADDRESS or "
+			"memif:PATH",
+			text);
 		return -EINVAL;
 	}
 	s->type = t;
@@ -158,15 +161,16 @@ int port_spec_parse(const char *text, struct port_spec *s, char err[PORT_ERR])
 	option = strtok_r(rest, ",", &save);
 	if (!option || colon[1] == ',' || strlen(option) >= sizeof(s->target)) {
 		snprintf(err, PORT_ERR, "port '%.100s' names no %s", text,
-				t == PORT_PCI           ? "device"
-						: t == PORT_MEMIF ? "socket"
-								  : "interface");
+			t == PORT_PCI     ? "device"
+			: t == PORT_MEMIF ? "socket"
+					  : "interface");
 		return -EINVAL;
 	}
 	snprintf(s->target, sizeof(s->target), "%s", option);
 	if (t == PORT_AF_XDP || t == PORT_AF_PACKET) {
 		if (strlen(option) >= IF_NAMESIZE) {
-			snprintf(err, PORT_ERR, "port '%.100s': '%s' is too long for an interface name", text, option);
+			snprintf(err, PORT_ERR, "port '%.100s': '%s' is too long for an interface name", text,
+				option);
 			return -EINVAL;
 		}
 		memcpy(s->name, option, strlen(option) + 1);
@@ -181,7 +185,8 @@ int port_spec_parse(const char *text, struct port_spec *s, char err[PORT_ERR])
 			return -EINVAL;
 		}
 		if (parse_option(s, option, value)) {
-			snprintf(err, PORT_ERR, "port '%.100s': '%s' is no value for %s", text, value, option);
+			snprintf(
+				err, PORT_ERR, "port '%.100s': '%s' is no value for %s", text, value, option);
 			return -EINVAL;
 		}
 	}

@@ -28,9 +28,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define OUT_MAX     256
+#define OUT_MAX 256
 #define READS_A_TURN 256
-#define NO_SLOT     UINT32_MAX
+#define NO_SLOT UINT32_MAX
 
 struct message {
 	struct message *next;
@@ -58,14 +58,16 @@ struct provision {
 	struct dp_source listener;
 	int fd;
 	struct client *clients;
-	uint64_t hold_until_ns; /* the provisioning client is lost: its sessions go then; 0: nothing is running out */
+	uint64_t hold_until_ns; /* the provisioning client is lost: its sessions go then; 0: nothing is
+				   running out */
 	uint32_t hold_s;
 };
 
 static void set_events(struct client *c)
 {
 	dp_watch(c->dp, &c->source, c->source.fd,
-			(c->nout < OUT_MAX ? (uint32_t)EPOLLIN : 0) | (c->out && c->out->slot == NO_SLOT ? EPOLLOUT : 0));
+		(c->nout < OUT_MAX ? (uint32_t)EPOLLIN : 0) |
+			(c->out && c->out->slot == NO_SLOT ? EPOLLOUT : 0));
 }
 
 static void append(struct client *c, const struct message *m)
@@ -90,7 +92,8 @@ static bool settled(struct dp *dp, struct message *m)
 
 	if (s->adding && s->generation == m->reply.generation)
 		return false;
-	if (s->generation != m->reply.generation || s->state == SESSION_FREE || s->state == SESSION_REMOVING) {
+	if (s->generation != m->reply.generation || s->state == SESSION_FREE ||
+		s->state == SESSION_REMOVING) {
 		m->reply.error = ECANCELED;
 		snprintf(m->reply.text, sizeof(m->reply.text), "the session could not be started");
 	}
@@ -133,7 +136,8 @@ static void drop_client(struct provision *pv, struct client *c)
 	if (c->provisions) {
 		pv->hold_s = c->hold_s;
 		pv->hold_until_ns = clock_now_ns() + c->hold_s * NS_PER_S + 1;
-		log_msg(LOG_CLASS_WARNING, "%s is gone: its BFD sessions are kept for %u s", c->name, c->hold_s);
+		log_msg(LOG_CLASS_WARNING, "%s is gone: its BFD sessions are kept for %u s", c->name,
+			c->hold_s);
 	}
 	if (c->event_fd >= 0) {
 		dp_unsubscribe(dp, c->event_fd);
@@ -151,17 +155,17 @@ static void drop_client(struct provision *pv, struct client *c)
 	free(c);
 }
 
-static void reply(struct client *c, const struct ipc_header *to, int error, uint32_t slot, uint32_t generation, bool created,
-		bool wait, const char *text)
+static void reply(struct client *c, const struct ipc_header *to, int error, uint32_t slot,
+	uint32_t generation, bool created, bool wait, const char *text)
 {
 	struct message m = {.slot = wait ? slot : NO_SLOT};
 
 	m.reply = (struct ipc_session_reply){
-			.h = {IPC_SESSION_REPLY, sizeof(m.reply), to->id},
-			.error = error,
-			.slot = slot,
-			.generation = generation,
-			.created = created,
+		.h = {IPC_SESSION_REPLY, sizeof(m.reply), to->id},
+		.error = error,
+		.slot = slot,
+		.generation = generation,
+		.created = created,
 	};
 	snprintf(m.reply.text, sizeof(m.reply.text), "%s", text);
 	append(c, &m);
@@ -171,11 +175,11 @@ static void on_hello(struct client *c, const struct ipc_hello *h)
 {
 	struct provision *pv = c->dp->provision;
 	struct ipc_welcome w = {
-			.h = {IPC_WELCOME, sizeof(w), h->h.id},
-			.magic = IPC_MAGIC,
-			.version = IPC_VERSION,
-			.instance = c->dp->ls.header->instance,
-			.capacity = c->dp->opt->sessions,
+		.h = {IPC_WELCOME, sizeof(w), h->h.id},
+		.magic = IPC_MAGIC,
+		.version = IPC_VERSION,
+		.instance = c->dp->ls.header->instance,
+		.capacity = c->dp->opt->sessions,
 	};
 	bool observer = h->flags & IPC_HELLO_OBSERVER;
 	int fds[2];
@@ -186,8 +190,9 @@ static void on_hello(struct client *c, const struct ipc_hello *h)
 			*p = '?';
 	if (h->magic != IPC_MAGIC || h->version != IPC_VERSION) {
 		w.error = EPROTO;
-		snprintf(w.text, sizeof(w.text), "this peregrine-dp speaks version %u, not %u: both must be of one release",
-				IPC_VERSION, h->version);
+		snprintf(w.text, sizeof(w.text),
+			"this peregrine-dp speaks version %u, not %u: both must be of one release",
+			IPC_VERSION, h->version);
 	}
 	for (struct client *o = pv->clients; o && !observer && !w.error; o = o->next)
 		if (o->provisions) {
@@ -276,9 +281,9 @@ static void append_port(struct client *c, const struct port *p)
 	struct message m = {.slot = NO_SLOT};
 
 	m.port = (struct ipc_port_event){
-			.h = {IPC_PORT_EVENT, sizeof(m.port), 0},
-			.ifindex = p->ifindex,
-			.up = p->up,
+		.h = {IPC_PORT_EVENT, sizeof(m.port), 0},
+		.ifindex = p->ifindex,
+		.up = p->up,
 	};
 	snprintf(m.port.spec, sizeof(m.port.spec), "%.63s", p->spec.text);
 	snprintf(m.port.text, sizeof(m.port.text), "%.159s", p->up ? p->spec.name : p->why);
@@ -338,8 +343,9 @@ static void on_client(struct dp_source *s, uint32_t events)
 		if (n > 0 && handle(c, buf, (size_t)n))
 			continue;
 		if (n > 0 || n == -EPROTO)
-			log_msg(LOG_CLASS_ERROR, "%s sent something that is not in the protocol: connection closed",
-					*c->name ? c->name : "a client");
+			log_msg(LOG_CLASS_ERROR,
+				"%s sent something that is not in the protocol: connection closed",
+				*c->name ? c->name : "a client");
 		c->dead = true;
 	}
 	if (!c->dead)
@@ -384,7 +390,7 @@ int provision_create(struct dp *dp, char err[OPTIONS_ERR])
 	fd = ipc_listen(dp->opt->socket_path);
 	if (fd < 0) {
 		snprintf(err, OPTIONS_ERR, "socket %.100s: %s", dp->opt->socket_path,
-				fd == -EADDRINUSE ? "in use by a running process" : strerror(-fd));
+			fd == -EADDRINUSE ? "in use by a running process" : strerror(-fd));
 		return fd;
 	}
 	pv->fd = fd;
@@ -448,5 +454,6 @@ void provision_tick(struct dp *dp)
 		removed++;
 	}
 	if (removed)
-		log_msg(LOG_CLASS_WARNING, "nobody came back for %u s: %u BFD sessions are closed", pv->hold_s, removed);
+		log_msg(LOG_CLASS_WARNING, "nobody came back for %u s: %u BFD sessions are closed",
+			pv->hold_s, removed);
 }

@@ -24,16 +24,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE            UINT32_MAX
-#define LEAVE_NS        (1200 * NS_PER_MS) /* AdminDown goes out at once and again after a second */
-#define FIRST_SPORT     49152u
-#define SPORTS          16384u
-#define MAX_PADDED      1900 /* fits a packet buffer with all headers */
+#define NONE UINT32_MAX
+#define LEAVE_NS (1200 * NS_PER_MS) /* AdminDown goes out at once and again after a second */
+#define FIRST_SPORT 49152u
+#define SPORTS 16384u
+#define MAX_PADDED 1900 /* fits a packet buffer with all headers */
 #define GENERATION_BITS (32 - BFD_SLOT_BITS)
 
 static uint32_t *bucket_of(struct dp *dp, const struct bfd_key *k)
 {
-	uint64_t h = hash_ipaddr(&k->remote, dp->seed) ^ hash_u64((uint64_t)k->ifindex << 8 | k->kind, dp->seed);
+	uint64_t h =
+		hash_ipaddr(&k->remote, dp->seed) ^ hash_u64((uint64_t)k->ifindex << 8 | k->kind, dp->seed);
 
 	return &dp->by_key[h & dp->by_key_mask];
 }
@@ -46,11 +47,12 @@ static bool same_key(const struct bfd_key *a, const struct bfd_key *b)
 
 static bool same_params(const struct bfd_params *a, const struct bfd_params *b)
 {
-	bool same = a->min_tx_us == b->min_tx_us && a->min_rx_us == b->min_rx_us && a->idle_tx_us == b->idle_tx_us &&
-		    a->min_echo_rx_us == b->min_echo_rx_us && a->echo_tx_us == b->echo_tx_us &&
-		    a->detect_mult == b->detect_mult && a->min_ttl == b->min_ttl && a->passive == b->passive &&
-		    a->admin_down == b->admin_down && a->demand == b->demand && a->cbit == b->cbit &&
-		    a->padded_len == b->padded_len && a->auth_type == b->auth_type;
+	bool same = a->min_tx_us == b->min_tx_us && a->min_rx_us == b->min_rx_us &&
+		    a->idle_tx_us == b->idle_tx_us && a->min_echo_rx_us == b->min_echo_rx_us &&
+		    a->echo_tx_us == b->echo_tx_us && a->detect_mult == b->detect_mult &&
+		    a->min_ttl == b->min_ttl && a->passive == b->passive && a->admin_down == b->admin_down &&
+		    a->demand == b->demand && a->cbit == b->cbit && a->padded_len == b->padded_len &&
+		    a->auth_type == b->auth_type;
 
 	for (unsigned i = 0; same && a->auth_type && i < BFD_AUTH_KEYS; i++) {
 		const struct bfd_auth_key *x = &a->auth[i], *y = &b->auth[i];
@@ -95,7 +97,8 @@ const char *session_name(const struct session *s, char *buf, size_t size)
 	ipaddr_format(&s->key.remote, remote);
 	if (!ipaddr_is_zero(&s->local))
 		ipaddr_format(&s->local, local);
-	snprintf(buf, size, "%s%s%s%s%s", remote, *s->ifname ? "%" : "", s->ifname, *local ? " from " : "", local);
+	snprintf(buf, size, "%s%s%s%s%s", remote, *s->ifname ? "%" : "", s->ifname, *local ? " from " : "",
+		local);
 	return buf;
 }
 
@@ -154,7 +157,8 @@ static bool port_local_address(const struct port *p, const struct ipaddr *remote
 	return !ipaddr_is_zero(out);
 }
 
-/* Gives key its interface. 0, or a negative errno with the reason in text (IPC_TEXT bytes) when there can be no session. */
+/* Gives key its interface. 0, or a negative errno with the reason in text (IPC_TEXT bytes) when there can be
+ * no session. */
 static int complete_key(struct dp *dp, struct bfd_key *key, char ifname[IF_NAMESIZE], char *text)
 {
 	struct neigh_route route;
@@ -174,10 +178,12 @@ static int complete_key(struct dp *dp, struct bfd_key *key, char ifname[IF_NAMES
 		rc = neigh_route(dp->neigh, &key->remote, &key->local, &route);
 		if (rc == -EADDRINUSE)
 			return snprintf(text, IPC_TEXT, "%s is an address of this host", addr), -EADDRINUSE;
-		/* No route at the moment is no reason to refuse: routes come. One over a foreign interface is. */
+		/* No route at the moment is no reason to refuse: routes come. One over a foreign interface
+		 * is. */
 		link = rc ? NULL : neigh_link(dp->neigh, route.ifindex);
 		if (link && !dp_port_by_ifindex(dp, route.ifindex, &vid))
-			return snprintf(text, IPC_TEXT, "%s is reached through %s, which is no port of peregrine-dp", addr,
+			return snprintf(text, IPC_TEXT,
+				       "%s is reached through %s, which is no port of peregrine-dp", addr,
 				       link->name),
 			       -ENODEV;
 		return 0;
@@ -192,7 +198,9 @@ static int complete_key(struct dp *dp, struct bfd_key *key, char ifname[IF_NAMES
 		if (rc)
 			key->ifindex = (uint32_t)rc;
 		else if (!p)
-			return snprintf(text, IPC_TEXT, "there is no interface %s, and no port of that name", ifname), -ENODEV;
+			return snprintf(text, IPC_TEXT, "there is no interface %s, and no port of that name",
+				       ifname),
+			       -ENODEV;
 	}
 	if (key->ifindex == 0 && ipaddr_is_link_local(&key->remote))
 		return snprintf(text, IPC_TEXT, "%s needs an interface", addr), -EINVAL;
@@ -209,7 +217,9 @@ static int complete_key(struct dp *dp, struct bfd_key *key, char ifname[IF_NAMES
 	link = neigh_link(dp->neigh, key->ifindex);
 	if (!p)
 		return snprintf(text, IPC_TEXT, "%s is no port of peregrine-dp",
-			       link ? link->name : *ifname ? ifname : "that interface"),
+			       link      ? link->name
+			       : *ifname ? ifname
+					 : "that interface"),
 		       -ENODEV;
 	if (!*ifname)
 		snprintf(ifname, IF_NAMESIZE, "%s", link ? link->name : p->spec.name);
@@ -246,7 +256,8 @@ static void set_watch(struct dp *dp, struct session *s, uint32_t ifindex, const 
 	}
 }
 
-/* Where the session's packets leave now: port, VLAN, addresses, next hop. False with s->why set when they can't. */
+/* Where the session's packets leave now: port, VLAN, addresses, next hop. False with s->why set when they
+ * can't. */
 static bool find_way(struct dp *dp, struct session *s)
 {
 	struct neigh_route route = {.ifindex = s->key.ifindex, .next_hop = s->key.remote};
@@ -268,7 +279,7 @@ static bool find_way(struct dp *dp, struct session *s)
 	s->port = (int)p->index;
 	s->out_ifindex = route.ifindex;
 	s->next_hop = route.next_hop;
-	if (p->state != PORT_OPEN)
+	if (p->state != PORT_OPEN || !p->up)
 		return unresolved(s, p->why);
 	if (ipaddr_is_zero(&local)) {
 		bool found = p->kernel ? neigh_local_address(dp->neigh, route.ifindex, &s->key.remote, &local)
@@ -285,14 +296,14 @@ static void build_frames(struct dp *dp, struct session *s, const uint8_t mac[6])
 	const struct port *p = &dp->port[s->port];
 	const struct neigh_link *link = neigh_link(dp->neigh, s->out_ifindex);
 	struct bfd_frame_addr a = {
-			.vlan = s->vid,
-			.src = s->local,
-			.dst = s->key.remote,
-			.sport = (uint16_t)(FIRST_SPORT + slot_of(dp, s) % SPORTS),
-			.dport = s->key.kind == BFD_KIND_MULTIHOP ? BFD_PORT_MULTIHOP
-				 : s->key.kind == BFD_KIND_SBFD	  ? BFD_PORT_SBFD
-								  : BFD_PORT_CONTROL,
-			.ttl = 255,
+		.vlan = s->vid,
+		.src = s->local,
+		.dst = s->key.remote,
+		.sport = (uint16_t)(FIRST_SPORT + slot_of(dp, s) % SPORTS),
+		.dport = s->key.kind == BFD_KIND_MULTIHOP ? BFD_PORT_MULTIHOP
+			 : s->key.kind == BFD_KIND_SBFD   ? BFD_PORT_SBFD
+							  : BFD_PORT_CONTROL,
+		.ttl = 255,
 	};
 
 	memcpy(a.src_mac, link ? link->mac : p->mac, 6);
@@ -344,6 +355,7 @@ void session_repath(struct dp *dp, uint32_t slot)
 	if (!memcmp(&before, &s->path, sizeof(before)))
 		return;
 	c.path = s->path;
+	c.path_down = s->port >= 0 && !dp->port[s->port].up;
 	dp_command(dp, s->worker, &c);
 }
 
@@ -352,8 +364,9 @@ void session_repath_interface(struct dp *dp, uint32_t ifindex)
 	for (uint32_t i = 0; i < dp->opt->sessions; i++) {
 		struct session *s = &dp->session[i];
 
-		if (s->state == SESSION_LIVE && (ifindex == 0 || s->out_ifindex == ifindex || s->key.ifindex == ifindex ||
-							s->key.ifindex == 0 || s->port < 0))
+		if (s->state == SESSION_LIVE &&
+			(ifindex == 0 || s->out_ifindex == ifindex || s->key.ifindex == ifindex ||
+				s->key.ifindex == 0 || s->port < 0))
 			session_repath(dp, i);
 	}
 }
@@ -392,13 +405,13 @@ static void send_add(struct dp *dp, uint32_t slot)
 {
 	struct session *s = &dp->session[slot];
 	struct command c = {
-			.type = COMMAND_ADD,
-			.slot = slot,
-			.generation = s->generation,
-			.local_disc = s->local_disc,
-			.key = s->key,
-			.params = s->params,
-			.path = s->path,
+		.type = COMMAND_ADD,
+		.slot = slot,
+		.generation = s->generation,
+		.local_disc = s->local_disc,
+		.key = s->key,
+		.params = s->params,
+		.path = s->path,
 	};
 
 	s->adding = true;
@@ -435,7 +448,8 @@ static int check(struct dp *dp, struct session_request *r, char text[IPC_TEXT])
 	if (wrong)
 		return snprintf(text, IPC_TEXT, "%s", wrong), -EINVAL;
 	if (r->params.padded_len > MAX_PADDED)
-		return snprintf(text, IPC_TEXT, "packets cannot be padded beyond %d bytes here", MAX_PADDED), -EINVAL;
+		return snprintf(text, IPC_TEXT, "packets cannot be padded beyond %d bytes here", MAX_PADDED),
+		       -EINVAL;
 	return rc;
 }
 
@@ -444,7 +458,8 @@ static int refresh(struct dp *dp, uint32_t slot, const struct session_request *r
 	struct session *s = &dp->session[slot];
 
 	if (s->owner != r->owner)
-		return snprintf(text, IPC_TEXT, "this session belongs to %s", s->owner == OWNER_FRR ? "FRR" : "peregrined"),
+		return snprintf(text, IPC_TEXT, "this session belongs to %s",
+			       s->owner == OWNER_FRR ? "FRR" : "peregrined"),
 		       -EEXIST;
 	s->named = true;
 	s->tag = r->tag;
@@ -455,7 +470,8 @@ static int refresh(struct dp *dp, uint32_t slot, const struct session_request *r
 	return 0;
 }
 
-int session_add(struct dp *dp, const struct session_request *request, uint32_t *slot, bool *created, char text[IPC_TEXT])
+int session_add(struct dp *dp, const struct session_request *request, uint32_t *slot, bool *created,
+	char text[IPC_TEXT])
 {
 	struct session_request r = *request;
 	struct session *s;
@@ -473,21 +489,22 @@ int session_add(struct dp *dp, const struct session_request *request, uint32_t *
 	if (at != NONE) /* on its way out: the key is needed again now */
 		finish_removal(dp, at);
 	if (dp->free_count == 0)
-		return snprintf(text, IPC_TEXT, "all %u sessions are in use (--sessions)", dp->opt->sessions), -ENOSPC;
+		return snprintf(text, IPC_TEXT, "all %u sessions are in use (--sessions)", dp->opt->sessions),
+		       -ENOSPC;
 	at = dp->free_slots[dp->free_head];
 	dp->free_head = (dp->free_head + 1) % dp->opt->sessions;
 	dp->free_count--;
 
 	s = &dp->session[at];
 	*s = (struct session){
-			.state = SESSION_LIVE,
-			.owner = r.owner,
-			.key = r.key,
-			.params = r.params,
-			.tag = r.tag,
-			.named = true,
-			.seen_state = BFD_DOWN,
-			.generation = s->generation,
+		.state = SESSION_LIVE,
+		.owner = r.owner,
+		.key = r.key,
+		.params = r.params,
+		.tag = r.tag,
+		.named = true,
+		.seen_state = BFD_DOWN,
+		.generation = s->generation,
 	};
 	do
 		s->generation = (s->generation + 1) & ((1u << GENERATION_BITS) - 1);
@@ -504,7 +521,8 @@ int session_add(struct dp *dp, const struct session_request *request, uint32_t *
 	return 0;
 }
 
-int session_find(struct dp *dp, enum session_owner owner, const struct bfd_key *key, const char *ifname, uint32_t *slot)
+int session_find(struct dp *dp, enum session_owner owner, const struct bfd_key *key, const char *ifname,
+	uint32_t *slot)
 {
 	struct bfd_key k = *key;
 	char name[IF_NAMESIZE], text[IPC_TEXT];
@@ -557,15 +575,15 @@ void session_done(struct dp *dp, struct command *c)
 		s->adding = false;
 		if (c->result == 0)
 			break;
-		log_msg(LOG_CLASS_ERROR, "BFD session %s refused by its worker: %s", session_name(s, name, sizeof(name)),
-				strerror(-c->result));
+		log_msg(LOG_CLASS_ERROR, "BFD session %s refused by its worker: %s",
+			session_name(s, name, sizeof(name)), strerror(-c->result));
 		if (s->state == SESSION_LIVE || s->state == SESSION_LEAVING)
 			finish_removal(dp, c->slot);
 		break;
 	case COMMAND_UPDATE:
 		if (c->result)
 			log_msg(LOG_CLASS_ERROR, "BFD session %s: new parameters refused: %s",
-					session_name(s, name, sizeof(name)), strerror(-c->result));
+				session_name(s, name, sizeof(name)), strerror(-c->result));
 		break;
 	case COMMAND_REMOVE:
 		if (s->state != SESSION_REMOVING) /* made again at once, on a port that returned */
@@ -585,7 +603,7 @@ void session_port_returned(struct dp *dp, const struct port *p)
 		struct command c = {.type = COMMAND_REMOVE, .slot = i};
 
 		if (s->state != SESSION_LIVE || s->key.ifindex == 0 || strcmp(s->ifname, p->spec.name) ||
-				s->key.ifindex == p->ifindex)
+			s->key.ifindex == p->ifindex)
 			continue;
 		unlink_key(dp, i);
 		s->key.ifindex = p->ifindex;

@@ -24,12 +24,12 @@ struct session {
 	char ifname[IF_NAMESIZE]; /* single hop: survives the interface's coming and going */
 	struct bfd_params params;
 	uint32_t generation, local_disc;
-	uint32_t tag;             /* FRR's lid */
+	uint32_t tag; /* FRR's lid */
 	unsigned worker;
 	uint32_t next_by_key;
-	bool adding;              /* the worker has not confirmed it yet */
-	bool named;               /* since the client's last HELLO */
-	uint8_t seen_state;       /* last logged */
+	bool adding;        /* the worker has not confirmed it yet */
+	bool named;         /* since the client's last HELLO */
+	uint8_t seen_state; /* last logged */
 	uint64_t leave_ns;
 	/* The path. */
 	int port; /* index, -1: none now */
@@ -52,19 +52,21 @@ struct session_request {
 
 int session_table_create(struct dp *dp);
 void session_table_destroy(struct dp *dp);
-/* 0 with *slot and *created, or a negative errno and text. An identical request changes nothing, one with other parameters
- * updates the session. */
-int session_add(struct dp *dp, const struct session_request *r, uint32_t *slot, bool *created, char text[IPC_TEXT]);
+/* 0 with *slot and *created, or a negative errno and text. An identical request changes nothing, one with
+ * other parameters updates the session. */
+int session_add(
+	struct dp *dp, const struct session_request *r, uint32_t *slot, bool *created, char text[IPC_TEXT]);
 /* The slot of a key, or -ENOENT. The key is completed from ifname as session_add() does. */
-int session_find(struct dp *dp, enum session_owner owner, const struct bfd_key *key, const char *ifname, uint32_t *slot);
+int session_find(struct dp *dp, enum session_owner owner, const struct bfd_key *key, const char *ifname,
+	uint32_t *slot);
 /* Says AdminDown to the peer for a while, then frees the slot. */
 void session_remove(struct dp *dp, uint32_t slot);
 /* AdminDown on everything, at once: the process is about to end. */
 void session_shutdown_all(struct dp *dp);
 /* A command came back. */
 void session_done(struct dp *dp, struct command *c);
-/* Something on the way may have changed: works out the path of one session, of all over an interface (0: all), or of
- * those that wait for a MAC. */
+/* Something on the way may have changed: works out the path of one session, of all over an interface (0:
+ * all), or of those that wait for a MAC. */
 void session_repath(struct dp *dp, uint32_t slot);
 void session_repath_interface(struct dp *dp, uint32_t ifindex);
 void session_repath_watch(struct dp *dp, const struct neigh_watch *w);

@@ -30,8 +30,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <rte_ethdev.h>
-#include <rte_lcore.h>
 #include <rte_launch.h>
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <sched.h>
@@ -45,17 +45,17 @@
 #include <unistd.h>
 #include <urcu/urcu-qsbr.h>
 
-#define SWEEP_NS         (50 * NS_PER_US)
-#define STALL_NS         (500 * NS_PER_US)
-#define STALL_GRACE_NS   (200 * NS_PER_US)
-#define SPIN_NS          (20 * NS_PER_US)  /* not worth sleeping for */
-#define SLEEP_MAX_NS     (50 * NS_PER_MS)
-#define SLEEP_BLIND_NS   (250 * NS_PER_US) /* a port without a descriptor to sleep on */
-#define COMMAND_RING     4096
-#define INBOX_RING       2048
-#define HANDOFF_MBUFS    4095
+#define SWEEP_NS (50 * NS_PER_US)
+#define STALL_NS (500 * NS_PER_US)
+#define STALL_GRACE_NS (200 * NS_PER_US)
+#define SPIN_NS (20 * NS_PER_US) /* not worth sleeping for */
+#define SLEEP_MAX_NS (50 * NS_PER_MS)
+#define SLEEP_BLIND_NS (250 * NS_PER_US) /* a port without a descriptor to sleep on */
+#define COMMAND_RING 4096
+#define INBOX_RING 2048
+#define HANDOFF_MBUFS 4095
 #define COMMANDS_A_ROUND 32
-#define DRAIN_BURSTS     64
+#define DRAIN_BURSTS 64
 
 /* What a mbuf in an inbox is for: in its hash.usr. */
 enum { HANDOFF_SEND = 0, HANDOFF_RX = 1 /* + number of workers that have refused it */ };
@@ -72,12 +72,12 @@ struct worker {
 	struct linkstate_worker *stats; /* only this thread writes it: what the engine doesn't count itself */
 	struct worker_path *paths;      /* [capacity] */
 	struct rte_ring *commands, *done;
-	struct rte_ring *inbox;         /* frames from other workers and the manager */
-	struct rte_mempool *handoff;    /* what we put into other inboxes */
+	struct rte_ring *inbox;      /* frames from other workers and the manager */
+	struct rte_mempool *handoff; /* what we put into other inboxes */
 	int wake_fd;
 	bool started, stop;
-	unsigned outstanding;           /* the manager's: commands given and not yet back */
-	uint64_t loops_seen;            /* the same, for worker_alive() */
+	unsigned outstanding; /* the manager's: commands given and not yet back */
+	uint64_t loops_seen;  /* the same, for worker_alive() */
 	struct out_queue out[PORT_MAX];
 };
 
@@ -139,7 +139,8 @@ static bool hand_over(struct worker *to, struct rte_mbuf *m, unsigned port, unsi
 }
 
 /* The queue of ours on this port, or NULL with *other one of its workers. */
-static const struct port_queue *own_queue(const struct worker *w, const struct worker_port *p, unsigned *other)
+static const struct port_queue *own_queue(
+	const struct worker *w, const struct worker_port *p, unsigned *other)
 {
 	for (unsigned q = 0; q < p->nqueues; q++)
 		if (p->worker[q] == w->number)
@@ -200,13 +201,14 @@ static uint32_t sum16(const uint8_t *b, unsigned len)
 	return sum;
 }
 
-/* What a sender leaves in the UDP checksum when the hardware is to finish it: the sum over the pseudo-header alone. */
+/* What a sender leaves in the UDP checksum when the hardware is to finish it: the sum over the pseudo-header
+ * alone. */
 static bool checksum_unfinished(const struct bfd_rx *rx)
 {
 	const uint8_t *udp = rx->payload - 8;
 	bool v4 = ipaddr_is_v4(&rx->src);
-	uint32_t sum = sum16(rx->src.b + (v4 ? 12 : 0), v4 ? 4 : 16) + sum16(rx->dst.b + (v4 ? 12 : 0), v4 ? 4 : 16) +
-		       IPPROTO_UDP + sum16(udp + 4, 2);
+	uint32_t sum = sum16(rx->src.b + (v4 ? 12 : 0), v4 ? 4 : 16) +
+		       sum16(rx->dst.b + (v4 ? 12 : 0), v4 ? 4 : 16) + IPPROTO_UDP + sum16(udp + 4, 2);
 
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
@@ -242,7 +244,8 @@ static uint32_t interface_of(const struct worker_port *p, const uint8_t *frame)
 
 static inline bool is_bfd_port(uint16_t port)
 {
-	return port == BFD_PORT_CONTROL || port == BFD_PORT_MULTIHOP || port == BFD_PORT_ECHO || port == BFD_PORT_SBFD;
+	return port == BFD_PORT_CONTROL || port == BFD_PORT_MULTIHOP || port == BFD_PORT_ECHO ||
+	       port == BFD_PORT_SBFD;
 }
 
 static struct rte_mbuf *copy_frame(struct worker *w, const uint8_t *frame, uint32_t len)
@@ -261,8 +264,8 @@ static struct rte_mbuf *copy_frame(struct worker *w, const uint8_t *frame, uint3
 	return m;
 }
 
-/* Who should see this packet: the owner of its Your Discriminator; without one, whoever finds the session by its
- * addresses, one worker after the other. */
+/* Who should see this packet: the owner of its Your Discriminator; without one, whoever finds the session by
+ * its addresses, one worker after the other. */
 static unsigned owner_of(const struct worker *w, const struct bfd_rx *rx)
 {
 	const struct worker_group *g = w->group;
@@ -270,15 +273,16 @@ static unsigned owner_of(const struct worker *w, const struct bfd_rx *rx)
 
 	if (rx->len < 12)
 		return w->number;
-	disc = (uint32_t)rx->payload[8] << 24 | (uint32_t)rx->payload[9] << 16 | (uint32_t)rx->payload[10] << 8 |
-	       rx->payload[11];
+	disc = (uint32_t)rx->payload[8] << 24 | (uint32_t)rx->payload[9] << 16 |
+	       (uint32_t)rx->payload[10] << 8 | rx->payload[11];
 	slot = bfd_discriminator_slot(g->salt, disc);
 	if (disc == 0 || slot >= g->capacity)
 		return w->number;
 	return atomic_load_explicit(&g->owner[slot], memory_order_relaxed);
 }
 
-static void pass_on(struct worker *w, unsigned to, unsigned port, const uint8_t *frame, uint32_t len, unsigned refused)
+static void pass_on(
+	struct worker *w, unsigned to, unsigned port, const uint8_t *frame, uint32_t len, unsigned refused)
 {
 	struct rte_mbuf *m = copy_frame(w, frame, len);
 
@@ -286,8 +290,8 @@ static void pass_on(struct worker *w, unsigned to, unsigned port, const uint8_t 
 		bump(&w->stats->rx_forwarded, 1);
 }
 
-static void receive(struct worker *w, const struct worker_tables *t, unsigned port, const uint8_t *frame, uint32_t len,
-		unsigned refused, uint64_t now)
+static void receive(struct worker *w, const struct worker_tables *t, unsigned port, const uint8_t *frame,
+	uint32_t len, unsigned refused, uint64_t now)
 {
 	const struct worker_port *p = &t->port[port];
 	unsigned n = w->group->n;
@@ -320,7 +324,8 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 		pass_on(w, (w->number + 1) % n, port, frame, len, refused + 1);
 }
 
-/* Everything that has arrived, up to a bound that keeps a flood from starving the sweep. Returns the number of packets. */
+/* Everything that has arrived, up to a bound that keeps a flood from starving the sweep. Returns the number
+ * of packets. */
 static unsigned receive_ports(struct worker *w, const struct worker_tables *t, unsigned bursts)
 {
 	struct rte_mbuf *m[WORKER_BURST];
@@ -342,8 +347,8 @@ static unsigned receive_ports(struct worker *w, const struct worker_tables *t, u
 					break;
 				now = clock_now_ns();
 				for (unsigned k = 0; k < n; k++)
-					receive(w, t, i, rte_pktmbuf_mtod(m[k], uint8_t *), rte_pktmbuf_data_len(m[k]),
-							0, now);
+					receive(w, t, i, rte_pktmbuf_mtod(m[k], uint8_t *),
+						rte_pktmbuf_data_len(m[k]), 0, now);
 				rte_pktmbuf_free_bulk(m, n);
 				total += n;
 				if (n < WORKER_BURST)
@@ -369,8 +374,9 @@ static unsigned receive_inbox(struct worker *w, const struct worker_tables *t)
 				continue;
 			}
 			if (port < t->nports)
-				receive(w, t, port, rte_pktmbuf_mtod(m[k], uint8_t *), rte_pktmbuf_data_len(m[k]),
-						m[k]->hash.usr - HANDOFF_RX, clock_now_ns());
+				receive(w, t, port, rte_pktmbuf_mtod(m[k], uint8_t *),
+					rte_pktmbuf_data_len(m[k]), m[k]->hash.usr - HANDOFF_RX,
+					clock_now_ns());
 			rte_pktmbuf_free(m[k]);
 		}
 		total += n;
@@ -386,7 +392,8 @@ static void apply(struct worker *w, struct command *c, uint64_t now)
 
 	switch (c->type) {
 	case COMMAND_ADD:
-		c->result = bfd_engine_add(w->engine, c->slot, c->generation, c->local_disc, &c->key, &c->params, now);
+		c->result = bfd_engine_add(
+			w->engine, c->slot, c->generation, c->local_disc, &c->key, &c->params, now);
 		if (c->result)
 			break;
 		*path = c->path;
@@ -398,6 +405,8 @@ static void apply(struct worker *w, struct command *c, uint64_t now)
 		if (path->resolved != c->path.resolved)
 			bfd_engine_set_resolved(w->engine, c->slot, c->path.resolved, now);
 		*path = c->path;
+		if (c->path_down)
+			bfd_engine_path_down(w->engine, c->slot, now);
 		break;
 	case COMMAND_REMOVE:
 		c->result = bfd_engine_remove(w->engine, c->slot, now);
@@ -414,7 +423,8 @@ static unsigned apply_commands(struct worker *w, uint64_t now)
 
 	for (unsigned i = 0; i < n; i++) {
 		apply(w, c[i], now);
-		/* done is as big as commands, and the manager never has more than that outstanding: it cannot be full. */
+		/* done is as big as commands, and the manager never has more than that outstanding: it cannot
+		 * be full. */
 		rte_ring_sp_enqueue(w->done, c[i]);
 	}
 	return n;
@@ -432,7 +442,8 @@ static void notify(const struct worker_tables *t)
 }
 
 /* After a pause of our own: take in whatever came meanwhile, before any deadline is looked at. */
-static uint64_t recover_from_stall(struct worker *w, const struct worker_tables *t, uint64_t gap, uint64_t now)
+static uint64_t recover_from_stall(
+	struct worker *w, const struct worker_tables *t, uint64_t gap, uint64_t now)
 {
 	uint64_t until = now + STALL_GRACE_NS;
 
@@ -445,7 +456,8 @@ static uint64_t recover_from_stall(struct worker *w, const struct worker_tables 
 	return now;
 }
 
-/* Sleeps until something arrives or is due. Returns when it meant to be back at the latest; 0 if it did not sleep. */
+/* Sleeps until something arrives or is due. Returns when it meant to be back at the latest; 0 if it did not
+ * sleep. */
 static uint64_t sleep_until_due(struct worker *w, const struct worker_tables *t, uint64_t now)
 {
 	struct pollfd fds[PORT_MAX * 2 + 1];
@@ -473,7 +485,8 @@ static uint64_t sleep_until_due(struct worker *w, const struct worker_tables *t,
 		return 0;
 	ts = (struct timespec){.tv_sec = (time_t)(wait / NS_PER_S), .tv_nsec = (long)(wait % NS_PER_S)};
 	urcu_qsbr_thread_offline();
-	if (ppoll(fds, n, &ts, NULL) > 0 && (fds[0].revents & POLLIN) && read(w->wake_fd, &drop, sizeof(drop)) < 0)
+	if (ppoll(fds, n, &ts, NULL) > 0 && (fds[0].revents & POLLIN) &&
+		read(w->wake_fd, &drop, sizeof(drop)) < 0)
 		drop = 0;
 	urcu_qsbr_thread_online();
 	return now + wait;
@@ -551,9 +564,9 @@ static struct rte_ring *make_ring(const char *what, unsigned number, unsigned si
 static struct worker *make_worker(struct worker_group *g, unsigned number, uint64_t seed)
 {
 	struct bfd_engine_options o = {
-			.capacity = g->capacity,
-			.worker = (uint16_t)number,
-			.seed = seed + number * UINT64_C(0x9e3779b97f4a7c15),
+		.capacity = g->capacity,
+		.worker = (uint16_t)number,
+		.seed = seed + number * UINT64_C(0x9e3779b97f4a7c15),
 	};
 	struct worker *w = calloc(1, sizeof(*w));
 	char name[32];
@@ -570,13 +583,16 @@ static struct worker *make_worker(struct worker_group *g, unsigned number, uint6
 	w->done = make_ring("done", number, COMMAND_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	w->inbox = make_ring("inbox", number, INBOX_RING, RING_F_SC_DEQ);
 	snprintf(name, sizeof(name), "handoff%u", number);
-	w->handoff = rte_pktmbuf_pool_create(name, HANDOFF_MBUFS, 128, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	w->handoff = rte_pktmbuf_pool_create(
+		name, HANDOFF_MBUFS, 128, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	g->worker[number] = w;
-	return w->wake_fd >= 0 && w->paths && w->engine && w->commands && w->done && w->inbox && w->handoff ? w : NULL;
+	return w->wake_fd >= 0 && w->paths && w->engine && w->commands && w->done && w->inbox && w->handoff
+		       ? w
+		       : NULL;
 }
 
-int worker_group_create(struct worker_group *g, struct linkstate *ls, unsigned n, bool adaptive, uint32_t capacity,
-		uint64_t seed)
+int worker_group_create(struct worker_group *g, struct linkstate *ls, unsigned n, bool adaptive,
+	uint32_t capacity, uint64_t seed)
 {
 	memset(g, 0, sizeof(*g));
 	g->n = n;

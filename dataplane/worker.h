@@ -26,9 +26,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WORKER_BURST      32
+#define WORKER_BURST 32
 #define WORKER_SUBSCRIBERS 8
-#define WORKER_MAX        15
+#define WORKER_MAX 15
 
 /* How a session's packets leave. */
 struct worker_path {
@@ -47,11 +47,12 @@ struct command {
 	struct bfd_key key;
 	struct bfd_params params;
 	struct worker_path path;
+	bool path_down; /* COMMAND_PATH: the port is down, nothing can pass: Down at once */
 };
 
 struct worker_port {
-	bool open;       /* receive from it and send to it */
-	bool up;         /* else what is to be sent is dropped */
+	bool open; /* receive from it and send to it */
+	bool up;   /* else what is to be sent is dropped */
 	bool partial_csum;
 	bool standalone; /* what is not BFD goes to the manager (ARP, ND) */
 	uint32_t ifindex;
@@ -79,17 +80,17 @@ struct worker_group {
 	bool adaptive;
 	uint32_t salt, capacity;
 	struct linkstate *ls;
-	_Atomic uint8_t *owner;        /* [capacity] */
-	struct worker_tables *tables;  /* RCU */
-	struct rte_ring *exceptions;   /* to the manager: struct rte_mbuf, port = our port index */
+	_Atomic uint8_t *owner;       /* [capacity] */
+	struct worker_tables *tables; /* RCU */
+	struct rte_ring *exceptions;  /* to the manager: struct rte_mbuf, port = our port index */
 	struct worker *worker[WORKER_MAX];
 };
 
 struct worker;
 
 /* Manager thread, for all of these. */
-int worker_group_create(struct worker_group *g, struct linkstate *ls, unsigned n, bool adaptive, uint32_t capacity,
-		uint64_t seed);
+int worker_group_create(struct worker_group *g, struct linkstate *ls, unsigned n, bool adaptive,
+	uint32_t capacity, uint64_t seed);
 /* Starts worker i on its EAL lcore. */
 int worker_start(struct worker_group *g, unsigned i, unsigned lcore);
 /* Waits for all workers to return after COMMAND_STOP, frees everything. */

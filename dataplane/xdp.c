@@ -25,9 +25,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILTER_NAME   "bfd_filter"
+#define FILTER_NAME "bfd_filter"
 #define FILTER_OBJECT "bfd_filter.bpf.o"
-#define FILTER_MAPS   16
+#define FILTER_MAPS 16
 
 int xdp_object_path(char *path, size_t size, char err[XDP_ERR])
 {
@@ -57,8 +57,9 @@ int xdp_object_path(char *path, size_t size, char err[XDP_ERR])
 	if (access(path, R_OK) == 0)
 		return 0;
 	snprintf(err, XDP_ERR,
-			"the XDP filter " FILTER_OBJECT " is neither beside the program nor in its ../lib/peregrine; set "
-			"PEREGRINE_LIB to the directory that has it");
+		"the XDP filter " FILTER_OBJECT
+		" is neither beside the program nor in its ../lib/peregrine; set "
+		"PEREGRINE_LIB to the directory that has it");
 	return -ENOENT;
 }
 
@@ -77,7 +78,8 @@ static int prog_info(int prog_fd, struct bpf_prog_info *info, uint32_t maps[FILT
 }
 
 /* Descriptors of our maps by name; true only if all are there. */
-static bool open_maps(const struct bpf_prog_info *info, const uint32_t maps[FILTER_MAPS], struct xdp_filter *f)
+static bool open_maps(
+	const struct bpf_prog_info *info, const uint32_t maps[FILTER_MAPS], struct xdp_filter *f)
 {
 	f->xsks_fd = f->v4_fd = f->v6_fd = f->stats_fd = -1;
 	for (uint32_t i = 0; i < info->nr_map_ids; i++) {
@@ -119,7 +121,8 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-/* The program attached to the interface into f, when it is one of ours. name gets what the attached program is called. */
+/* The program attached to the interface into f, when it is one of ours. name gets what the attached program
+ * is called. */
 static bool find_ours(struct xdp_filter *f, uint32_t ifindex, char *name, size_t size)
 {
 	struct bpf_prog_info info;
@@ -163,15 +166,16 @@ int xdp_slot_claim(uint32_t ifindex, const char *ifname, bool *leftover, char er
 		return 0;
 	if (!find_ours(&f, ifindex, name, sizeof(name))) {
 		snprintf(err, XDP_ERR,
-				"the XDP slot of %s is taken by another program (%s): detach it or use af_packet:%s", ifname,
-				name, ifname);
+			"the XDP slot of %s is taken by another program (%s): detach it or use af_packet:%s",
+			ifname, name, ifname);
 		return -EBUSY;
 	}
 	rc = bpf_xdp_detach((int)ifindex, 0, NULL);
 	xdp_filter_close(&f);
 	if (rc) {
-		snprintf(err, XDP_ERR, "our own XDP program on %s (%s) cannot be detached, somebody holds it: %s", ifname,
-				name, strerror(-rc));
+		snprintf(err, XDP_ERR,
+			"our own XDP program on %s (%s) cannot be detached, somebody holds it: %s", ifname,
+			name, strerror(-rc));
 		return -EBUSY;
 	}
 	*leftover = true;
@@ -193,7 +197,7 @@ int xdp_filter_take(struct xdp_filter *f, uint32_t ifindex, const char *ifname, 
 
 	if (!find_ours(f, ifindex, name, sizeof(name))) {
 		snprintf(err, XDP_ERR, "the filter attached to %s is not the one expected (%s)", ifname,
-				*name ? name : "none");
+			*name ? name : "none");
 		return -ENOENT;
 	}
 	return detach(ifindex, ifname, err);

@@ -23,8 +23,8 @@ struct xdp_counters {
 	uint64_t value[FILTER_STATS];
 };
 
-/* The filter's object file: $PEREGRINE_LIB, next to the executable, ../lib/peregrine from it, /usr/lib/peregrine.
- * 0, or -ENOENT with the places looked at in err. */
+/* The filter's object file: $PEREGRINE_LIB, next to the executable, ../lib/peregrine from it,
+ * /usr/lib/peregrine. 0, or -ENOENT with the places looked at in err. */
 int xdp_object_path(char *path, size_t size, char err[XDP_ERR]);
 
 /* Makes sure that the slot of the interface is free. A program of ours that a killed run left is detached
@@ -36,7 +36,8 @@ int xdp_filter_take(struct xdp_filter *f, uint32_t ifindex, const char *ifname, 
 /* ... or only detached: another queue's copy of the same program. */
 int xdp_filter_drop(uint32_t ifindex, const char *ifname, char err[XDP_ERR]);
 int xdp_filter_socket(struct xdp_filter *f, unsigned queue, int xsk);
-/* Attaches what was taken, by a bpf_link where the kernel can: it then goes away with this process however that ends. */
+/* Attaches what was taken, by a bpf_link where the kernel can: it then goes away with this process however
+ * that ends. */
 int xdp_filter_attach(struct xdp_filter *f, const char *ifname, char err[XDP_ERR]);
 
 void xdp_filter_init(struct xdp_filter *f);

@@ -32,7 +32,7 @@
 #include "dataplane/xdp/filter_stats.h"
 
 #define MAX_QUEUES 256
-#define MAX_LOCAL  4096
+#define MAX_LOCAL 4096
 
 struct vlan_tag {
 	__be16 tci;
@@ -113,7 +113,7 @@ int bfd_filter(struct xdp_md *ctx)
 			return XDP_PASS;
 		/* More-fragments or an offset: a BFD packet is never fragmented on purpose. */
 		if (ip->version != 4 || ip->ihl != 5 || ip->protocol != IPPROTO_UDP ||
-				(ip->frag_off & bpf_htons(0x3fff)))
+			(ip->frag_off & bpf_htons(0x3fff)))
 			return XDP_PASS;
 		udp = (void *)(ip + 1);
 		if ((void *)(udp + 1) > end || !is_bfd_port(udp->dest))

@@ -4,14 +4,11 @@
  * command, run in turn.
  *
  *   hello [hold=SECONDS] [observer] [version=N]
- *   add REMOTE[%IFACE] [from=ADDR] [tx=US] [rx=US] [mult=N] [multihop] [ttl=N] [passive] [down] [echo=US] [cbit]
- *   range FIRST[%IFACE] COUNT [options of add]   COUNT sessions to consecutive IPv4 addresses, pipelined; with
- *                                        peer=ADDR all to that one, from consecutive addresses
- *   remove REMOTE[%IFACE] ...
- *   sync | ports | show | workers
- *   wait up|down N SECONDS               until N sessions are in that state; exit 1 if they are not in time
- *   watch SECONDS                        state changes as they are published
- *   sleep SECONDS
+ *   add REMOTE[%IFACE] [from=ADDR] [tx=US] [rx=US] [mult=N] [multihop] [ttl=N] [passive] [down] [echo=US]
+ * [cbit] range FIRST[%IFACE] COUNT [options of add]   COUNT sessions to consecutive IPv4 addresses,
+ * pipelined; with peer=ADDR all to that one, from consecutive addresses remove REMOTE[%IFACE] ... sync |
+ * ports | show | workers wait up|down N SECONDS               until N sessions are in that state; exit 1 if
+ * they are not in time watch SECONDS                        state changes as they are published sleep SECONDS
  */
 #include "bfd/session.h"
 #include "shared/clock.h"
@@ -91,15 +88,18 @@ static void await(struct ctl *c, uint32_t id, const char *what, bool quiet)
 			printf("%s: error %d %s\n", what, r->error, r->text);
 		else if (!quiet)
 			printf("%s: slot %u generation %u %s\n", what, r->slot, r->generation,
-					r->created ? "created" : "kept");
+				r->created ? "created" : "kept");
 		return;
 	}
 }
 
 static void hello(struct ctl *c, char *args)
 {
-	struct ipc_hello h = {.h = {IPC_HELLO, sizeof(h), ++c->next_id}, .magic = IPC_MAGIC, .version = IPC_VERSION,
-			.hold_s = 10, .name = "dpctl"};
+	struct ipc_hello h = {.h = {IPC_HELLO, sizeof(h), ++c->next_id},
+		.magic = IPC_MAGIC,
+		.version = IPC_VERSION,
+		.hold_s = 10,
+		.name = "dpctl"};
 	_Alignas(8) char buf[IPC_MAX_MSG];
 	const struct ipc_welcome *w = (void *)buf;
 	int fds[2];
@@ -132,8 +132,11 @@ static void parse_session(char *args, struct ipc_session_add *a)
 {
 	char *t = strtok(args, " "), *pct;
 
-	a->params = (struct bfd_params){.min_tx_us = 10000, .min_rx_us = 10000, .idle_tx_us = 1000000, .detect_mult = 3,
-			.min_ttl = 255};
+	a->params = (struct bfd_params){.min_tx_us = 10000,
+		.min_rx_us = 10000,
+		.idle_tx_us = 1000000,
+		.detect_mult = 3,
+		.min_ttl = 255};
 	if (!t)
 		die("no address", -EINVAL);
 	pct = strchr(t, '%');
@@ -229,12 +232,14 @@ static void range(struct ctl *c, char *args)
 
 static void print_entry(uint32_t slot, const struct linkstate_entry *e, const struct linkstate_stats *st)
 {
-	printf("slot %u gen %u %s diag '%s' remote %s '%s' disc %08x/%08x mult %u tx %u us detect %u us flags %x rx %lu tx %lu "
+	printf("slot %u gen %u %s diag '%s' remote %s '%s' disc %08x/%08x mult %u tx %u us detect %u us "
+	       "flags %x rx %lu tx %lu "
 	       "up %lu down %lu gap %lu/%lu us overshoot %lu us\n",
-			slot, e->generation, bfd_state_name(e->state), bfd_diag_name(e->diag), bfd_state_name(e->remote_state),
-			bfd_diag_name(e->remote_diag), e->local_disc, e->remote_disc, e->remote_detect_mult, e->tx_us,
-			e->detect_us, e->flags, st->rx_packets, st->tx_packets, st->up_count, st->down_count,
-			st->worst_rx_gap_us, st->worst_tx_gap_us, st->worst_overshoot_us);
+		slot, e->generation, bfd_state_name(e->state), bfd_diag_name(e->diag),
+		bfd_state_name(e->remote_state), bfd_diag_name(e->remote_diag), e->local_disc, e->remote_disc,
+		e->remote_detect_mult, e->tx_us, e->detect_us, e->flags, st->rx_packets, st->tx_packets,
+		st->up_count, st->down_count, st->worst_rx_gap_us, st->worst_tx_gap_us,
+		st->worst_overshoot_us);
 }
 
 static void show(struct ctl *c)
@@ -264,8 +269,9 @@ static void summary(struct ctl *c)
 		if (c->ls.stats[i].worst_rx_gap_us > rx_gap)
 			rx_gap = c->ls.stats[i].worst_rx_gap_us;
 	}
-	printf("admindown %u down %u init %u up %u, went down %lu times, worst overshoot %lu us, gaps rx %lu tx %lu us\n", states[0],
-			states[1], states[2], states[3], down, overshoot, rx_gap, tx_gap);
+	printf("admindown %u down %u init %u up %u, went down %lu times, worst overshoot %lu us, gaps rx %lu "
+	       "tx %lu us\n",
+		states[0], states[1], states[2], states[3], down, overshoot, rx_gap, tx_gap);
 }
 
 static void workers(struct ctl *c)
@@ -275,11 +281,13 @@ static void workers(struct ctl *c)
 		const struct linkstate_worker *w = &c->ls.header->workers[i];
 
 		if (w->loops)
-			printf("worker %u rx %lu tx %lu invalid %lu ttl %lu unknown %lu limited %lu forwarded %lu stalls %lu "
+			printf("worker %u rx %lu tx %lu invalid %lu ttl %lu unknown %lu limited %lu "
+			       "forwarded %lu stalls %lu "
 			       "worst %.3f ms loops %lu busy %.3f s dropped %lu\n",
-					i, w->rx_packets, w->tx_packets, w->rx_invalid, w->rx_ttl, w->rx_unknown,
-					w->rx_ratelimited, w->rx_forwarded, w->stalls, (double)w->worst_stall_ns / 1e6,
-					w->loops, (double)w->busy_ns / 1e9, w->tx_dropped);
+				i, w->rx_packets, w->tx_packets, w->rx_invalid, w->rx_ttl, w->rx_unknown,
+				w->rx_ratelimited, w->rx_forwarded, w->stalls,
+				(double)w->worst_stall_ns / 1e6, w->loops, (double)w->busy_ns / 1e9,
+				w->tx_dropped);
 	}
 }
 
@@ -305,7 +313,8 @@ static void wait_for(struct ctl *c, char *args)
 		die("wait up|down N SECONDS", -EINVAL);
 	while (count_state(c, !strcmp(state, "up")) < n) {
 		if (clock_now_ns() - start > (uint64_t)(seconds * 1e9)) {
-			printf("wait: only %u %s after %.1f s\n", count_state(c, !strcmp(state, "up")), state, seconds);
+			printf("wait: only %u %s after %.1f s\n", count_state(c, !strcmp(state, "up")), state,
+				seconds);
 			exit(1);
 		}
 		usleep(2000);
@@ -319,7 +328,8 @@ static void watch(struct ctl *c, double seconds)
 	_Alignas(8) char buf[IPC_MAX_MSG];
 
 	for (;;) {
-		struct pollfd p[2] = {{.fd = c->event_fd, .events = POLLIN}, {.fd = c->sock, .events = POLLIN}};
+		struct pollfd p[2] = {
+			{.fd = c->event_fd, .events = POLLIN}, {.fd = c->sock, .events = POLLIN}};
 		uint64_t now = clock_now_ns(), drop;
 		uint32_t slots[64];
 		bool overrun = false;
@@ -342,10 +352,12 @@ static void watch(struct ctl *c, double seconds)
 
 			if (!linkstate_read(&c->ls, slots[i], &e))
 				continue;
-			printf("%.6f slot %u gen %u %s '%s' remote %s last packet %.3f ms before, told after %.1f us\n",
-					(double)e.detected_ns / 1e9, slots[i], e.generation, bfd_state_name(e.state),
-					bfd_diag_name(e.diag), bfd_state_name(e.remote_state),
-					(double)(e.detected_ns - e.last_rx_ns) / 1e6, (double)(now - e.detected_ns) / 1e3);
+			printf("%.6f slot %u gen %u %s '%s' remote %s last packet %.3f ms before, told after "
+			       "%.1f us\n",
+				(double)e.detected_ns / 1e9, slots[i], e.generation, bfd_state_name(e.state),
+				bfd_diag_name(e.diag), bfd_state_name(e.remote_state),
+				(double)(e.detected_ns - e.last_rx_ns) / 1e6,
+				(double)(now - e.detected_ns) / 1e3);
 			fflush(stdout);
 		}
 	}

@@ -24,8 +24,8 @@ static struct ipaddr ip(const char *text)
 static void arp(void **state)
 {
 	/* RFC 826, as any capture shows it: who has 192.0.2.1, tell 192.0.2.2. */
-	static const uint8_t question[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0xa, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
-			2, 0, 0, 0, 0, 0xa, 192, 0, 2, 2, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1};
+	static const uint8_t question[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0xa, 8, 6, 0,
+		1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 0xa, 192, 0, 2, 2, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1};
 	struct ipaddr a = ip("192.0.2.2"), b = ip("192.0.2.1");
 	struct neigh_packet p;
 	uint8_t f[128];
@@ -73,7 +73,8 @@ static void neighbour_discovery(void **state)
 	assert_true(ipaddr_equal(&p.sender, &b));
 	assert_memory_equal(p.sender_mac, mac_b, 6);
 
-	/* RFC 4861 section 7.1: hop limit 255 and a right checksum, else it is not from this link or not whole. */
+	/* RFC 4861 section 7.1: hop limit 255 and a right checksum, else it is not from this link or not
+	 * whole. */
 	f[14 + 7] = 254;
 	assert_int_equal(neigh_packet_parse(f, len, &p), -EINVAL);
 	f[14 + 7] = 255;
@@ -157,11 +158,19 @@ static void bfddp_framing(void **state)
 
 static void bfddp_answers(void **state)
 {
-	struct bfddp_state s = {.lid = 0x01020304, .rid = 0x05060708, .remote_flags = 1, .min_tx_us = 10000, .min_rx_us = 20000,
-			.min_echo_rx_us = 50000, .state = 3, .diag = 7, .detect_mult = 5};
-	static const uint8_t want[BFDDP_STATE] = {1, 0, 0, 4, 0, 0, 0, 36, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 1, 0, 0, 0x27, 0x10, 0,
-			0, 0x4e, 0x20, 0, 0, 0xc3, 0x50, 3, 7, 5, 0};
-	struct bfddp_counters c = {.rx_bytes = 1, .rx_packets = 2, .tx_bytes = 3, .tx_packets = 4, .echo_tx_packets = 8};
+	struct bfddp_state s = {.lid = 0x01020304,
+		.rid = 0x05060708,
+		.remote_flags = 1,
+		.min_tx_us = 10000,
+		.min_rx_us = 20000,
+		.min_echo_rx_us = 50000,
+		.state = 3,
+		.diag = 7,
+		.detect_mult = 5};
+	static const uint8_t want[BFDDP_STATE] = {1, 0, 0, 4, 0, 0, 0, 36, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 1,
+		0, 0, 0x27, 0x10, 0, 0, 0x4e, 0x20, 0, 0, 0xc3, 0x50, 3, 7, 5, 0};
+	struct bfddp_counters c = {
+		.rx_bytes = 1, .rx_packets = 2, .tx_bytes = 3, .tx_packets = 4, .echo_tx_packets = 8};
 	uint8_t m[128];
 
 	assert_int_equal(bfddp_build_state(m, &s), BFDDP_STATE);
@@ -172,7 +181,8 @@ static void bfddp_answers(void **state)
 		assert_int_equal(m[16 + 8 * i + 7], i + 1);
 	assert_int_equal(m[16 + 8 * 7 + 7], 8);
 	assert_int_equal(bfddp_build_echo(m, BFDDP_ECHO_REPLY, 0, 0x1122334455667788, 9), BFDDP_ECHO);
-	assert_memory_equal(m, ((uint8_t[]){1, 0, 0, 1, 0, 0, 0, 24, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88}), 16);
+	assert_memory_equal(m,
+		((uint8_t[]){1, 0, 0, 1, 0, 0, 0, 24, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88}), 16);
 	assert_int_equal(m[23], 9);
 }
 
@@ -200,12 +210,12 @@ static void bfddp_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-			cmocka_unit_test(arp),
-			cmocka_unit_test(neighbour_discovery),
-			cmocka_unit_test(bfddp_session),
-			cmocka_unit_test(bfddp_framing),
-			cmocka_unit_test(bfddp_answers),
-			cmocka_unit_test(bfddp_addresses),
+		cmocka_unit_test(arp),
+		cmocka_unit_test(neighbour_discovery),
+		cmocka_unit_test(bfddp_session),
+		cmocka_unit_test(bfddp_framing),
+		cmocka_unit_test(bfddp_answers),
+		cmocka_unit_test(bfddp_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

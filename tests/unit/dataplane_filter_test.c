@@ -84,10 +84,17 @@ static int verdict(const uint8_t *frame, uint16_t len)
 	return (int)o.retval;
 }
 
-static uint16_t build(uint8_t *out, const char *src, const char *dst, uint16_t dport, uint8_t ttl, uint16_t vlan)
+static uint16_t build(
+	uint8_t *out, const char *src, const char *dst, uint16_t dport, uint8_t ttl, uint16_t vlan)
 {
-	struct bfd_frame_addr a = {.src_mac = {2, 0, 0, 0, 0, 1}, .dst_mac = {2, 0, 0, 0, 0, 2}, .vlan = vlan, .src = ip(src),
-			.dst = ip(dst), .sport = 49152, .dport = dport, .ttl = ttl};
+	struct bfd_frame_addr a = {.src_mac = {2, 0, 0, 0, 0, 1},
+		.dst_mac = {2, 0, 0, 0, 0, 2},
+		.vlan = vlan,
+		.src = ip(src),
+		.dst = ip(dst),
+		.sport = 49152,
+		.dport = dport,
+		.ttl = ttl};
 	static const uint8_t payload[24] = {0x20, 0x40, 3, 24, 0, 0, 0, 1};
 	struct bfd_frame f;
 
@@ -112,12 +119,12 @@ static bool taken(const uint8_t *frame, uint16_t len)
 	return counted(FILTER_TAKEN) == before + 1;
 }
 
-#define NEEDS_FILTER()                                                                                                 \
-	do {                                                                                                           \
-		if (why_not) {                                                                                         \
-			fprintf(stdout, "SKIP %s\n", why_not);                                                         \
-			skip();                                                                                        \
-		}                                                                                                      \
+#define NEEDS_FILTER()                                                                                       \
+	do {                                                                                                 \
+		if (why_not) {                                                                               \
+			fprintf(stdout, "SKIP %s\n", why_not);                                               \
+			skip();                                                                              \
+		}                                                                                            \
 	} while (0)
 
 static void takes_bfd(void **state)
@@ -157,7 +164,8 @@ static void leaves_the_rest(void **state)
 	assert_false(taken(f, build(f, "192.0.2.1", "192.0.2.2", 179, 255, 0)));
 	assert_false(taken(f, build(f, "192.0.2.1", "192.0.2.2", 3783, 255, 0)));
 	before = counted(FILTER_NOT_LOCAL);
-	assert_false(taken(f, build(f, "192.0.2.1", "192.0.2.3", 3784, 1, 0))); /* routed through us, whatever its TTL */
+	assert_false(taken(
+		f, build(f, "192.0.2.1", "192.0.2.3", 3784, 1, 0))); /* routed through us, whatever its TTL */
 	assert_false(taken(f, build(f, "2001:db8::1", "2001:db8::3", 3784, 255, 0)));
 	assert_int_equal(counted(FILTER_NOT_LOCAL), before + 2);
 	len = build(f, "192.0.2.1", "192.0.2.2", 3784, 255, 0);
@@ -201,10 +209,10 @@ static void addresses_come_and_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-			cmocka_unit_test(takes_bfd),
-			cmocka_unit_test(drops_what_came_from_afar),
-			cmocka_unit_test(leaves_the_rest),
-			cmocka_unit_test(addresses_come_and_go),
+		cmocka_unit_test(takes_bfd),
+		cmocka_unit_test(drops_what_came_from_afar),
+		cmocka_unit_test(leaves_the_rest),
+		cmocka_unit_test(addresses_come_and_go),
 	};
 
 	return cmocka_run_group_tests(tests, load, NULL);

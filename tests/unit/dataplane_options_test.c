@@ -60,8 +60,9 @@ static void kernel_ports(void **state)
 
 static void memif_ports(void **state)
 {
-	struct port_spec s = ok("memif:/run/x.sock,role=server,id=7,mac=02:00:00:00:00:0a,ip=192.0.2.2/24,ip=2001:db8::2/64,"
-				"name=m0,peer_mac=02:00:00:00:00:0b,queues=2");
+	struct port_spec s = ok(
+		"memif:/run/x.sock,role=server,id=7,mac=02:00:00:00:00:0a,ip=192.0.2.2/24,ip=2001:db8::2/64,"
+		"name=m0,peer_mac=02:00:00:00:00:0b,queues=2");
 	struct ipaddr a;
 
 	assert_int_equal(s.type, PORT_MEMIF);
@@ -131,19 +132,22 @@ static void command_line(void **state)
 	assert_int_equal(o.nports, 1);
 	assert_int_equal(o.poll, POLL_ADAPTIVE);
 	assert_int_equal(o.neal, 0);
-	assert_int_equal(PARSE("--socket=/run/dp.sock", "--port=memif:/run/m,role=server,ip=10.0.0.1/8", "--core", "1"), 0);
+	assert_int_equal(PARSE("--socket=/run/dp.sock", "--port=memif:/run/m,role=server,ip=10.0.0.1/8",
+				 "--core", "1"),
+		0);
 	assert_true(o.port[0].server);
 	assert_int_equal(o.poll, POLL_BUSY); /* whoever gives it a core wants it used */
-	assert_int_equal(PARSE("--socket", "s", "--port", "af_xdp:eth0", "--poll", "busy", "--sessions", "20000", "--", "-m",
-					 "64"),
-			0);
+	assert_int_equal(PARSE("--socket", "s", "--port", "af_xdp:eth0", "--poll", "busy", "--sessions",
+				 "20000", "--", "-m", "64"),
+		0);
 	assert_int_equal(o.poll, POLL_BUSY);
 	assert_int_equal(o.sessions, 20000);
 	assert_int_equal(o.neal, 2);
 	assert_string_equal(o.eal[1], "64");
 	assert_int_equal(PARSE("--port", "af_xdp:eth0"), -EINVAL);
 	assert_non_null(strstr(err, "--socket"));
-	assert_int_equal(PARSE("--frr", "unix:/x", "--port", "af_xdp:eth0"), 0); /* FRR alone needs no socket */
+	assert_int_equal(
+		PARSE("--frr", "unix:/x", "--port", "af_xdp:eth0"), 0); /* FRR alone needs no socket */
 	assert_int_equal(PARSE("--socket", "s"), -EINVAL);
 	assert_non_null(strstr(err, "--port"));
 	assert_int_equal(PARSE("--socket", "s", "--port", "af_xdp:e", "--port", "af_packet:e"), -EINVAL);
@@ -163,10 +167,10 @@ static void command_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-			cmocka_unit_test(kernel_ports),
-			cmocka_unit_test(memif_ports),
-			cmocka_unit_test(core_lists),
-			cmocka_unit_test(command_line),
+		cmocka_unit_test(kernel_ports),
+		cmocka_unit_test(memif_ports),
+		cmocka_unit_test(core_lists),
+		cmocka_unit_test(command_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
