@@ -48,6 +48,7 @@ struct session {
 	bool heard; /* a packet came since remote_disc was last cleared */
 	bool unresolved;
 	bool after_stall;
+	bool held; /* Down after an echo failure, section 6.8.18 */
 	/* Poll sequences, section 6.5. What packets say (said_*), and what is in force (used_*),
 	 * section 6.8.3. */
 	bool polling;
@@ -63,6 +64,13 @@ struct session {
 	uint64_t grace_ns;  /* silence before this is not held against the remote */
 	uint32_t xmit_seq;
 	struct bfd_auth_rx auth_rx;
+	/* Our own echo, sections 6.8.5 and 6.8.9; its schedule is line[capacity + slot]. */
+	uint64_t echo_cookie;
+	uint64_t echo_ns; /* when it began, or the last one came back */
+	uint64_t echo_detect_ns;
+	uint32_t echo_seen; /* number of the last one that came back */
+	uint32_t echo_rx_count;
+	uint64_t reflect_ns; /* the remote's echo: the time up to which its share is spent */
 	uint8_t signed_packet[BFD_PACKET_LEN]; /* contents that xmit_seq was last used for */
 	uint8_t *buffer;                       /* for composed packets */
 	uint16_t buffer_len;
@@ -80,6 +88,8 @@ struct bfd_engine {
 	uint32_t capacity;
 	uint32_t disc_salt; /* low BFD_SLOT_BITS only; valid while there are sessions */
 	uint8_t min_ttl[2]; /* the least that any session accepts: single hop, multihop */
+	uint32_t *echo_deadline;
+	uint32_t echo_end;  /* as sweep_end; 0: no session has ever had an echo of its own */
 	uint32_t sweep_end; /* a multiple of BFD_DETECT_BLOCK past the highest slot ever used */
 	uint32_t sessions;
 	struct linkstate *ls;
@@ -130,5 +140,20 @@ void session_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 void session_set_deadline(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 void session_publish(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 void session_flush_counters(struct bfd_engine *e, uint32_t slot);
+/* The time as a deadline in ticks; one that is too far away comes up earlier and is looked at again. */
+uint32_t session_deadline(uint64_t at_ns, uint64_t now_ns);
+bool session_may_transmit(const struct session *s);
+/* local: NULL for any. */
 uint32_t session_lookup(struct bfd_engine *e, const struct ipaddr *local, const struct ipaddr *remote,
 	uint32_t ifindex, bool multihop);
+/* receive.c */
+enum bfd_rx_result engine_refuse(struct bfd_engine *e, enum bfd_rx_result why);
+/* echo.c */
+bool echo_is_wanted(const struct session *s);
+void echo_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
+void echo_flush_counters(struct bfd_engine *e, uint32_t slot);
+void echo_forget(struct bfd_engine *e, uint32_t slot);
+enum bfd_rx_result echo_receive(
+	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot);
+void echo_emit(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, struct bfd_tx *out);
+unsigned echo_sweep(struct bfd_engine *e, uint64_t now_ns);

@@ -12,15 +12,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-static void *alloc_lines(size_t n, size_t size)
+/* Zeroed and page-aligned; a page costs memory only when a session first uses it. */
+static void *map_lines(size_t n, size_t size)
 {
-	size_t bytes = (n * size + 63) & ~(size_t)63;
-	void *p = aligned_alloc(64, bytes);
+	void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void unmap_lines(void *p, size_t n, size_t size)
+{
 	if (p)
-		memset(p, 0, bytes);
-	return p;
+		munmap(p, n * size);
 }
 
 static uint32_t round_up_block(uint32_t n)
@@ -36,7 +41,7 @@ struct bfd_engine *bfd_engine_create(struct linkstate *ls, const struct bfd_engi
 	if (!o->capacity || o->capacity > ls->header->capacity || o->capacity > SLOT_MASK + 1 ||
 		o->worker >= LINKSTATE_RINGS)
 		return NULL;
-	e = alloc_lines(1, sizeof(*e));
+	e = map_lines(1, sizeof(*e));
 	if (!e)
 		return NULL;
 	while (buckets < o->capacity && buckets < 1u << 16)
@@ -49,12 +54,13 @@ struct bfd_engine *bfd_engine_create(struct linkstate *ls, const struct bfd_engi
 	e->hash_seed = (uint64_t)bfd_random(&e->random) << 32 | bfd_random(&e->random);
 	e->hash_mask = buckets - 1;
 	e->min_ttl[0] = e->min_ttl[1] = 255;
-	e->deadline = alloc_lines(round_up_block(o->capacity), sizeof(*e->deadline));
-	e->hot = alloc_lines(o->capacity, sizeof(*e->hot));
-	e->line = alloc_lines(o->capacity, sizeof(*e->line));
-	e->session = calloc(o->capacity, sizeof(*e->session));
+	e->deadline = map_lines(round_up_block(o->capacity), sizeof(*e->deadline));
+	e->echo_deadline = map_lines(round_up_block(o->capacity), sizeof(*e->echo_deadline));
+	e->hot = map_lines(o->capacity, sizeof(*e->hot));
+	e->line = map_lines(2 * (size_t)o->capacity, sizeof(*e->line));
+	e->session = map_lines(o->capacity, sizeof(*e->session));
 	e->hash = malloc(buckets * sizeof(*e->hash));
-	if (!e->deadline || !e->hot || !e->line || !e->session || !e->hash) {
+	if (!e->deadline || !e->echo_deadline || !e->hot || !e->line || !e->session || !e->hash) {
 		bfd_engine_destroy(e);
 		return NULL;
 	}
@@ -67,14 +73,16 @@ void bfd_engine_destroy(struct bfd_engine *e)
 {
 	if (!e)
 		return;
-	for (uint32_t i = 0; e->session && i < e->capacity; i++)
+	/* Slots never used are not touched: their pages need not come to life now. */
+	for (uint32_t i = 0; e->session && i < e->sweep_end && i < e->capacity; i++)
 		free(e->session[i].buffer);
-	free(e->deadline);
-	free(e->hot);
-	free(e->line);
-	free(e->session);
+	unmap_lines(e->deadline, round_up_block(e->capacity), sizeof(*e->deadline));
+	unmap_lines(e->echo_deadline, round_up_block(e->capacity), sizeof(*e->echo_deadline));
+	unmap_lines(e->hot, e->capacity, sizeof(*e->hot));
+	unmap_lines(e->line, 2 * (size_t)e->capacity, sizeof(*e->line));
+	unmap_lines(e->session, e->capacity, sizeof(*e->session));
 	free(e->hash);
-	free(e);
+	unmap_lines(e, 1, sizeof(*e));
 }
 
 /* Lookup by address. Only the remote end is hashed: the local address of a session may be left open. */
@@ -105,7 +113,7 @@ uint32_t session_lookup(struct bfd_engine *e, const struct ipaddr *local, const 
 
 		if (is_multihop(k) != multihop || k->ifindex != ifindex || !ipaddr_equal(&k->remote, remote))
 			continue;
-		if (ipaddr_equal(&k->local, local))
+		if (!local || ipaddr_equal(&k->local, local))
 			return i;
 		if (ipaddr_is_zero(&k->local))
 			open = i;
@@ -169,6 +177,8 @@ void session_publish(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 		n.flags |= LINKSTATE_AFTER_STALL;
 	if (s->unresolved)
 		n.flags |= LINKSTATE_UNRESOLVED;
+	if (s->held)
+		n.flags |= LINKSTATE_DAMPED;
 	/* Up to the first of the times there are no holes in the structure. */
 	if (memcmp(&n, last, offsetof(struct linkstate_entry, last_rx_ns)) == 0)
 		return;
@@ -213,6 +223,7 @@ void session_flush_counters(struct bfd_engine *e, uint32_t slot)
 			stat_add(&st->rx_gap_hist[h->gap_base + i], h->gap_count[i]);
 		h->gap_count[i] = 0;
 	}
+	echo_flush_counters(e, slot);
 	if (l->tx_count) {
 		const struct session *s = &e->session[slot];
 		stat_add(&st->tx_packets, l->tx_count);
@@ -271,11 +282,19 @@ static uint32_t wanted_tx_us(const struct session *s)
 	return s->params.idle_tx_us;
 }
 
+/* While echo packets do the watching the remote need not send fast. */
+static uint32_t wanted_rx_us(const struct session *s)
+{
+	if (echo_is_wanted(s) && s->params.min_rx_us && s->params.min_rx_us < BFD_MIN_IDLE_US)
+		return BFD_MIN_IDLE_US;
+	return s->params.min_rx_us;
+}
+
 /* Outside Up everything takes effect at once, and on the way to Up nothing gets slower: what was being asked
  * is moot. */
 static void settle(struct session *s, uint64_t now_ns)
 {
-	uint32_t tx = wanted_tx_us(s), rx = s->params.min_rx_us;
+	uint32_t tx = wanted_tx_us(s), rx = wanted_rx_us(s);
 	bool differs = tx != s->said_tx_us || rx != s->said_rx_us;
 
 	s->polling = s->poll_guard = s->poll_again = false;
@@ -288,14 +307,14 @@ static void settle(struct session *s, uint64_t now_ns)
 void session_negotiate(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 {
 	struct session *s = &e->session[slot];
-	uint32_t tx = wanted_tx_us(s), rx = s->params.min_rx_us;
+	uint32_t tx = wanted_tx_us(s), rx = wanted_rx_us(s);
 
-	if (s->state != BFD_UP) {
-		settle(s, now_ns);
-		return;
-	}
 	if (tx == s->said_tx_us && rx == s->said_rx_us) {
 		s->poll_again = false;
+		return;
+	}
+	if (s->state != BFD_UP) {
+		settle(s, now_ns);
 		return;
 	}
 	if (s->polling || s->poll_guard) {
@@ -336,6 +355,7 @@ void session_set_state(struct bfd_engine *e, uint32_t slot, uint8_t state, uint8
 	s->state = state;
 	s->diag = diag;
 	s->since_ns = now_ns;
+	s->held = false;
 	if (state == BFD_UP) {
 		s->after_stall = false;
 		stat_add(&st->up_count, 1);
@@ -368,8 +388,7 @@ static uint64_t ticks_of(uint64_t ns)
 	return (ns + (1u << BFD_TICK_SHIFT) - 1) >> BFD_TICK_SHIFT;
 }
 
-/* Far deadlines are looked at again when they come up. */
-static uint32_t deadline_of(uint64_t at_ns, uint64_t now_ns)
+uint32_t session_deadline(uint64_t at_ns, uint64_t now_ns)
 {
 	if (at_ns > now_ns && ticks_of(at_ns - now_ns) >= BFD_TICKS_FAR)
 		return bfd_tick_now(now_ns) + BFD_TICKS_FAR;
@@ -397,7 +416,7 @@ void session_set_deadline(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	} else if (s->auth_rx.known && s->detect_ns) {
 		at = last_sign_of_life(e, slot) + 2 * s->detect_ns; /* bfd.AuthSeqKnown, section 6.8.1 */
 	}
-	e->deadline[slot] = deadline_of(at, now_ns);
+	e->deadline[slot] = session_deadline(at, now_ns);
 }
 
 /* Section 6.8.7: may packets leave periodically? */
@@ -410,7 +429,7 @@ static bool may_send_periodically(const struct session *s)
 	return !is_remote_demand_active(s) || s->polling;
 }
 
-static bool may_announce(const struct session *s)
+bool session_may_transmit(const struct session *s)
 {
 	return !s->unresolved && !(s->params.passive && !s->remote_disc);
 }
@@ -463,8 +482,10 @@ void session_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 {
 	struct session *s = &e->session[slot];
 	struct bfd_line *l = &e->line[slot];
-	bool was_demand = l->base_flags & BFD_FLAG_DEMAND;
-	bool changed = build_packet(e, slot);
+	bool was_demand = l->base_flags & BFD_FLAG_DEMAND, changed;
+
+	session_negotiate(e, slot, now_ns);
+	changed = build_packet(e, slot);
 
 	if (was_demand && !is_demand_active(s))
 		s->grace_ns = now_ns; /* the silence was agreed on: the remote needs time to speak up */
@@ -485,7 +506,7 @@ void session_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	l->polling = s->polling;
 	/* Before the very first packet the schedule spreads the sessions out; after it a change is told at
 	 * once. */
-	if (changed && (l->was_sent || s->heard) && may_announce(s)) {
+	if (changed && (l->was_sent || s->heard) && session_may_transmit(s)) {
 		l->pending |= BFD_PENDING_CHANGE;
 		bfd_pacer_urge(&e->pacer, slot);
 	}
@@ -493,6 +514,7 @@ void session_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	uint64_t ticks = s->detect_ns && !is_demand_active(s) ? ticks_of(s->detect_ns) : BFD_TICKS_FAR;
 	e->hot[slot].detect_ticks = (uint32_t)(ticks < BFD_TICKS_FAR ? ticks : BFD_TICKS_FAR);
 	session_set_deadline(e, slot, now_ns);
+	echo_refresh(e, slot, now_ns);
 	session_publish(e, slot, now_ns);
 }
 
@@ -552,6 +574,7 @@ int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uin
 	memset(s, 0, sizeof(*s));
 	memset(&e->hot[slot], 0, sizeof(e->hot[slot]));
 	memset(&e->line[slot], 0, sizeof(e->line[slot]));
+	memset(&e->line[e->capacity + slot], 0, sizeof(e->line[slot]));
 	clear_stats(&e->ls->stats[slot]);
 	s->buffer = buffer;
 	s->buffer_len = buffer_len;
@@ -567,6 +590,7 @@ int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uin
 	s->remote_min_rx_us = 1; /* section 6.8.1 */
 	s->since_ns = now_ns;
 	s->xmit_seq = bfd_random(&e->random);
+	s->echo_cookie = (uint64_t)bfd_random(&e->random) << 32 | bfd_random(&e->random);
 	s->said_tx_us = s->used_tx_us = wanted_tx_us(s);
 	s->said_rx_us = s->used_rx_us = p->min_rx_us;
 	chain = hash_chain(e, &key->remote, key->ifindex, is_multihop(key));
@@ -619,8 +643,6 @@ int bfd_engine_update(struct bfd_engine *e, uint32_t slot, const struct bfd_para
 		session_set_state(e, slot, BFD_ADMIN_DOWN, BFD_DIAG_ADMIN_DOWN, now_ns);
 	else if (!p->admin_down && was_admin_down)
 		session_set_state(e, slot, BFD_DOWN, BFD_DIAG_NONE, now_ns);
-	else
-		session_negotiate(e, slot, now_ns);
 	session_refresh(e, slot, now_ns);
 	return 0;
 }
@@ -636,6 +658,7 @@ int bfd_engine_remove(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	session_flush_counters(e, slot);
 	session_leave_fast_path(e, slot);
 	bfd_pacer_remove(&e->pacer, slot);
+	echo_forget(e, slot);
 	hash_remove(e, slot);
 	e->deadline[slot] = bfd_tick_now(now_ns) + BFD_TICKS_FAR;
 	free(s->buffer);
@@ -753,12 +776,11 @@ static void maintain(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	if (s->poll_guard && now_ns - s->poll_ns >= NS_PER_S) {
 		/* Section 6.8.3, choice 2: far more than a round trip has passed. */
 		s->poll_guard = false;
-		session_negotiate(e, slot, now_ns);
 		session_refresh(e, slot, now_ns);
 	} else if (is_demand_active(s) && now_ns - s->poll_ns >= s->params.idle_tx_us * NS_PER_US) {
 		start_poll(s, now_ns);
 		session_refresh(e, slot, now_ns);
-		if (may_announce(s)) {
+		if (session_may_transmit(s)) {
 			e->line[slot].pending |= BFD_PENDING_CHANGE;
 			bfd_pacer_urge(&e->pacer, slot);
 		}
@@ -795,6 +817,8 @@ unsigned bfd_engine_sweep(struct bfd_engine *e, uint64_t now_ns)
 		else
 			down += check_late(e, i, now_ns);
 	}
+	if (e->echo_end)
+		down += echo_sweep(e, now_ns);
 	e->stalled = false;
 	maintain_some(e, now_ns);
 	return down;
@@ -819,6 +843,8 @@ uint64_t bfd_engine_next_ns(const struct bfd_engine *e, uint64_t now_ns)
 	/* The tick after: rounding must not make the caller wake up a microsecond too early and find nothing.
 	 */
 	uint32_t slack = bfd_detect_slack(e->deadline, e->sweep_end, bfd_tick_now(now_ns));
+	uint32_t echo_slack = bfd_detect_slack(e->echo_deadline, e->echo_end, bfd_tick_now(now_ns));
+	slack = echo_slack < slack ? echo_slack : slack;
 	deadline = slack ? ((now_ns >> BFD_TICK_SHIFT) + slack) << BFD_TICK_SHIFT : now_ns;
 	if (deadline < next)
 		next = deadline;

@@ -62,6 +62,8 @@ enum bfd_rx_result {
 	BFD_RX_LIMITED, /* slow path token bucket empty */
 	BFD_RX_AUTH,
 	BFD_RX_REFUSED, /* a rule of section 6.8.6 after the session was found */
+	BFD_RX_REFLECT, /* an echo packet of a session's remote: send it back where it came from
+			   (bfd_frame_reflect()) */
 	BFD_RX_COUNT
 };
 
@@ -94,6 +96,8 @@ struct bfd_tx {
 	const uint8_t *payload; /* valid until the next call into the engine */
 	uint8_t kind;           /* enum bfd_tx_kind */
 };
+/* BFD_TX_ECHO goes to port BFD_PORT_ECHO with TTL 255, from and to an address of our own, by way of the
+ * remote's MAC; the source should not be one that makes the remote send redirects (RFC 5881 section 4). */
 enum bfd_tx_kind { BFD_TX_CONTROL, BFD_TX_ECHO };
 /* Packets that are due now (and immediate ones: F replies, state changes). At most one a session and call. */
 unsigned bfd_engine_tx(struct bfd_engine *e, uint64_t now_ns, struct bfd_tx *out, unsigned max);

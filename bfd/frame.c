@@ -219,3 +219,25 @@ int bfd_frame_parse(const uint8_t *frame, uint32_t len, bool partial_csum, struc
 		return parse_ip6(frame + l2, len - l2, partial_csum, rx);
 	return -EINVAL;
 }
+
+bool bfd_frame_reflect(uint8_t *frame)
+{
+	uint8_t *ip = frame + ETH_LEN + (get16(frame + 12) == ETHERTYPE_VLAN ? VLAN_LEN : 0), mac[6];
+	uint8_t *ttl = ip[0] >> 4 == 4 ? ip + 8 : ip + 7;
+
+	if (*ttl <= 1)
+		return false;
+	--*ttl;
+	if (ip[0] >> 4 == 4) {
+		/* RFC 1624, equation 3, for the word of which the TTL is the upper byte. */
+		uint16_t sum = get16(ip + 10), word = get16(ip + 8);
+		uint32_t fresh = (uint32_t)(uint16_t)~sum + (uint16_t) ~(word + 0x100) + word;
+		fresh = (fresh & 0xffff) + (fresh >> 16);
+		fresh = (fresh & 0xffff) + (fresh >> 16);
+		put16(ip + 10, (uint16_t)~fresh);
+	}
+	memcpy(mac, frame, 6);
+	memcpy(frame, frame + 6, 6);
+	memcpy(frame + 6, mac, 6);
+	return true;
+}

@@ -37,3 +37,7 @@ uint16_t bfd_frame_write(const struct bfd_frame *f, const uint8_t *payload, uint
  * lengths and IPv4 header checksum, verifies the UDP checksum unless partial_csum (the veth case). 0 or
  * -EINVAL / -EBADMSG (checksum). */
 int bfd_frame_parse(const uint8_t *frame, uint32_t len, bool partial_csum, struct bfd_rx *rx);
+
+/* Turns a frame that bfd_frame_parse() took around as a router would: MACs swapped, TTL one less, IPv4
+ * checksum kept right. False, and nothing changed, if the TTL does not allow it. */
+bool bfd_frame_reflect(uint8_t *frame);

@@ -56,7 +56,7 @@ static inline void account(struct bfd_engine *e, uint32_t slot, uint16_t len, ui
 		count_outside(e, slot, bucket);
 }
 
-static enum bfd_rx_result refuse(struct bfd_engine *e, enum bfd_rx_result why)
+enum bfd_rx_result engine_refuse(struct bfd_engine *e, enum bfd_rx_result why)
 {
 	e->rx_refused[why]++;
 	return why;
@@ -69,7 +69,7 @@ static enum bfd_rx_result drop(struct bfd_engine *e, uint32_t slot, enum bfd_rx_
 	stat_add(&st->rx_dropped, 1);
 	if (why == BFD_RX_AUTH)
 		stat_add(&st->rx_auth_failed, 1);
-	return refuse(e, why);
+	return engine_refuse(e, why);
 }
 
 static uint16_t port_of(const struct bfd_key *k)
@@ -120,10 +120,10 @@ static enum bfd_rx_result receive_control(
 	bool steady;
 
 	if (bfd_packet_parse(rx->payload, rx->len, &p) < 0)
-		return refuse(e, BFD_RX_INVALID);
+		return engine_refuse(e, BFD_RX_INVALID);
 	result = find_session(e, rx, &p, now_ns, slot);
 	if (result != BFD_RX_OK)
-		return refuse(e, result);
+		return engine_refuse(e, result);
 	s = &e->session[*slot];
 	if (rx->ttl < s->params.min_ttl)
 		return drop(e, *slot, BFD_RX_TTL);
@@ -147,9 +147,7 @@ static enum bfd_rx_result receive_control(
 		if (s->polling && s->poll_on_wire)
 			session_poll_finished(e, *slot, now_ns);
 	} else if (s->poll_guard) {
-		s->poll_guard = false;
-		if (s->poll_again)
-			session_negotiate(e, *slot, now_ns);
+		s->poll_guard = false; /* what was wished for meanwhile may be asked now */
 	}
 	if (s->state == BFD_ADMIN_DOWN) {
 		/* Discarded as far as the state machine goes, but still the remote's latest word, and
@@ -160,7 +158,9 @@ static enum bfd_rx_result receive_control(
 		return drop(e, *slot, BFD_RX_REFUSED);
 	}
 	t = bfd_fsm_receive(s->state, p.state);
-	if (t.changed)
+	if (s->held && now_ns - s->since_ns >= s->params.idle_tx_us * NS_PER_US)
+		s->held = false;
+	if (t.changed && !s->held)
 		session_set_state(e, *slot, t.state, t.diag, now_ns);
 	/* Time of the last packet first: the new deadline counts from it. */
 	if (!s->heard) {
@@ -194,10 +194,12 @@ enum bfd_rx_result bfd_engine_rx(
 	uint32_t i;
 
 	e->rx_packets++;
+	if (__builtin_expect(rx->dport == BFD_PORT_ECHO, 0))
+		return echo_receive(e, rx, now_ns, slot);
 	if (rx->len < BFD_PACKET_LEN || (rx->dport != BFD_PORT_CONTROL && !multihop))
-		return refuse(e, BFD_RX_INVALID);
+		return engine_refuse(e, BFD_RX_INVALID);
 	if (rx->ttl < e->min_ttl[multihop])
-		return refuse(e, BFD_RX_TTL);
+		return engine_refuse(e, BFD_RX_TTL);
 	i = (bfd_get32(rx->payload + 8) ^ e->disc_salt) & SLOT_MASK;
 	if (i < e->capacity) {
 		h = &e->hot[i];

@@ -96,7 +96,10 @@ unsigned bfd_engine_tx(struct bfd_engine *e, uint64_t now_ns, struct bfd_tx *out
 
 		if (slot == BFD_NIL)
 			break;
-		emit(e, slot, now_ns, &out[n++]);
+		if (slot < e->capacity)
+			emit(e, slot, now_ns, &out[n++]);
+		else
+			echo_emit(e, slot - e->capacity, now_ns, &out[n++]);
 	}
 	e->tx_packets += n;
 	return n;

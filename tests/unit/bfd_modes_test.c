@@ -297,6 +297,159 @@ static void test_demand_both_sides(void **state)
 	sim_free(s);
 }
 
+/* Sections 6.8.5, 6.8.9: node 0 watches by echo what node 1 offers to send back. */
+static void test_echo(void **state)
+{
+	struct bfd_params a = sim_params(10000, 10000, 3), b = a, off;
+	struct sim *s;
+
+	a.echo_tx_us = 5000;
+	b.min_echo_rx_us = 8000;
+	s = sim_up(&a, &b, START);
+	sim_run_ms(s, 1000);
+	/* The slower of what we want and it takes; the control packets towards us slow down to one a second,
+	 * by a poll. */
+	unsigned n = s->echoes[0];
+	sim_run_ms(s, 1000);
+	assert_in_range(s->echoes[0] - n, 125, 167);
+	assert_int_equal(s->echoes[1], 0);
+	assert_int_equal(sim_entry(s, 0, 0).detect_us, 3000000);
+	assert_int_equal(sim_entry(s, 1, 0).tx_us, 1000000);
+	assert_int_equal(sim_entry(s, 1, 0).detect_us, 30000);
+	assert_int_equal(sim_entry(s, 0, 0).remote_min_echo_rx_us, 8000);
+	assert_int_equal(s->node[0].downs + s->node[1].downs, 0);
+	struct linkstate_stats *st = &s->node[0].ls.stats[0];
+	assert_true(st->echo_tx > 200 && st->echo_rx + 20 >= st->echo_tx && st->echo_rx <= st->echo_tx);
+
+	/* Lost on the way: Down with its own diagnostic after three intervals, while control packets still
+	 * flow. */
+	s->echo_cut[0] = true;
+	uint64_t took = sim_run_until(s, 0, BFD_DOWN, 30);
+	assert_true(took >= 24000 - 8000 && took <= 24000 + 200);
+	assert_int_equal(sim_entry(s, 0, 0).diag, BFD_DIAG_ECHO_FAILED);
+	sim_run_us(s, 200);
+	assert_int_equal(sim_entry(s, 1, 0).remote_diag, BFD_DIAG_ECHO_FAILED);
+	/* Held for the idle interval, although the control packets would bring it up at once. */
+	assert_true(sim_entry(s, 0, 0).flags & LINKSTATE_DAMPED);
+	sim_run_ms(s, 990);
+	assert_int_equal(sim_state(s, 0), BFD_DOWN);
+	s->echo_cut[0] = false;
+	sim_run_until(s, 0, BFD_UP, 2000);
+	assert_false(sim_entry(s, 0, 0).flags & LINKSTATE_DAMPED);
+	sim_run_ms(s, 3000);
+	assert_int_equal(s->node[0].downs, 1);
+
+	/* The remote withdraws the offer: echo stops at once, control packets take over again without a flap.
+	 */
+	off = b;
+	off.min_echo_rx_us = 0;
+	assert_int_equal(bfd_engine_update(s->node[1].engine, 0, &off, s->now), 0);
+	sim_run_ms(s, 1);
+	n = s->echoes[0];
+	sim_run_ms(s, 3000);
+	assert_int_equal(s->echoes[0], n);
+	assert_int_equal(sim_entry(s, 0, 0).detect_us, 30000);
+	assert_int_equal(s->node[0].downs, 1);
+	/* And offers again; we stop wanting it. */
+	assert_int_equal(bfd_engine_update(s->node[1].engine, 0, &b, s->now), 0);
+	sim_run_ms(s, 2000);
+	assert_true(s->echoes[0] > n);
+	off = a;
+	off.echo_tx_us = 0;
+	assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &off, s->now), 0);
+	n = s->echoes[0];
+	sim_run_ms(s, 3000);
+	assert_int_equal(s->echoes[0], n);
+	assert_int_equal(sim_entry(s, 0, 0).detect_us, 30000);
+	assert_int_equal(s->node[0].downs, 1);
+	assert_int_equal(bfd_engine_remove(s->node[0].engine, 0, s->now), 0);
+	sim_free(s);
+}
+
+/* Nobody can keep a session up with echo packets that were made up or kept. */
+static void test_echo_forgery(void **state)
+{
+	struct bfd_params a = sim_params(10000, 10000, 3), b = a;
+	struct bfd_tx out[16];
+	uint8_t kept[24] = {0}, forged[24];
+	struct bfd_rx rx = {.len = 24, .dport = BFD_PORT_ECHO, .ifindex = 99, .ttl = 254};
+	uint32_t slot;
+	struct sim *s;
+
+	a.echo_tx_us = b.min_echo_rx_us = 5000;
+	s = sim_up(&a, &b, START);
+	rx.src = rx.dst = s->node[0].addr;
+	for (int i = 0; i < 1000 && !kept[0]; i++) {
+		unsigned n = bfd_engine_tx(s->node[0].engine, s->now += 50 * NS_PER_US, out, 16);
+		for (unsigned k = 0; k < n; k++)
+			if (out[k].kind == BFD_TX_ECHO)
+				memcpy(kept, out[k].payload, 24);
+	}
+	assert_int_not_equal(kept[0], 0);
+	rx.payload = forged;
+	for (unsigned i = 0; i < 24; i++) {
+		if (i >= 12 && i < 16)
+			continue; /* not used */
+		memcpy(forged, kept, 24);
+		forged[i] ^= 0x80;
+		assert_int_not_equal(bfd_engine_rx(s->node[0].engine, &rx, s->now, &slot), BFD_RX_OK);
+	}
+	rx.payload = kept;
+	rx.ttl = 253;
+	assert_int_not_equal(bfd_engine_rx(s->node[0].engine, &rx, s->now, &slot), BFD_RX_OK);
+	rx.ttl = 254;
+	rx.len = 23;
+	assert_int_not_equal(bfd_engine_rx(s->node[0].engine, &rx, s->now, &slot), BFD_RX_OK);
+	rx.len = 24;
+	assert_int_equal(bfd_engine_rx(s->node[0].engine, &rx, s->now, &slot), BFD_RX_OK);
+	assert_int_not_equal(bfd_engine_rx(s->node[0].engine, &rx, s->now, &slot), BFD_RX_OK); /* again */
+	sim_free(s);
+}
+
+static void test_echo_reflection(void **state)
+{
+	struct bfd_params a = sim_params(10000, 10000, 3), b = a;
+	uint8_t any[10] = "whatever";
+	struct bfd_rx rx = {.payload = any, .len = 10, .dport = BFD_PORT_ECHO, .ifindex = 10, .ttl = 255};
+	unsigned reflected = 0, limited = 0;
+	uint32_t slot;
+	struct sim *s;
+
+	b.min_echo_rx_us = 10000;
+	s = sim_up(&a, &b, START);
+	rx.src = rx.dst = s->node[0].addr;
+	assert_int_equal(bfd_engine_rx(s->node[1].engine, &rx, s->now, &slot), BFD_RX_REFLECT);
+	assert_int_equal(slot, 0);
+	rx.src = s->node[1].addr; /* the source may be anything */
+	assert_int_equal(bfd_engine_rx(s->node[1].engine, &rx, s->now, &slot), BFD_RX_REFLECT);
+	rx.ttl = 254;
+	assert_int_equal(bfd_engine_rx(s->node[1].engine, &rx, s->now, &slot), BFD_RX_TTL);
+	rx.ttl = 255;
+	rx.ifindex = 11;
+	assert_int_equal(bfd_engine_rx(s->node[1].engine, &rx, s->now, &slot), BFD_RX_UNKNOWN);
+	rx.ifindex = 10;
+	rx.dst = s->node[1].addr;
+	assert_int_equal(bfd_engine_rx(s->node[1].engine, &rx, s->now, &slot), BFD_RX_UNKNOWN);
+	rx.dst = s->node[0].addr;
+	/* Ten times as fast as promised: a tenth and what jitter allows. */
+	for (unsigned i = 0; i < 1000; i++) {
+		enum bfd_rx_result r = bfd_engine_rx(s->node[1].engine, &rx, s->now += NS_PER_MS, &slot);
+		reflected += r == BFD_RX_REFLECT;
+		limited += r == BFD_RX_LIMITED;
+	}
+	assert_int_equal(reflected + limited, 1000);
+	assert_in_range(reflected, 130, 140);
+	/* Not promised, or not Up. */
+	b.min_echo_rx_us = 0;
+	assert_int_equal(bfd_engine_update(s->node[1].engine, 0, &b, s->now), 0);
+	assert_int_equal(bfd_engine_rx(s->node[1].engine, &rx, s->now, &slot), BFD_RX_REFUSED);
+	b.min_echo_rx_us = 10000;
+	b.admin_down = true;
+	assert_int_equal(bfd_engine_update(s->node[1].engine, 0, &b, s->now), 0);
+	assert_int_equal(bfd_engine_rx(s->node[1].engine, &rx, s->now, &slot), BFD_RX_REFUSED);
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +461,9 @@ int main(void)
 		cmocka_unit_test(test_padding),
 		cmocka_unit_test(test_demand_one_side),
 		cmocka_unit_test(test_demand_both_sides),
+		cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_echo_forgery),
+		cmocka_unit_test(test_echo_reflection),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -441,6 +441,32 @@ static void test_frame_refuses(void **state)
 #undef WITH
 }
 
+/* Turned around as a router would do it, until the TTL is used up. */
+static void test_frame_reflect(void **state)
+{
+	for (int v6 = 0; v6 < 2; v6++)
+		for (int vlan = 0; vlan < 2; vlan++) {
+			struct bfd_frame_addr a = frame_addr(v6, vlan ? 5 : 0);
+			uint8_t out[128];
+			struct bfd_frame f;
+			struct bfd_rx rx;
+
+			bfd_frame_init(&f, &a);
+			uint16_t n = bfd_frame_write(&f, valid, sizeof(valid), out);
+			for (unsigned ttl = 254; ttl >= 1; ttl--) {
+				assert_true(bfd_frame_reflect(out));
+				assert_int_equal(bfd_frame_parse(out, n, false, &rx), 0);
+				assert_int_equal(rx.ttl, ttl);
+				assert_memory_equal(out, ttl % 2 ? a.dst_mac : a.src_mac, 6);
+				assert_memory_equal(out + 6, ttl % 2 ? a.src_mac : a.dst_mac, 6);
+				assert_true(ipaddr_equal(&rx.src, &a.src) && ipaddr_equal(&rx.dst, &a.dst));
+			}
+			assert_false(bfd_frame_reflect(out));
+			assert_int_equal(bfd_frame_parse(out, n, false, &rx), 0);
+			assert_int_equal(rx.ttl, 1);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_frame_zero_checksum),
 		cmocka_unit_test(test_frame_refuses),
+		cmocka_unit_test(test_frame_reflect),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

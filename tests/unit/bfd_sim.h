@@ -25,6 +25,7 @@ struct sim_packet {
 	uint64_t at;
 	uint16_t len;
 	uint8_t from;
+	bool echo;
 	uint8_t bytes[128];
 };
 
@@ -43,7 +44,9 @@ struct sim_node {
 struct sim {
 	uint64_t now, step, delay;
 	struct sim_node node[2];
-	bool cut[2]; /* packets from this node are lost */
+	bool cut[2];      /* packets from this node are lost */
+	bool echo_cut[2]; /* its echo packets are not forwarded back */
+	unsigned echoes[2];
 	/* Returns false to drop. payload may be changed. */
 	bool (*on_packet)(struct sim *s, unsigned from, uint8_t *payload, uint16_t len);
 	void *user;
@@ -143,7 +146,7 @@ static inline void sim_deliver(struct sim *s, unsigned to)
 	for (unsigned q = s->tail; q != s->head; q = (q + 1) % SIM_QUEUE) {
 		struct sim_packet *p = &s->queue[q];
 
-		if (!p->len || p->from == to || p->at > s->now)
+		if (!p->len || (p->from == to) != p->echo || p->at > s->now)
 			continue;
 		struct bfd_rx rx = {
 			.payload = p->bytes,
@@ -157,6 +160,11 @@ static inline void sim_deliver(struct sim *s, unsigned to)
 		uint32_t slot;
 		/* The interface is carried in the byte after the payload. */
 		rx.ifindex = 10u + p->bytes[p->len];
+		if (p->echo) {
+			rx.dport = BFD_PORT_ECHO;
+			rx.ttl = 254;
+			rx.src = rx.dst;
+		}
 		s->node[to].last_result = bfd_engine_rx(s->node[to].engine, &rx, s->now, &slot);
 		s->node[to].received += s->node[to].last_result == BFD_RX_OK;
 		p->len = 0;
@@ -183,7 +191,14 @@ static inline void sim_transmit(struct sim *s, unsigned n)
 			p->len = out[i].len;
 			p->from = (uint8_t)n;
 			p->at = s->now + s->delay;
-			if (s->on_packet && !s->on_packet(s, n, p->bytes, p->len))
+			p->echo = out[i].kind == BFD_TX_ECHO;
+			if (p->echo) {
+				s->echoes[n]++;
+				p->at += s->delay;
+				if (s->echo_cut[n])
+					continue;
+			}
+			if (!p->echo && s->on_packet && !s->on_packet(s, n, p->bytes, p->len))
 				continue;
 			if (s->cut[n])
 				continue;
