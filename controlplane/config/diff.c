@@ -293,6 +293,8 @@ uint32_t config_diff_protocol(const struct proto_config *old, const struct proto
 	if (!same_text(old->vrf, new->vrf) || old->vrf_default != new->vrf_default)
 		return PROTO_RESTART;
 	bits = diff_body(old, new);
+	if (bits & PROTO_RESTART)
+		return PROTO_RESTART;
 	if (!same_text(old->description, new->description) || !same_text(old->hostname, new->hostname) ||
 		old->debug != new->debug || old->mrtdump != new->mrtdump ||
 		old->router_id != new->router_id || old->disabled != new->disabled)
