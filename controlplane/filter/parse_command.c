@@ -193,6 +193,28 @@ static struct node *if_command(struct parser *p)
 	return n;
 }
 
+static struct node *constant_case(struct parser *p, const struct value *v, const struct cases *c)
+{
+	const struct set_builder *l = &c->labels;
+	struct case_branch *b = c->first;
+	uint32_t branch = c->otherwise;
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		struct value lo = set_key_value(l->type, &l->ranges[i].lo),
+			     hi = set_key_value(l->type, &l->ranges[i].hi);
+		bool ok_lo, ok_hi;
+
+		if (value_compare(v, &lo, &ok_lo) >= 0 && value_compare(v, &hi, &ok_hi) <= 0 && ok_lo &&
+			ok_hi) {
+			branch = l->ranges[i].tag;
+			break;
+		}
+	}
+	for (uint32_t i = 0; b && i < branch; i++)
+		b = b->next;
+	return b ? b->commands : node_new(p, N_BLOCK);
+}
+
 static struct node *case_command(struct parser *p)
 {
 	struct node *n = node_new(p, N_CASE);
@@ -223,6 +245,11 @@ static struct node *case_command(struct parser *p)
 			c->first = branch;
 		c->last = branch;
 		c->n++;
+	}
+	if (n->a->kind ==
+		N_CONST) { /* the branch is known; as in BIRD nobody minds labels that overlap then */
+		parser_next(p);
+		return constant_case(p, &n->a->value, c);
 	}
 	if (!set_builder_sort(&c->labels, false))
 		parser_fail(p, "Overlaping intervals in switch cases not allowed");
