@@ -332,7 +332,20 @@ class ExaBgp(Daemon):
         the caller."""
         sink = self.file(".json")
         open(sink, "w", encoding="ascii").close()
-        script = self.write(".sh", f"#!/bin/sh\nexec cat >>{sink}\n")
+        # ExaBGP makes the pipe non-blocking on both ends: a plain cat would die of EAGAIN.
+        script = self.write(".py", f"""#!/usr/bin/python3
+import os, select
+out = open({sink!r}, "ab", buffering=0)
+while True:
+    select.select([0], [], [])
+    try:
+        data = os.read(0, 65536)
+    except BlockingIOError:
+        continue
+    if not data:
+        break
+    out.write(data)
+""")
         os.chmod(script, 0o755)
         text = f"process sink {{\n\trun {script};\n\tencoder json;\n}}\n" + neighbors
         self.write(".conf", text)
