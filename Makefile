@@ -135,19 +135,20 @@ fuzz-bin: $(FUZZ_BIN)
 FUZZ_SECONDS ?= 60
 fuzz:
 	$(MAKE) B=$(B)/fuzzing SAN=fuzz fuzz-bin
-	scripts/run-fuzz.sh $(B)/fuzzing/fuzz $(FUZZ_SECONDS)
+	@scripts/run-fuzz.sh $(B)/fuzzing/fuzz $(FUZZ_SECONDS)
 
 deps:
 	scripts/deps.sh
+JOBS := $(shell nproc 2>/dev/null || echo 1)
 # lab and test bring their own set-up; the inner make sees the libraries that deps has just installed.
 lab: deps
-	$(MAKE) all
-	scripts/lab.sh
+	$(MAKE) -j$(JOBS) all
+	PEREGRINE_BUILD=$(abspath $(B)) scripts/lab.sh
 test: deps
-	scripts/test.sh
+	B=$(B) scripts/test.sh
 bench: deps
-	$(MAKE) all
-	scripts/bench.sh
+	$(MAKE) -j$(JOBS) all
+	PEREGRINE_BUILD=$(abspath $(B)) scripts/bench.sh
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/peregrine $(DESTDIR)$(PREFIX)/share/man/man8

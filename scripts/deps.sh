@@ -72,7 +72,8 @@ apt() {
 	}
 }
 apt update
-# shellcheck disable=SC2086 -- a list of words on purpose
+# a list of words on purpose
+# shellcheck disable=SC2086
 apt install --no-install-recommends $new
 
 # policy-rc.d keeps them from starting now; this keeps them from starting at the next boot. Only what came just now:
