@@ -43,7 +43,7 @@ bool bgp_export_allowed(const struct bgp_export_class *c, const struct attrs *a,
  * the filter was given (the table's), which tells what the filter set itself: a MED or next hop of its own is sent where
  * another's would not be; NULL: not filtered. out's lists may point into a or scratch (aligned to 4, at least
  * BGP_EXPORT_SCRATCH(a) bytes). false: not to be sent (no usable next hop...). */
-#define BGP_EXPORT_SCRATCH(a) (2 * (size_t)(a)->as_path_bytes + 4 * ((size_t)(a)->n_cluster + 1) + 64)
+#define BGP_EXPORT_SCRATCH(a) (2 * (size_t)(a)->as_path_bytes + 4 * ((size_t)(a)->n_cluster + (a)->n_community + 2) + 64)
 bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, const struct attrs *before,
 		const struct rib_source_config *from, struct attrs *out, uint8_t *scratch, size_t scratch_size);
 

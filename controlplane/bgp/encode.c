@@ -209,12 +209,14 @@ static void put_aigp(struct writer *w, uint64_t v)
 /* Those without a field of their own whose code is below `below`; returns the next to look at. */
 static unsigned put_extras(struct writer *w, const struct attrs *a, unsigned i, unsigned below)
 {
-	for (; i < a->n_extra && a->extra[i].id < ATTR_EXTRA_BGP(below); i++) {
+	for (; i < a->n_extra; i++) {
 		const struct attr_extra *x = &a->extra[i];
 		uint8_t *p;
 
 		if (x->id < ATTR_EXTRA_BGP(0) || x->id > ATTR_EXTRA_BGP(255))
-			continue;
+			continue; /* not BGP's */
+		if ((x->id & 0xff) >= below)
+			break;
 		p = begin(w, x->flags, (uint8_t)(x->id & 0xff), x->len);
 		if (p)
 			memcpy(p, x->data, x->len);

@@ -200,6 +200,22 @@ static void set_reflection(
 	out->present |= ATTR_CLUSTER_LIST;
 }
 
+/* RFC 9494 section 4.3: says what it is where it is taken. */
+static void add_stale_community(struct attrs *out, uint8_t *scratch)
+{
+	uint32_t *list = (uint32_t *)scratch;
+	unsigned n = out->present & ATTR_COMMUNITY ? out->n_community : 0;
+
+	if (n == UINT16_MAX)
+		return;
+	if (n)
+		memcpy(list, out->community, 4 * (size_t)n);
+	list[n] = COMM_LLGR_STALE;
+	out->community = list;
+	out->n_community = (uint16_t)(n + 1);
+	out->present |= ATTR_COMMUNITY;
+}
+
 bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, const struct attrs *before,
 	const struct rib_source_config *from, struct attrs *out, uint8_t *scratch, size_t scratch_size)
 {
@@ -239,6 +255,9 @@ bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, c
 	}
 	if (!c->aigp)
 		out->present &= ~(uint32_t)ATTR_AIGP;
+	if ((out->present & ATTR_LLGR_STALE) && !has_community(out, COMM_LLGR_STALE))
+		add_stale_community(
+			out, scratch + ((used + 3) & ~(size_t)3) + 4 * ((size_t)a->n_cluster + 1));
 	if (!out->n_community)
 		out->present &= ~(uint32_t)ATTR_COMMUNITY;
 	if (!out->n_ext)
