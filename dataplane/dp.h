@@ -52,6 +52,7 @@ struct dp {
 	struct dp_command *backlog, **backlog_tail;
 	unsigned outstanding;
 
+	struct tap_thread *taps; /* NULL: no port has one */
 	struct provision *provision;
 	struct frr *frr;
 	struct linkstate_reader reader; /* for the log and for FRR */

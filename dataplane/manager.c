@@ -15,6 +15,7 @@
 #include "dataplane/frr_offload.h"
 #include "dataplane/provision.h"
 #include "dataplane/session.h"
+#include "dataplane/tap.h"
 #include "shared/log.h"
 #include <errno.h>
 #include <rte_ethdev.h>
@@ -132,7 +133,9 @@ void dp_publish(struct dp *dp)
 		wp->open = true;
 		wp->up = p->up;
 		wp->partial_csum = p->partial_csum;
-		wp->standalone = !p->kernel;
+		wp->exceptions = p->tap_fd >= 0 ? tap_thread_ring(dp->taps)
+				 : p->kernel    ? NULL
+						: dp->workers.exceptions;
 		wp->ifindex = p->ifindex;
 		wp->nqueues = p->nqueues;
 		memcpy(wp->q, p->q, sizeof(wp->q));
@@ -250,7 +253,7 @@ static bool carrier(struct dp *dp, struct port *p)
 {
 	const struct neigh_link *l = neigh_link(dp->neigh, p->ifindex);
 
-	if (!p->kernel)
+	if (p->own_link)
 		return port_refuse(p, 0, "waiting for a link"), false; /* look_at_links() finds it */
 	if (!l || l->running)
 		return true;
@@ -275,6 +278,12 @@ static int open_port(struct dp *dp, struct port *p)
 	if (rc)
 		return rc;
 	p->nlocals = 0;
+	if (p->tap_fd >= 0) {
+		rc = dp->taps ? 0 : tap_thread_create(&dp->taps, &dp->workers);
+		if (rc)
+			return port_refuse(p, rc, "no thread for TAP interfaces: %s", strerror(-rc));
+		tap_thread_add(dp->taps, p->index, p->tap_fd);
+	}
 	update_filter(dp, p);
 	p->up = carrier(dp, p);
 	return 0;
@@ -318,7 +327,7 @@ static void on_link(void *arg, const struct neigh_link *l, bool gone)
 		struct port *p = &dp->port[i];
 		bool ours = p->ifindex == l->ifindex, up;
 
-		if (!p->kernel)
+		if (p->own_link)
 			continue;
 		if (ours && gone && p->state == PORT_OPEN) {
 			port_went(dp, p);
@@ -578,7 +587,7 @@ static void look_at_links(struct dp *dp)
 		struct port *p = &dp->port[i];
 		struct rte_eth_link link;
 
-		if (p->kernel || p->state != PORT_OPEN || rte_eth_link_get_nowait(p->dev[0], &link) ||
+		if (!p->own_link || p->state != PORT_OPEN || rte_eth_link_get_nowait(p->dev[0], &link) ||
 			link.link_status == p->up)
 			continue;
 		p->up = link.link_status;
@@ -661,6 +670,7 @@ static void stop_workers(struct dp *dp)
 
 void dp_stop(struct dp *dp)
 {
+	tap_thread_destroy(dp->taps);
 	if (dp->heart_runs) {
 		atomic_store(&dp->heart_stop, true);
 		pthread_join(dp->heart, NULL);

@@ -10,6 +10,7 @@
  */
 #include "dataplane/port.h"
 #include "dataplane/eal.h"
+#include "dataplane/tap.h"
 #include "shared/log.h"
 #include <dirent.h>
 #include <errno.h>
@@ -242,7 +243,7 @@ void port_init(struct port *p, const struct port_spec *spec, unsigned index)
 	memset(p, 0, sizeof(*p));
 	p->spec = *spec;
 	p->index = index;
-	p->lock_fd = -1;
+	p->lock_fd = p->tap_fd = -1;
 	for (unsigned i = 0; i < sizeof(p->guard_fd) / sizeof(p->guard_fd[0]); i++)
 		p->guard_fd[i] = -1;
 	for (unsigned i = 0; i < PORT_QUEUES; i++) {
@@ -250,13 +251,12 @@ void port_init(struct port *p, const struct port_spec *spec, unsigned index)
 		p->dev[i] = RTE_MAX_ETHPORTS;
 	}
 	xdp_filter_init(&p->xdp);
-	p->kernel = spec->type == PORT_AF_XDP || spec->type == PORT_AF_PACKET;
-	if (!p->kernel) {
+	p->kernel = spec->type == PORT_AF_XDP || spec->type == PORT_AF_PACKET || *spec->tap;
+	p->own_link = spec->type == PORT_MEMIF || spec->type == PORT_PCI;
+	if (!p->kernel)
 		p->ifindex = PORT_PSEUDO_IFINDEX + index;
-		if (!*p->spec.name)
-			snprintf(p->spec.name, sizeof(p->spec.name), "%s%u", port_type_name(spec->type),
-				index);
-	}
+	if (!*p->spec.name)
+		snprintf(p->spec.name, sizeof(p->spec.name), "%s%u", port_type_name(spec->type), index);
 }
 
 int port_open(struct port *p, const struct port_open *how)
@@ -266,10 +266,14 @@ int port_open(struct port *p, const struct port_open *how)
 
 	p->opened++;
 	rc = d->prepare(p, how);
+	if (rc == 0 && *p->spec.tap)
+		rc = tap_open(p);
 	for (unsigned dev = 0; rc == 0 && dev < p->ndevs; dev++)
 		rc = make_dev(p, how, dev);
 	if (rc == 0 && d->ready)
 		rc = d->ready(p);
+	if (rc == 0 && p->tap_fd >= 0)
+		rc = tap_ready(p);
 	if (rc) {
 		port_close(p);
 		p->state = rc == -EAGAIN || rc == -ENODEV ? PORT_WAITING : PORT_CLOSED;
@@ -297,6 +301,7 @@ void port_close(struct port *p)
 		p->q[i].pool = NULL;
 		p->q[i].fd = -1;
 	}
+	tap_close(p);
 	if (d->close)
 		d->close(p);
 	if (p->lock_fd >= 0)

@@ -38,6 +38,7 @@ struct port_spec {
 	char text[PORT_SPEC];   /* as the operator wrote it */
 	char target[112];       /* interface, PCI address, socket path */
 	char name[IF_NAMESIZE]; /* what sessions call the port: the interface, or name= */
+	char tap[IF_NAMESIZE];  /* memif, pci: the TAP interface that leads to the kernel; "" none */
 	unsigned queues;        /* 0: as many as the device has */
 	bool copy;              /* af_xdp: copy mode even where zero-copy exists */
 	int busy_budget;        /* af_xdp: -1 chosen by us */
@@ -79,6 +80,8 @@ struct port {
 	char devname[PORT_QUEUES][40];
 	unsigned opened;   /* how often: names of ethdevs and pools must differ */
 	bool kernel;       /* sits on a Linux interface: its addresses and neighbours are the kernel's */
+	bool own_link;     /* whether it is up is the driver\'s to say, not the kernel\'s */
+	int tap_fd;        /* with a TAP interface beside it */
 	bool partial_csum; /* senders on this host leave the UDP checksum to hardware that isn't there */
 	int lock_fd;       /* held while this process uses the interface */
 	int guard_fd[8];   /* af_packet: keeps the kernel from answering "port unreachable" */

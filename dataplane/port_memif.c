@@ -41,8 +41,9 @@ static int clear_stale_socket(struct port *p)
 
 static int prepare(struct port *p, const struct port_open *how)
 {
-	if (p->spec.nip == 0)
-		return port_refuse(p, -EINVAL, "a memif port needs an address: ip=ADDRESS/LENGTH");
+	if (p->spec.nip == 0 && !*p->spec.tap)
+		return port_refuse(p, -EINVAL,
+			"a memif port needs an address, ip=ADDRESS/LENGTH, or a way to the kernel, tap=NAME");
 	p->ndevs = 1;
 	p->nqueues = p->spec.queues ? p->spec.queues : 1;
 	return p->spec.server ? clear_stale_socket(p) : 0;

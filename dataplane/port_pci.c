@@ -86,11 +86,14 @@ static int prepare(struct port *p, const struct port_open *how)
 		return port_refuse(p, -EBUSY,
 			"%s belongs to %s: bind it to vfio-pci first (dpdk-devbind.py -b vfio-pci %s)", full,
 			*driver ? driver : "no driver", full);
-	p->kernel = bifurcated(driver) && kernel_interface(full, p->spec.name);
-	if (p->kernel)
+	if (bifurcated(driver) && kernel_interface(full, p->spec.name)) {
+		p->kernel = true;
+		p->own_link = false;
 		p->ifindex = if_nametoindex(p->spec.name);
-	else if (p->spec.nip == 0)
-		return port_refuse(p, -EINVAL, "needs an address: ip=ADDRESS/LENGTH");
+	} else if (p->spec.nip == 0 && !*p->spec.tap) {
+		return port_refuse(
+			p, -EINVAL, "needs an address, ip=ADDRESS/LENGTH, or a way to the kernel, tap=NAME");
+	}
 	snprintf(p->devname[0], sizeof(p->devname[0]), "%s", full);
 	p->ndevs = 1;
 	p->nqueues = p->spec.queues ? p->spec.queues : how->workers;

@@ -81,6 +81,7 @@ static bool allowed(enum port_type t, const char *key)
 		{"ip", 1u << PORT_MEMIF | 1u << PORT_PCI},
 		{"peer_mac", 1u << PORT_MEMIF | 1u << PORT_PCI},
 		{"name", 1u << PORT_MEMIF | 1u << PORT_PCI},
+		{"tap", 1u << PORT_MEMIF | 1u << PORT_PCI},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -121,10 +122,12 @@ static int parse_option(struct port_spec *s, const char *key, const char *value)
 		return parse_mac(value, s->peer_mac);
 	} else if (!strcmp(key, "ip")) {
 		return parse_ip(s, value);
-	} else if (!strcmp(key, "name")) {
-		if (!*value || strlen(value) >= sizeof(s->name))
+	} else if (!strcmp(key, "name") || !strcmp(key, "tap")) {
+		char *to = *key == 'n' ? s->name : s->tap;
+
+		if (!*value || strlen(value) >= IF_NAMESIZE)
 			return -EINVAL;
-		snprintf(s->name, sizeof(s->name), "%s", value);
+		memcpy(to, value, strlen(value) + 1);
 	} else {
 		return -EINVAL;
 	}

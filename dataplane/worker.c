@@ -41,6 +41,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <urcu/urcu-qsbr.h>
@@ -248,9 +249,9 @@ static inline bool is_bfd_port(uint16_t port)
 	       port == BFD_PORT_SBFD;
 }
 
-static struct rte_mbuf *copy_frame(struct worker *w, const uint8_t *frame, uint32_t len)
+static struct rte_mbuf *copy_frame(struct rte_mempool *pool, const uint8_t *frame, uint32_t len)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(w->handoff);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
 
 	if (!m)
 		return NULL;
@@ -284,10 +285,28 @@ static unsigned owner_of(const struct worker *w, const struct bfd_rx *rx)
 static void pass_on(
 	struct worker *w, unsigned to, unsigned port, const uint8_t *frame, uint32_t len, unsigned refused)
 {
-	struct rte_mbuf *m = copy_frame(w, frame, len);
+	struct rte_mbuf *m = copy_frame(w->handoff, frame, len);
 
 	if (m && hand_over(w->group->worker[to], m, port, HANDOFF_RX + refused))
 		bump(&w->stats->rx_forwarded, 1);
+}
+
+/* The remote's echo packet goes back out of the port it came in by. */
+static void reflect(
+	struct worker *w, const struct worker_tables *t, unsigned port, const uint8_t *frame, uint32_t len)
+{
+	unsigned other = 0;
+	const struct port_queue *q = own_queue(w, &t->port[port], &other);
+	struct rte_mbuf *m = copy_frame(q ? q->pool : w->handoff, frame, len);
+
+	if (!m)
+		return;
+	if (!bfd_frame_reflect(rte_pktmbuf_mtod(m, uint8_t *)))
+		rte_pktmbuf_free(m);
+	else if (q)
+		queue_out(w, t, port, m);
+	else
+		hand_over(w->group->worker[other], m, port, HANDOFF_SEND);
 }
 
 static void receive(struct worker *w, const struct worker_tables *t, unsigned port, const uint8_t *frame,
@@ -302,9 +321,9 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 	if (rc || !is_bfd_port(rx.dport)) {
 		struct rte_mbuf *m;
 
-		if (rc != -EBADMSG && p->standalone && (m = copy_frame(w, frame, len))) {
+		if (rc != -EBADMSG && p->exceptions && (m = copy_frame(w->handoff, frame, len))) {
 			m->port = (uint16_t)port;
-			if (rte_ring_enqueue(w->group->exceptions, m))
+			if (rte_ring_enqueue(p->exceptions, m))
 				rte_pktmbuf_free(m);
 		} else {
 			bump(&w->stats->rx_invalid, 1);
@@ -320,8 +339,14 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 			return;
 		}
 	}
-	if (bfd_engine_rx(w->engine, &rx, now, &slot) == BFD_RX_UNKNOWN && refused + 1 < n)
-		pass_on(w, (w->number + 1) % n, port, frame, len, refused + 1);
+	switch (bfd_engine_rx(w->engine, &rx, now, &slot)) {
+	case BFD_RX_UNKNOWN:
+		if (refused + 1 < n)
+			pass_on(w, (w->number + 1) % n, port, frame, len, refused + 1);
+		break;
+	case BFD_RX_REFLECT: reflect(w, t, port, frame, len); break;
+	default: break;
+	}
 }
 
 /* Everything that has arrived, up to a bound that keeps a flood from starving the sweep. Returns the number
@@ -456,39 +481,60 @@ static uint64_t recover_from_stall(
 	return now;
 }
 
+/* The descriptors that wake us: our own first, then those of the ports' queues. Returns how many; *blind is
+ * set when a queue has none. A port that is down is left out: its socket would only report errors. */
+static nfds_t sources(
+	struct worker *w, const struct worker_tables *t, struct pollfd *fds, nfds_t max, bool *blind)
+{
+	nfds_t n = 0;
+
+	*blind = false;
+	fds[n++] = (struct pollfd){.fd = w->wake_fd, .events = POLLIN};
+	for (unsigned i = 0; i < t->nports; i++) {
+		const struct worker_port *p = &t->port[i];
+
+		for (unsigned q = 0; p->open && p->up && q < p->nqueues; q++) {
+			if (p->worker[q] != w->number)
+				continue;
+			if (p->q[q].fd < 0 || n == max)
+				*blind = true;
+			else
+				fds[n++] = (struct pollfd){.fd = p->q[q].fd, .events = POLLIN};
+		}
+	}
+	return n;
+}
+
 /* Sleeps until something arrives or is due. Returns when it meant to be back at the latest; 0 if it did not
  * sleep. */
 static uint64_t sleep_until_due(struct worker *w, const struct worker_tables *t, uint64_t now)
 {
 	struct pollfd fds[PORT_MAX * 2 + 1];
-	uint64_t limit = SLEEP_MAX_NS, wait, left, next = bfd_engine_next_ns(w->engine, now);
-	struct timespec ts;
-	uint64_t drop;
-	nfds_t n = 0;
+	bool blind;
+	nfds_t n = sources(w, t, fds, sizeof(fds) / sizeof(fds[0]), &blind);
+	uint64_t next = bfd_engine_next_ns(w->engine, now), limit = blind ? SLEEP_BLIND_NS : SLEEP_MAX_NS;
+	uint64_t left = next > now ? next - now : 0, wait = left < limit ? left : limit, drop;
+	struct timespec ts = {.tv_sec = (time_t)(wait / NS_PER_S), .tv_nsec = (long)(wait % NS_PER_S)};
+	int ready;
 
-	fds[n++] = (struct pollfd){.fd = w->wake_fd, .events = POLLIN};
-	for (unsigned i = 0; i < t->nports; i++) {
-		const struct worker_port *p = &t->port[i];
-
-		for (unsigned q = 0; p->open && q < p->nqueues; q++) {
-			if (p->worker[q] != w->number)
-				continue;
-			if (p->q[q].fd < 0 || n == sizeof(fds) / sizeof(fds[0]))
-				limit = SLEEP_BLIND_NS;
-			else
-				fds[n++] = (struct pollfd){.fd = p->q[q].fd, .events = POLLIN};
-		}
-	}
-	left = next > now ? next - now : 0;
-	wait = left < limit ? left : limit;
 	if (wait < SPIN_NS)
 		return 0;
-	ts = (struct timespec){.tv_sec = (time_t)(wait / NS_PER_S), .tv_nsec = (long)(wait % NS_PER_S)};
 	urcu_qsbr_thread_offline();
-	if (ppoll(fds, n, &ts, NULL) > 0 && (fds[0].revents & POLLIN) &&
-		read(w->wake_fd, &drop, sizeof(drop)) < 0)
-		drop = 0;
+	ready = ppoll(fds, n, &ts, NULL);
 	urcu_qsbr_thread_online();
+	if (ready <= 0)
+		return now + wait;
+	if (fds[0].revents & POLLIN && read(w->wake_fd, &drop, sizeof(drop)) < 0)
+		return now + wait;
+	for (nfds_t i = 1; i < n; i++) {
+		int error;
+		socklen_t len = sizeof(error);
+
+		/* Left over from when the interface was down: until it is fetched, we would never sleep
+		 * again. */
+		if (fds[i].revents & POLLERR && getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &error, &len))
+			continue;
+	}
 	return now + wait;
 }
 
@@ -686,7 +732,7 @@ int worker_send(struct worker_group *g, unsigned port, const void *frame, uint16
 {
 	const struct worker_port *p = &g->tables->port[port];
 	struct worker *w = g->worker[p->nqueues ? p->worker[0] : 0];
-	struct rte_mbuf *m = copy_frame(w, frame, len);
+	struct rte_mbuf *m = copy_frame(w->handoff, frame, len);
 
 	if (!p->open || !m) {
 		rte_pktmbuf_free(m);

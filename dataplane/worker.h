@@ -50,11 +50,14 @@ struct command {
 	bool path_down; /* COMMAND_PATH: the port is down, nothing can pass: Down at once */
 };
 
+struct rte_ring;
+struct rte_mempool;
+
 struct worker_port {
 	bool open; /* receive from it and send to it */
 	bool up;   /* else what is to be sent is dropped */
 	bool partial_csum;
-	bool standalone; /* what is not BFD goes to the manager (ARP, ND) */
+	struct rte_ring *exceptions; /* where what is not BFD goes; NULL: nowhere */
 	uint32_t ifindex;
 	unsigned nqueues;
 	struct port_queue q[PORT_QUEUES];
@@ -71,9 +74,6 @@ struct worker_tables {
 	int subscriber[WORKER_SUBSCRIBERS]; /* eventfds */
 	struct worker_port port[PORT_MAX];
 };
-
-struct rte_ring;
-struct rte_mempool;
 
 struct worker_group {
 	unsigned n;
