@@ -230,14 +230,11 @@ class Play:
             events = self.witness.events(start - 10**9)
         finally:
             back()
+        own = timeline.own_stages(s.pri, start)
         pair = {f: timeline.analyse(events, f, ids[f], start, bfd) for f in (4, 6)}
         if not quiet:
-            timeline.show(self.r.say, title, pair, self.rate, self.own_timeline(), bfd)
+            timeline.show(self.r.say, title, pair, self.rate, own, bfd)
         return pair
-
-    def own_timeline(self):
-        """What our daemon says of the last failover itself."""
-        return ()
 
     def judge(self, title, pair, detect_ms, forwarding_limit):
         r = self.r
@@ -249,6 +246,8 @@ class Play:
                 d = t.since("detected")
                 r.check(f"{title} IPv{f}: detection is not early", d is None or d >= detect_ms - 1.0,
                         "" if d is None else f"{d:.3f} ms")
+            if self.site.pri.has_failover and not t.closed:
+                r.check(f"{title} IPv{f}: the kernel was switched by replacing a nexthop group", t.by_group)
             v = t.since("vantage")
             r.check(f"{title} IPv{f}: the vantage point converged", v is not None and v < VANTAGE_LIMIT_MS,
                     f"{v:.3f} ms" if v is not None else "never seen")
