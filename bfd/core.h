@@ -113,9 +113,15 @@ struct bfd_engine {
 /* Single writer: a load and a store, not an atomic addition. */
 #define stat_add(p, n) stat_set((p), stat_get(p) + (n))
 
+/* S-BFD initiators and unaffiliated echo: nobody else's timers count, and nothing is negotiated. */
+static inline bool is_self_timed(const struct session *s)
+{
+	return s->key.kind == BFD_KIND_SBFD || s->key.kind == BFD_KIND_ECHO_ONLY;
+}
+
 static inline bool is_demand_active(const struct session *s)
 {
-	return s->params.demand && s->state == BFD_UP && s->remote_state == BFD_UP;
+	return s->params.demand && !is_self_timed(s) && s->state == BFD_UP && s->remote_state == BFD_UP;
 }
 
 static inline bool is_remote_demand_active(const struct session *s)
@@ -147,7 +153,13 @@ bool session_may_transmit(const struct session *s);
 uint32_t session_lookup(struct bfd_engine *e, const struct ipaddr *local, const struct ipaddr *remote,
 	uint32_t ifindex, bool multihop);
 /* receive.c */
+void session_account(struct bfd_engine *e, uint32_t slot, uint16_t len, uint64_t now_ns, bool steady);
+enum bfd_rx_result session_drop(struct bfd_engine *e, uint32_t slot, enum bfd_rx_result why);
 enum bfd_rx_result engine_refuse(struct bfd_engine *e, enum bfd_rx_result why);
+/* solo.c */
+void solo_fill(const struct session *s, struct bfd_packet *p);
+enum bfd_rx_result solo_receive(
+	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot);
 /* echo.c */
 bool echo_is_wanted(const struct session *s);
 void echo_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);

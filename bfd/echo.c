@@ -183,6 +183,9 @@ enum bfd_rx_result echo_receive(
 {
 	enum bfd_rx_result r;
 
+	r = solo_receive(e, rx, now_ns, slot);
+	if (r != BFD_RX_UNKNOWN)
+		return r;
 	if (take_own(e, rx, now_ns, slot))
 		return BFD_RX_OK;
 	r = may_reflect(e, rx, now_ns, slot);

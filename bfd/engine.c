@@ -100,6 +100,12 @@ static bool is_multihop(const struct bfd_key *k)
 	return k->kind == BFD_KIND_MULTIHOP;
 }
 
+/* Sessions that nobody else has a part in are never looked for by address. */
+static bool has_kind(const struct bfd_key *k, bool multihop)
+{
+	return k->kind == (multihop ? BFD_KIND_MULTIHOP : BFD_KIND_SINGLEHOP);
+}
+
 uint32_t session_lookup(struct bfd_engine *e, const struct ipaddr *local, const struct ipaddr *remote,
 	uint32_t ifindex, bool multihop)
 {
@@ -111,7 +117,7 @@ uint32_t session_lookup(struct bfd_engine *e, const struct ipaddr *local, const 
 		i = e->session[i].hash_next) {
 		const struct bfd_key *k = &e->session[i].key;
 
-		if (is_multihop(k) != multihop || k->ifindex != ifindex || !ipaddr_equal(&k->remote, remote))
+		if (!has_kind(k, multihop) || k->ifindex != ifindex || !ipaddr_equal(&k->remote, remote))
 			continue;
 		if (!local || ipaddr_equal(&k->local, local))
 			return i;
@@ -267,7 +273,7 @@ static void clear_stats(struct linkstate_stats *st)
 
 static void start_poll(struct session *s, uint64_t now_ns)
 {
-	if (!s->remote_disc)
+	if (!s->remote_disc || is_self_timed(s))
 		return; /* nobody to ask: what we say goes out in every packet anyway */
 	s->polling = true;
 	s->poll_on_wire = false;
@@ -313,7 +319,7 @@ void session_negotiate(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 		s->poll_again = false;
 		return;
 	}
-	if (s->state != BFD_UP) {
+	if (s->state != BFD_UP || is_self_timed(s)) {
 		settle(s, now_ns);
 		return;
 	}
@@ -375,9 +381,9 @@ static uint64_t detect_time_ns(const struct session *s)
 {
 	/* Demand mode is timed from the start of a poll instead; a remote that we told not to send cannot be
 	 * late. */
-	if (!s->remote_mult || !s->used_rx_us)
+	if (!s->remote_mult || (!s->used_rx_us && !is_self_timed(s)))
 		return 0;
-	if (is_demand_active(s))
+	if (is_demand_active(s) || is_self_timed(s))
 		return (uint64_t)s->params.detect_mult * bfd_tx_interval(s->used_tx_us, s->remote_min_rx_us) *
 		       NS_PER_US;
 	return bfd_detect_time_us(s->remote_mult, s->used_rx_us, s->remote_min_tx_us) * NS_PER_US;
@@ -454,6 +460,8 @@ static bool build_packet(struct bfd_engine *e, uint32_t slot)
 		p.flags |= BFD_FLAG_CPI;
 	if (is_demand_active(s))
 		p.flags |= BFD_FLAG_DEMAND;
+	if (is_self_timed(s))
+		solo_fill(s, &p);
 	bfd_packet_build(&p, fresh);
 	l->packet[1] = l->base_flags;
 	if (memcmp(fresh, l->packet, BFD_PACKET_LEN) == 0)
@@ -518,9 +526,20 @@ void session_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	session_publish(e, slot, now_ns);
 }
 
+/* Section 6.8.1. The rest of what the remote said goes with its discriminator: it may come back as another,
+ * and a RequiredMinRx of 0 remembered from before would keep us silent for ever. */
+static void forget_remote(struct session *s)
+{
+	s->heard = false;
+	s->remote_disc = s->key.kind == BFD_KIND_SBFD ? s->params.sbfd_disc : 0;
+	s->remote_min_rx_us = 1;
+	s->remote_state = BFD_DOWN;
+	s->remote_flags = 0;
+}
+
 /* Sessions come, change, go. */
 
-static int prepare_buffer(struct bfd_engine *e, uint32_t slot, const struct bfd_params *p)
+static int prepare_buffer(struct bfd_engine *e, uint32_t slot, const struct bfd_params *p, uint8_t kind)
 {
 	struct session *s = &e->session[slot];
 	unsigned len = BFD_PACKET_LEN + bfd_auth_len(p);
@@ -528,7 +547,7 @@ static int prepare_buffer(struct bfd_engine *e, uint32_t slot, const struct bfd_
 
 	if (p->padded_len > len)
 		len = p->padded_len;
-	if (len > BFD_PACKET_LEN) {
+	if (len > BFD_PACKET_LEN || kind == BFD_KIND_ECHO_ONLY) {
 		fresh = calloc(1, len < BFD_PACKET_MAX ? BFD_PACKET_MAX : len);
 		if (!fresh)
 			return -ENOMEM;
@@ -559,14 +578,12 @@ int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uin
 
 	if (slot >= e->capacity || !generation || !local_disc || bfd_params_check(key, p))
 		return -EINVAL;
-	if (key->kind != BFD_KIND_SINGLEHOP && key->kind != BFD_KIND_MULTIHOP)
-		return -EINVAL;
 	if (e->sessions && ((local_disc ^ e->disc_salt) & SLOT_MASK) != slot)
 		return -EINVAL;
 	s = &e->session[slot];
 	if (s->generation || find_key(e, key) != BFD_NIL)
 		return -EEXIST;
-	if (prepare_buffer(e, slot, p) < 0)
+	if (prepare_buffer(e, slot, p, key->kind) < 0)
 		return -ENOMEM;
 
 	uint8_t *buffer = s->buffer;
@@ -586,8 +603,7 @@ int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uin
 	s->params = *p;
 	s->state = p->admin_down ? BFD_ADMIN_DOWN : BFD_DOWN;
 	s->diag = p->admin_down ? BFD_DIAG_ADMIN_DOWN : BFD_DIAG_NONE;
-	s->remote_state = BFD_DOWN;
-	s->remote_min_rx_us = 1; /* section 6.8.1 */
+	forget_remote(s);
 	s->since_ns = now_ns;
 	s->xmit_seq = bfd_random(&e->random);
 	s->echo_cookie = (uint64_t)bfd_random(&e->random) << 32 | bfd_random(&e->random);
@@ -631,13 +647,15 @@ int bfd_engine_update(struct bfd_engine *e, uint32_t slot, const struct bfd_para
 		return -EINVAL;
 	if (same_params(&s->params, p))
 		return 0;
-	if (prepare_buffer(e, slot, p) < 0)
+	if (prepare_buffer(e, slot, p, s->key.kind) < 0)
 		return -ENOMEM;
 	session_leave_fast_path(e, slot);
 	if (p->auth_type != s->params.auth_type)
 		s->auth_rx.known = false;
 	bool was_admin_down = s->params.admin_down;
 	s->params = *p;
+	if (s->key.kind == BFD_KIND_SBFD)
+		s->remote_disc = p->sbfd_disc;
 	take_min_ttl(e, slot);
 	if (p->admin_down && !was_admin_down)
 		session_set_state(e, slot, BFD_ADMIN_DOWN, BFD_DIAG_ADMIN_DOWN, now_ns);
@@ -692,20 +710,14 @@ void bfd_engine_set_resolved(struct bfd_engine *e, uint32_t slot, bool resolved,
 
 /* Detection. */
 
-/* A detection time without packets: what is forgotten, and how the session ends if it was on. */
+/* A detection time without packets. True if a session ended with it. */
 static bool expire(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, uint64_t deadline_ns)
 {
 	struct session *s = &e->session[slot];
 	bool down = s->state == BFD_INIT || s->state == BFD_UP;
 
 	session_leave_fast_path(e, slot);
-	/* Section 6.8.1. The rest of what the remote said goes with it: it may come back as another, and a
-	 * RequiredMinRx of 0 remembered from before would keep us silent for ever. */
-	s->heard = false;
-	s->remote_disc = 0;
-	s->remote_min_rx_us = 1;
-	s->remote_state = BFD_DOWN;
-	s->remote_flags = 0;
+	forget_remote(s);
 	if (down) {
 		struct linkstate_stats *st = &e->ls->stats[slot];
 		uint64_t over = (now_ns - deadline_ns) / NS_PER_US;
@@ -730,11 +742,7 @@ void bfd_engine_path_down(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	s = &e->session[slot];
 	if (s->state != BFD_UP && s->state != BFD_INIT)
 		return;
-	s->heard = false;
-	s->remote_disc = 0;
-	s->remote_min_rx_us = 1;
-	s->remote_state = BFD_DOWN;
-	s->remote_flags = 0;
+	forget_remote(s);
 	session_set_state(e, slot, BFD_DOWN, BFD_DIAG_PATH_DOWN, now_ns);
 	session_refresh(e, slot, now_ns);
 }

@@ -70,7 +70,7 @@ enum bfd_rx_result {
 struct bfd_rx {
 	const uint8_t *payload; /* UDP payload */
 	uint16_t len;           /* bytes of UDP payload */
-	uint16_t dport;         /* host order: decides single hop, multihop, S-BFD */
+	uint16_t dport;         /* host order: decides single hop, multihop, echo */
 	uint16_t sport;         /* host order; what a reflected packet is sent back to */
 	uint32_t ifindex;       /* where it came in */
 	uint8_t ttl;
@@ -81,6 +81,13 @@ struct bfd_rx {
  * engine; *slot is valid with BFD_RX_OK. */
 enum bfd_rx_result bfd_engine_rx(
 	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot);
+
+/* S-BFD reflector, RFC 7880 section 7.2, for packets to port BFD_PORT_SBFD: no session, no state.
+ * discriminator: the one this system is known by; min_rx_us: the fastest it wants to be asked. reply has room
+ * for BFD_PACKET_LEN (packet.h) bytes and goes from BFD_PORT_SBFD to rx->sport of rx->src. BFD_RX_REFLECT,
+ * else why not. */
+enum bfd_rx_result bfd_sbfd_reflect(
+	const struct bfd_rx *rx, uint32_t discriminator, bool admin_down, uint32_t min_rx_us, uint8_t *reply);
 
 /* For bursts, a few packets ahead of bfd_engine_rx(): payload has at least 24 bytes, checked by the caller.
  */

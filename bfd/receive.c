@@ -56,13 +56,24 @@ static inline void account(struct bfd_engine *e, uint32_t slot, uint16_t len, ui
 		count_outside(e, slot, bucket);
 }
 
+void session_account(struct bfd_engine *e, uint32_t slot, uint16_t len, uint64_t now_ns, bool steady)
+{
+	struct session *s = &e->session[slot];
+
+	if (!s->heard) {
+		s->heard = true;
+		e->hot[slot].last_rx_ns = now_ns; /* no gap to what was forgotten */
+	}
+	account(e, slot, len, now_ns, steady);
+}
+
 enum bfd_rx_result engine_refuse(struct bfd_engine *e, enum bfd_rx_result why)
 {
 	e->rx_refused[why]++;
 	return why;
 }
 
-static enum bfd_rx_result drop(struct bfd_engine *e, uint32_t slot, enum bfd_rx_result why)
+enum bfd_rx_result session_drop(struct bfd_engine *e, uint32_t slot, enum bfd_rx_result why)
 {
 	struct linkstate_stats *st = &e->ls->stats[slot];
 
@@ -125,12 +136,14 @@ static enum bfd_rx_result receive_control(
 	if (result != BFD_RX_OK)
 		return engine_refuse(e, result);
 	s = &e->session[*slot];
+	if (is_self_timed(s))
+		return session_drop(e, *slot, BFD_RX_REFUSED);
 	if (rx->ttl < s->params.min_ttl)
-		return drop(e, *slot, BFD_RX_TTL);
+		return session_drop(e, *slot, BFD_RX_TTL);
 	if (rx->dport != port_of(&s->key))
-		return drop(e, *slot, BFD_RX_REFUSED);
+		return session_drop(e, *slot, BFD_RX_REFUSED);
 	if (bfd_auth_verify(&s->params, rx->payload, &p, &s->auth_rx) < 0)
-		return drop(e, *slot, BFD_RX_AUTH);
+		return session_drop(e, *slot, BFD_RX_AUTH);
 
 	session_leave_fast_path(e, *slot);
 	/* A gap that spans a change of rhythm says nothing about loss. */
@@ -155,7 +168,7 @@ static enum bfd_rx_result receive_control(
 		s->heard = true;
 		e->hot[*slot].last_rx_ns = now_ns;
 		session_refresh(e, *slot, now_ns);
-		return drop(e, *slot, BFD_RX_REFUSED);
+		return session_drop(e, *slot, BFD_RX_REFUSED);
 	}
 	t = bfd_fsm_receive(s->state, p.state);
 	if (s->held && now_ns - s->since_ns >= s->params.idle_tx_us * NS_PER_US)
@@ -163,11 +176,7 @@ static enum bfd_rx_result receive_control(
 	if (t.changed && !s->held)
 		session_set_state(e, *slot, t.state, t.diag, now_ns);
 	/* Time of the last packet first: the new deadline counts from it. */
-	if (!s->heard) {
-		s->heard = true;
-		e->hot[*slot].last_rx_ns = now_ns; /* no gap to what was forgotten */
-	}
-	account(e, *slot, rx->len, now_ns, steady);
+	session_account(e, *slot, rx->len, now_ns, steady);
 	session_refresh(e, *slot, now_ns);
 	if (p.flags & BFD_FLAG_POLL && !s->unresolved) {
 		e->line[*slot].pending |= BFD_PENDING_FINAL;
@@ -196,6 +205,10 @@ enum bfd_rx_result bfd_engine_rx(
 	e->rx_packets++;
 	if (__builtin_expect(rx->dport == BFD_PORT_ECHO, 0))
 		return echo_receive(e, rx, now_ns, slot);
+	if (__builtin_expect(rx->sport == BFD_PORT_SBFD && !multihop && rx->dport != BFD_PORT_CONTROL, 0)) {
+		enum bfd_rx_result r = solo_receive(e, rx, now_ns, slot);
+		return r == BFD_RX_UNKNOWN ? engine_refuse(e, r) : r;
+	}
 	if (rx->len < BFD_PACKET_LEN || (rx->dport != BFD_PORT_CONTROL && !multihop))
 		return engine_refuse(e, BFD_RX_INVALID);
 	if (rx->ttl < e->min_ttl[multihop])

@@ -65,6 +65,12 @@ const char *bfd_params_check(const struct bfd_key *key, const struct bfd_params 
 		return "single-hop session without an interface";
 	if (key->kind == BFD_KIND_MULTIHOP && key->ifindex)
 		return "multihop session with an interface";
+	if (key->kind == BFD_KIND_ECHO_ONLY && !key->ifindex)
+		return "echo session without an interface";
+	if (key->kind == BFD_KIND_SBFD && !p->sbfd_disc)
+		return "S-BFD session without the reflector's discriminator";
+	if (key->kind >= BFD_KIND_SBFD && (p->auth_type || p->demand || p->passive || p->echo_tx_us))
+		return "option not possible with this kind of session";
 	if (!p->detect_mult)
 		return "detection multiplier 0";
 	if (bad_interval(p->min_tx_us))

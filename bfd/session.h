@@ -86,6 +86,7 @@ struct bfd_params {
 	uint16_t padded_len; /* RFC 9764: pad control packets to this UDP payload length; 0 = no */
 	uint8_t auth_type;   /* enum bfd_auth_type */
 	uint8_t reserved[3];
+	uint32_t sbfd_disc; /* BFD_KIND_SBFD: the reflector's discriminator */
 	struct bfd_auth_key auth[BFD_AUTH_KEYS];
 };
 

@@ -61,6 +61,8 @@ static void emit(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, struct bf
 	out->kind = BFD_TX_CONTROL;
 	if (l->composed) {
 		out->payload = compose(&e->session[slot], l);
+		if (e->session[slot].key.kind == BFD_KIND_ECHO_ONLY)
+			out->kind = BFD_TX_ECHO;
 		out->len = e->session[slot].buffer_len;
 	} else {
 		out->payload = l->packet;

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SESSIONS 8u
+#define SESSIONS 10u
 #define SALT 0x600df00du
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,7 +32,8 @@ static uint32_t disc_of(uint32_t slot)
 	return bfd_discriminator_make(SALT, slot + 1, slot);
 }
 
-/* Slot i: authentication type i while there are such, then multihop and demand. */
+/* Slot i: authentication type i while there are such, then multihop, demand with echo, S-BFD, unaffiliated
+ * echo. */
 static struct bfd_params params_of(uint32_t i)
 {
 	struct bfd_params p = {
@@ -52,8 +53,12 @@ static struct bfd_params params_of(uint32_t i)
 	}
 	if (i == 6)
 		p.min_ttl = 1;
-	if (i == 7)
+	if (i == 7) {
 		p.demand = true;
+		p.echo_tx_us = 20000;
+	}
+	if (i == 8)
+		p.sbfd_disc = 4711;
 	return p;
 }
 
@@ -73,6 +78,10 @@ static void make_world(struct world *w)
 			k.kind = BFD_KIND_MULTIHOP;
 			k.ifindex = 0;
 		}
+		if (i == 8)
+			k.kind = BFD_KIND_SBFD;
+		if (i == 9)
+			k.kind = BFD_KIND_ECHO_ONLY;
 		if (bfd_engine_add(w->engine, i, i + 1, disc_of(i), &k, &p, w->now) < 0)
 			abort();
 	}
@@ -100,6 +109,8 @@ static void transmit(struct world *w)
 		for (unsigned i = 0; i < n; i++) {
 			struct bfd_packet p;
 			assert(out[i].slot < SESSIONS);
+			if (out[i].kind == BFD_TX_ECHO && out[i].slot == 7)
+				continue;
 			assert(bfd_packet_parse(out[i].payload, out[i].len, &p) == 0);
 			assert(p.my_disc == disc_of(out[i].slot));
 		}
@@ -111,6 +122,7 @@ static void feed(struct world *w, uint8_t control, const uint8_t *bytes, size_t 
 {
 	uint8_t b[256];
 	uint32_t target = control & 7, slot;
+	uint8_t port = len ? bytes[len - 1] & 3 : 0;
 	struct bfd_rx rx = {.payload = b,
 		.len = (uint16_t)len,
 		.dport = BFD_PORT_CONTROL,
@@ -123,6 +135,22 @@ static void feed(struct world *w, uint8_t control, const uint8_t *bytes, size_t 
 	if (target == 6) {
 		rx.dport = BFD_PORT_MULTIHOP;
 		rx.ttl = 64;
+	}
+	if (port == 1) {
+		rx.dport = BFD_PORT_ECHO;
+		rx.ttl = 254 + (control >> 3 & 1);
+		target = 7 + target % 3;
+	} else if (port == 2) {
+		rx.dport = 50000;
+		rx.sport = BFD_PORT_SBFD;
+		target = 8;
+	} else if (port == 3 && control & 1) {
+		uint8_t reply[BFD_PACKET_LEN];
+		rx.dport = BFD_PORT_SBFD;
+		if (bfd_sbfd_reflect(&rx, 4711, control & 2, 1000, reply) == BFD_RX_REFLECT) {
+			struct bfd_packet p;
+			assert(bfd_packet_parse(reply, sizeof(reply), &p) == 0 && p.my_disc == 4711);
+		}
 	}
 	if (control & 8 && len >= BFD_PACKET_LEN) {
 		b[0] = (uint8_t)(0x20 | (b[0] & 0x1f));
@@ -140,7 +168,8 @@ static void feed(struct world *w, uint8_t control, const uint8_t *bytes, size_t 
 		abort();
 	memcpy(exact, b, rx.len);
 	rx.payload = exact;
-	if (bfd_engine_rx(w->engine, &rx, w->now, &slot) == BFD_RX_OK)
+	enum bfd_rx_result r = bfd_engine_rx(w->engine, &rx, w->now, &slot);
+	if (r == BFD_RX_OK || r == BFD_RX_REFLECT)
 		assert(slot < SESSIONS);
 	free(exact);
 }

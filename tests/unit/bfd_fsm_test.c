@@ -437,6 +437,9 @@ static void test_params_check(void **state)
 	BAD(single, k.ifindex = 0);
 	BAD(multi, k.ifindex = 1);
 	BAD(single, k.kind = 9);
+	BAD(single, k.kind = BFD_KIND_SBFD);
+	BAD(multi, k.kind = BFD_KIND_ECHO_ONLY);
+	BAD(single, (k.kind = BFD_KIND_ECHO_ONLY, p.demand = true));
 	BAD(single, memset(&k.remote, 0, 16));
 	BAD(single, k.local = ipaddr_v6("abcdefghijklmnop"));
 	BAD(single, p.auth_type = BFD_AUTH_SIMPLE);

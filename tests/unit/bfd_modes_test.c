@@ -450,6 +450,190 @@ static void test_echo_reflection(void **state)
 	sim_free(s);
 }
 
+/* One engine, and a function that sends back or answers what it transmits. */
+struct solo {
+	struct sim *s;
+	uint8_t kind;
+	bool lost, reflector_admin_down;
+	uint32_t reflector_min_rx;
+	unsigned sent;
+};
+
+#define REFLECTOR 0x0a000001u
+
+static void solo_round(struct solo *o)
+{
+	struct bfd_engine *e = o->s->node[0].engine;
+	struct bfd_tx out[4];
+	uint32_t slot;
+
+	o->s->now += 50 * NS_PER_US;
+	o->s->node[0].downs += bfd_engine_sweep(e, o->s->now);
+	unsigned n = bfd_engine_tx(e, o->s->now, out, 4);
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t copy[24], reply[24];
+		struct bfd_rx rx = {.payload = copy, .len = 24, .ifindex = 10, .ttl = 254};
+		o->sent++;
+		memcpy(copy, out[i].payload, 24);
+		rx.src = rx.dst = o->s->node[0].addr;
+		if (o->kind == BFD_KIND_ECHO_ONLY) {
+			assert_int_equal(out[i].kind, BFD_TX_ECHO);
+			rx.dport = BFD_PORT_ECHO;
+			rx.sport = 50000;
+		} else {
+			assert_int_equal(out[i].kind, BFD_TX_CONTROL);
+			rx.dport = BFD_PORT_SBFD;
+			rx.sport = 50000;
+			assert_int_equal(
+				bfd_sbfd_reflect(&rx, REFLECTOR + 1, false, 1000, reply), BFD_RX_UNKNOWN);
+			assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, o->reflector_admin_down,
+						 o->reflector_min_rx, reply),
+				BFD_RX_REFLECT);
+			memcpy(copy, reply, 24);
+			rx.dport = 50000;
+			rx.sport = BFD_PORT_SBFD;
+		}
+		if (!o->lost)
+			assert_int_equal(bfd_engine_rx(e, &rx, o->s->now, &slot), BFD_RX_OK);
+	}
+}
+
+static void solo_run_ms(struct solo *o, unsigned ms)
+{
+	for (unsigned i = 0; i < ms * 20; i++)
+		solo_round(o);
+}
+
+static struct solo solo_up(uint8_t kind)
+{
+	struct solo o = {.s = sim_new(START), .kind = kind, .reflector_min_rx = 1000};
+	struct bfd_params p = sim_params(10000, 10000, 3);
+	struct bfd_key k = {.remote = o.s->node[1].addr, .ifindex = 10, .kind = kind};
+
+	p.sbfd_disc = kind == BFD_KIND_SBFD ? REFLECTOR : 0;
+	p.min_ttl = 200; /* the reflector may be hops away; echo packets are checked against 254 anyway */
+	o.s->node[0].generation = 1;
+	assert_int_equal(bfd_engine_add(o.s->node[0].engine, 0, 1, sim_disc(o.s, 0, 0), &k, &p, o.s->now), 0);
+	solo_run_ms(&o, 25);
+	assert_int_equal(sim_state(o.s, 0), BFD_UP);
+	return o;
+}
+
+static void test_solo(void **state)
+{
+	static const uint8_t kinds[] = {BFD_KIND_SBFD, BFD_KIND_ECHO_ONLY};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct solo o = solo_up(kinds[i]);
+		struct bfd_params p = *bfd_engine_params(o.s->node[0].engine, 0);
+		struct linkstate_entry e;
+
+		/* At our own pace, timed by our own multiplier, nothing polled. */
+		o.sent = 0;
+		solo_run_ms(&o, 1000);
+		assert_in_range(o.sent, 100, 134);
+		e = sim_entry(o.s, 0, 0);
+		assert_int_equal(e.tx_us, 10000);
+		assert_int_equal(e.detect_us, 30000);
+		assert_false(e.flags & LINKSTATE_POLLING);
+		assert_int_equal(o.s->node[0].downs, 0);
+		/* Another interval takes effect at once. */
+		p.min_tx_us = 20000;
+		assert_int_equal(bfd_engine_update(o.s->node[0].engine, 0, &p, o.s->now), 0);
+		assert_int_equal(sim_entry(o.s, 0, 0).detect_us, 60000);
+		solo_run_ms(&o, 500);
+		assert_int_equal(o.s->node[0].downs, 0);
+		/* Lost: Down in time, slow, and Up again with the first that comes back. */
+		o.lost = true;
+		solo_run_ms(&o, 39);
+		assert_int_equal(sim_state(o.s, 0), BFD_UP);
+		solo_run_ms(&o, 22);
+		e = sim_entry(o.s, 0, 0);
+		assert_int_equal(e.state, BFD_DOWN);
+		assert_int_equal(e.diag, BFD_DIAG_TIME_EXPIRED);
+		o.sent = 0;
+		solo_run_ms(&o, 10000);
+		assert_in_range(o.sent, 9, 15);
+		o.lost = false;
+		solo_run_ms(&o, 1001);
+		assert_int_equal(sim_state(o.s, 0), BFD_UP);
+		/* A control packet for such a session is refused; so are our own packets with a bit changed.
+		 */
+		struct bfd_packet pkt = {
+			.state = BFD_DOWN, .detect_mult = 3, .my_disc = 9, .your_disc = e.local_disc};
+		uint8_t b[24];
+		struct bfd_rx rx = {
+			.payload = b, .len = 24, .dport = BFD_PORT_CONTROL, .ifindex = 10, .ttl = 255};
+		uint32_t slot;
+		bfd_packet_build(&pkt, b);
+		rx.src = o.s->node[1].addr;
+		rx.dst = o.s->node[0].addr;
+		assert_int_equal(bfd_engine_rx(o.s->node[0].engine, &rx, o.s->now, &slot), BFD_RX_REFUSED);
+		pkt.your_disc = 0;
+		bfd_packet_build(&pkt, b);
+		assert_int_equal(bfd_engine_rx(o.s->node[0].engine, &rx, o.s->now, &slot), BFD_RX_UNKNOWN);
+		assert_int_equal(sim_state(o.s, 0), BFD_UP);
+		p.admin_down = true;
+		assert_int_equal(bfd_engine_update(o.s->node[0].engine, 0, &p, o.s->now), 0);
+		assert_int_equal(sim_state(o.s, 0), BFD_ADMIN_DOWN);
+		assert_int_equal(bfd_engine_remove(o.s->node[0].engine, 0, o.s->now), 0);
+		sim_free(o.s);
+	}
+}
+
+static void test_sbfd_reflector_down_and_slow(void **state)
+{
+	struct solo o = solo_up(BFD_KIND_SBFD);
+
+	o.reflector_min_rx = 50000;
+	solo_run_ms(&o, 1000);
+	assert_int_equal(sim_entry(o.s, 0, 0).tx_us, 50000);
+	assert_int_equal(sim_entry(o.s, 0, 0).detect_us, 150000);
+	o.reflector_admin_down = true;
+	solo_run_ms(&o, 51);
+	assert_int_equal(sim_state(o.s, 0), BFD_DOWN);
+	assert_int_equal(sim_entry(o.s, 0, 0).remote_state, BFD_ADMIN_DOWN);
+	o.reflector_admin_down = false;
+	solo_run_ms(&o, 1001);
+	assert_int_equal(sim_state(o.s, 0), BFD_UP);
+	sim_free(o.s);
+}
+
+static void test_sbfd_reflector(void **state)
+{
+	struct bfd_packet p = {.state = BFD_DOWN,
+		.flags = BFD_FLAG_DEMAND | BFD_FLAG_POLL,
+		.detect_mult = 5,
+		.my_disc = 77,
+		.your_disc = REFLECTOR,
+		.min_tx_us = 12345};
+	uint8_t b[24], reply[24];
+	struct bfd_rx rx = {.payload = b, .len = 24, .dport = BFD_PORT_SBFD, .sport = 50000, .ttl = 64};
+	struct bfd_packet got;
+
+	/* Your Discriminator set, so any state is possible; Down is what an initiator starts with. */
+	bfd_packet_build(&p, b);
+	assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, false, 3300, reply), BFD_RX_REFLECT);
+	assert_int_equal(bfd_packet_parse(reply, 24, &got), 0);
+	assert_int_equal(got.state, BFD_UP);
+	assert_int_equal(got.my_disc, REFLECTOR);
+	assert_int_equal(got.your_disc, 77);
+	assert_int_equal(got.flags, BFD_FLAG_FINAL);
+	assert_int_equal(got.detect_mult, 5);
+	assert_int_equal(got.min_tx_us, 12345);
+	assert_int_equal(got.min_rx_us, 3300);
+	assert_int_equal(got.min_echo_rx_us, 0);
+	/* Two reflectors must not talk to each other for ever. */
+	rx.sport = BFD_PORT_SBFD;
+	assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, false, 3300, reply), BFD_RX_INVALID);
+	rx.sport = 50000;
+	p.flags = 0;
+	bfd_packet_build(&p, b);
+	assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, false, 3300, reply), BFD_RX_REFUSED);
+	rx.len = 23;
+	assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, false, 3300, reply), BFD_RX_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +648,9 @@ int main(void)
 		cmocka_unit_test(test_echo),
 		cmocka_unit_test(test_echo_forgery),
 		cmocka_unit_test(test_echo_reflection),
+		cmocka_unit_test(test_solo),
+		cmocka_unit_test(test_sbfd_reflector_down_and_slow),
+		cmocka_unit_test(test_sbfd_reflector),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
