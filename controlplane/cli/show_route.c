@@ -259,7 +259,8 @@ static bool export_passes(struct query *q, const struct rib_net_view *v, unsigne
 	if (q->mode == SHOW_TABLE)
 		return true;
 	if (q->export_bgp) {
-		sent = export_would_send(&q->export_cfg, cli_vm(q->s), v, i, &by_filter, &changed, out);
+		sent = export_would_send(
+			q->s->daemon->rib, &q->export_cfg, cli_vm(q->s), v, i, &by_filter, &changed, out);
 		if (q->mode == SHOW_PREEXPORT)
 			return sent || by_filter;
 		if (q->mode == SHOW_NOEXPORT)

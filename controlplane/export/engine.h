@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside of the export room. */
+#pragma once
+#include "controlplane/export/export.h"
+#include <pthread.h>
+#include <urcu/list.h>
+
+struct export_engine {
+	struct rib *rib;
+	pthread_mutex_t lock; /* groups: found, made, referenced and dropped by main and session threads */
+	struct cds_list_head groups;
+};

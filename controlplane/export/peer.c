@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A peer: its rings' other end, and its life across the shards.
+ *
+ *   shards    push blocks into member[i].ring and wake the session
+ *   session   export_take(), export_sent(): the only consumer
+ *   owner     (main or the session's thread) attaches, reconfigures, detaches
+ *
+ * Waking: `asleep` is set by the session when it found nothing, then it looks
+ * once more; a shard that pushed exchanges it to false and wakes if it was true.
+ * Both are sequentially consistent: either the session sees the block in its
+ * second look or the shard sees asleep.
+ *
+ * Detaching: `dead` is set, then callers of wake() that began before are waited
+ * for (`in_wake`); so none comes after export_detach() returned. The memory is
+ * freed when every shard has let the member go.
+ */
+#include "controlplane/export/group.h"
+#include "shared/log.h"
+#include "shared/rcu.h"
+#include <sched.h>
+#include <string.h>
+
+#define ROOM_BLOCKS (RING_BLOCKS / 2) /* a ring emptied to this is worth a call to its shard */
+
+struct export_peer {
+	struct export_engine *engine;
+	struct export_peer_config cf;
+	struct group *group;
+	unsigned n_shards;
+	_Atomic bool dead, asleep, limit_was_hit;
+	_Atomic unsigned in_wake, leaving;
+	_Atomic unsigned slow; /* shards that have it off LIVE */
+	/* the session's thread only */
+	unsigned cur;      /* ring being read */
+	size_t front_done; /* bytes of its first block that are out */
+	uint8_t own[512];  /* end-of-RIB, refresh marks: between blocks */
+	size_t own_len, own_done;
+	bool taking_own;
+	unsigned ends;       /* DUMP_END marks seen of the present dump */
+	uint32_t generation; /* of the present dump: a refresh begins another */
+	bool enhanced;       /* the end of this dump is said with EoRR */
+	bool first_dump;
+	uint64_t messages, bytes;
+	uint32_t *exported; /* by shard: relaxed atomics */
+	struct export_feed_stats *base;
+	struct member *member; /* by shard */
+};
+
+void peer_slow(struct export_peer *p, int change)
+{
+	atomic_fetch_add_explicit(&p->slow, (unsigned)change, memory_order_relaxed);
+}
+
+void peer_wake(struct export_peer *p)
+{
+	if (!atomic_exchange(&p->asleep, false))
+		return;
+	atomic_fetch_add(&p->in_wake, 1);
+	if (!atomic_load(&p->dead))
+		p->cf.wake(p->cf.ctx);
+	atomic_fetch_sub(&p->in_wake, 1);
+}
+
+void peer_check_limit(struct export_peer *p, unsigned shard, uint32_t exported)
+{
+	uint64_t sum = 0;
+
+	__atomic_store_n(&p->exported[shard], exported, __ATOMIC_RELAXED);
+	if (p->cf.export_limit.action == LIMIT_NONE)
+		return;
+	for (unsigned i = 0; i < p->n_shards; i++)
+		sum += __atomic_load_n(&p->exported[i], __ATOMIC_RELAXED);
+	if (sum <= p->cf.export_limit.value) {
+		atomic_store(&p->limit_was_hit, false);
+		return;
+	}
+	if (atomic_exchange(&p->limit_was_hit, true))
+		return;
+	atomic_fetch_add(&p->in_wake, 1);
+	if (!atomic_load(&p->dead) && p->cf.limit_hit)
+		p->cf.limit_hit(p->cf.ctx, p->cf.export_limit.action);
+	atomic_fetch_sub(&p->in_wake, 1);
+}
+
+/* ---- calls into the shards ---- */
+
+struct shard_call {
+	struct export_peer *peer;
+	struct group *group, *to;
+	uint32_t generation;
+};
+
+static void call_all(
+	struct export_peer *p, void (*fn)(struct rib_shard *, void *), struct group *g, struct group *to)
+{
+	for (unsigned i = 0; i < p->n_shards; i++) {
+		struct shard_call *c = malloc(sizeof(*c));
+
+		if (!c)
+			abort();
+		*c = (struct shard_call){p, g, to, p->generation};
+		rib_shard_call(p->engine->rib, i, fn, c);
+	}
+}
+
+static void base_stats(struct export_peer *p, const struct group_shard *gs)
+{
+	p->base[gs->number] = gs->stats;
+}
+
+static void join_in_shard(struct rib_shard *s, void *arg)
+{
+	struct shard_call *c = arg;
+	unsigned i = rib_shard_index(s);
+
+	base_stats(c->peer, &c->group->shard[i]);
+	group_join(c->group, s, &c->peer->member[i]);
+	free(c);
+}
+
+static void free_peer(struct export_peer *p)
+{
+	group_put(p->group);
+	if (p->cf.filter.kind == FILTER_PROGRAM)
+		filter_release(p->cf.filter.filter);
+	free(p->member);
+	free(p->exported);
+	free(p->base);
+	free(p);
+}
+
+static void leave_in_shard(struct rib_shard *s, void *arg)
+{
+	struct shard_call *c = arg;
+	struct export_peer *p = c->peer;
+	struct member *m = &p->member[rib_shard_index(s)];
+
+	group_leave(c->group, s, m);
+	while (ring_count(&m->ring))
+		block_release(ring_pop(&m->ring)); /* the session has stopped reading */
+	free(c);
+	if (atomic_fetch_sub(&p->leaving, 1) == 1)
+		free_peer(p);
+}
+
+static void move_in_shard(struct rib_shard *s, void *arg)
+{
+	struct shard_call *c = arg;
+	unsigned i = rib_shard_index(s);
+
+	group_move(c->group, c->to, s, &c->peer->member[i]);
+	base_stats(c->peer, &c->to->shard[i]);
+	group_put(c->group); /* one reference was taken for each shard */
+	free(c);
+}
+
+static void redump_in_shard(struct rib_shard *s, void *arg)
+{
+	struct shard_call *c = arg;
+
+	group_redump(c->group, s, &c->peer->member[rib_shard_index(s)], c->generation);
+	free(c);
+}
+
+static void room_in_shard(struct rib_shard *s, void *arg)
+{
+	struct shard_call *c = arg;
+	struct export_peer *p = c->peer;
+	struct member *m = &p->member[rib_shard_index(s)];
+
+	if (m->joined)
+		group_room(c->group, s);
+	free(c);
+}
+
+/* ---- the owner's side ---- */
+
+struct export_peer *export_attach(struct export_engine *x, const struct export_peer_config *c)
+{
+	unsigned n = rib_shards(x->rib);
+	struct export_peer *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->engine = x;
+	p->cf = *c;
+	p->n_shards = n;
+	p->member = aligned_alloc(64, n * sizeof(*p->member));
+	p->exported = calloc(n, sizeof(*p->exported));
+	p->base = calloc(n, sizeof(*p->base));
+	p->group = group_get(x, c);
+	if (!p->member || !p->exported || !p->base || !p->group) {
+		if (p->group)
+			group_put(p->group);
+		free(p->member);
+		free(p->exported);
+		free(p->base);
+		free(p);
+		return NULL;
+	}
+	memset(p->member, 0, n * sizeof(*p->member));
+	if (p->cf.filter.kind == FILTER_PROGRAM)
+		filter_hold(p->cf.filter.filter);
+	for (unsigned i = 0; i < n; i++) {
+		p->member[i].peer = p;
+		p->member[i].own_source = c->own_source;
+	}
+	p->first_dump = true;
+	atomic_init(&p->asleep, true);
+	atomic_init(&p->leaving, n);
+	call_all(p, join_in_shard, p->group, NULL);
+	return p;
+}
+
+void export_reconfigure(struct export_peer *p, const struct export_peer_config *c)
+{
+	struct group *old = p->group, *new;
+
+	if (c->filter.kind == FILTER_PROGRAM)
+		filter_hold(c->filter.filter);
+	if (p->cf.filter.kind == FILTER_PROGRAM)
+		filter_release(p->cf.filter.filter);
+	p->cf.filter = c->filter;
+	p->cf.export_limit = c->export_limit;
+	p->cf.mode = c->mode;
+	memcpy(&p->cf.class, &c->class, sizeof(c->class));
+	atomic_store(&p->limit_was_hit, false);
+	if (group_same(old, c))
+		return;
+	new = group_get(p->engine, c);
+	if (!new) {
+		log_msg(LOG_CLASS_ERROR, "Out of memory: an export filter could not be changed");
+		return;
+	}
+	p->group = new;
+	pthread_mutex_lock(&p->engine->lock);
+	old->refs += p->n_shards - 1; /* one for each shard's call, the peer's own included */
+	pthread_mutex_unlock(&p->engine->lock);
+	call_all(p, move_in_shard, old, new);
+}
+
+void export_detach(struct export_peer *p)
+{
+	atomic_store(&p->dead, true);
+	while (atomic_load(&p->in_wake))
+		sched_yield();
+	call_all(p, leave_in_shard, p->group, NULL);
+}
+
+static void say_refresh(struct export_peer *p, uint8_t subtype)
+{
+	uint8_t *b = p->own + p->own_len;
+
+	if (p->own_len + 23 > sizeof(p->own))
+		return;
+	memset(b, 0xff, 16);
+	b[16] = 0;
+	b[17] = 23;
+	b[18] = 5; /* ROUTE-REFRESH, RFC 7313 section 4 */
+	b[19] = 0;
+	b[20] = p->cf.encode.afi;
+	b[21] = subtype;
+	b[22] = p->cf.encode.safi;
+	p->own_len += 23;
+}
+
+void export_refresh(struct export_peer *p, bool enhanced)
+{
+	p->ends = 0;
+	p->generation++;
+	p->enhanced = enhanced;
+	if (enhanced)
+		say_refresh(p, 1);
+	call_all(p, redump_in_shard, p->group, NULL);
+	atomic_store(&p->asleep, true);
+	peer_wake(p);
+}
+
+/* ---- the session's side ---- */
+
+static void ask_for_more(struct export_peer *p, unsigned i)
+{
+	struct ring *r = &p->member[i].ring;
+	struct shard_call *c;
+
+	if (!atomic_load(&r->wanted) || ring_count(r) > ROOM_BLOCKS / 2 ||
+		atomic_load_explicit(&r->queued, memory_order_relaxed) > RING_BYTES / 2 ||
+		!atomic_exchange(&r->wanted, false))
+		return;
+	c = malloc(sizeof(*c));
+	if (!c)
+		abort();
+	*c = (struct shard_call){p, p->group, NULL, 0};
+	rib_shard_call(p->engine->rib, i, room_in_shard, c);
+}
+
+static void dump_ended(struct export_peer *p, uint32_t generation)
+{
+	if (generation != p->generation || ++p->ends < p->n_shards)
+		return;
+	p->ends = 0;
+	if (p->first_dump) {
+		p->first_dump = false;
+		if (p->cf.end_of_rib && p->own_len + 64 < sizeof(p->own))
+			p->own_len += bgp_encode_end_of_rib(
+				&p->cf.encode, p->own + p->own_len, sizeof(p->own) - p->own_len);
+	}
+	if (p->enhanced) {
+		say_refresh(p, 2);
+		p->enhanced = false;
+	}
+}
+
+static void pop(struct export_peer *p, unsigned i)
+{
+	struct ring *r = &p->member[i].ring;
+	struct block *b = ring_pop(r);
+
+	if (b->mark == BLOCK_DUMP_END)
+		dump_ended(p, b->messages);
+	else
+		p->messages += b->messages;
+	p->bytes += b->len;
+	block_release(b);
+	ask_for_more(p, i);
+}
+
+/* Fills iov from one ring, whose blocks stay there until they are sent. */
+static unsigned take_ring(struct export_peer *p, struct iovec *iov, unsigned max)
+{
+	struct ring *r = &p->member[p->cur].ring;
+	uint32_t count = ring_count(r);
+	unsigned n = 0;
+
+	for (uint32_t k = 0; k < count && n < max; k++) {
+		struct block *b = ring_peek(r, k);
+		size_t skip = k == 0 ? p->front_done : 0;
+
+		if (b->mark != BLOCK_DATA)
+			break;
+		iov[n++] = (struct iovec){b->bytes + skip, b->len - skip};
+	}
+	return n;
+}
+
+static unsigned take(struct export_peer *p, struct iovec *iov, unsigned max)
+{
+	unsigned n;
+
+	if (p->front_done) /* in the middle of a block: that ring goes on */
+		return take_ring(p, iov, max);
+	for (unsigned i = 0; i < p->n_shards; i++) {
+		struct ring *r = &p->member[p->cur].ring;
+
+		while (ring_count(r) && ring_peek(r, 0)->mark != BLOCK_DATA)
+			pop(p, p->cur);
+		if (p->own_done < p->own_len) {
+			p->taking_own = true;
+			iov[0] = (struct iovec){p->own + p->own_done, p->own_len - p->own_done};
+			return 1;
+		}
+		n = take_ring(p, iov, max);
+		if (n)
+			return n;
+		p->cur = (p->cur + 1) % p->n_shards;
+	}
+	if (p->own_done < p->own_len) {
+		p->taking_own = true;
+		iov[0] = (struct iovec){p->own + p->own_done, p->own_len - p->own_done};
+		return 1;
+	}
+	return 0;
+}
+
+unsigned export_take(struct export_peer *p, struct iovec *iov, unsigned max)
+{
+	unsigned n;
+
+	p->taking_own = false;
+	n = take(p, iov, max);
+	if (n)
+		return n;
+	atomic_store(&p->asleep, true);
+	n = take(p, iov, max);
+	if (n)
+		atomic_store(&p->asleep, false);
+	return n;
+}
+
+void export_sent(struct export_peer *p, size_t bytes)
+{
+	struct ring *r = &p->member[p->cur].ring;
+
+	if (p->taking_own) {
+		p->own_done += bytes;
+		if (p->own_done == p->own_len) {
+			p->bytes += p->own_len;
+			p->own_len = p->own_done = 0;
+		}
+		return;
+	}
+	while (bytes) {
+		size_t left = ring_peek(r, 0)->len - p->front_done;
+
+		if (bytes < left) {
+			p->front_done += bytes;
+			return;
+		}
+		bytes -= left;
+		p->front_done = 0;
+		pop(p, p->cur);
+	}
+}
+
+static uint64_t since(const uint64_t *now, const uint64_t *base)
+{
+	return __atomic_load_n(now, __ATOMIC_RELAXED) - __atomic_load_n(base, __ATOMIC_RELAXED);
+}
+
+void export_peer_stats(const struct export_peer *p, struct export_peer_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned i = 0; i < p->n_shards; i++) {
+		const struct export_feed_stats *st = &p->group->shard[i].stats, *b = &p->base[i];
+
+		out->exported += __atomic_load_n(&p->exported[i], __ATOMIC_RELAXED);
+		out->updates_received += since(&st->updates_received, &b->updates_received);
+		out->updates_rejected += since(&st->updates_rejected, &b->updates_rejected);
+		out->updates_filtered += since(&st->updates_filtered, &b->updates_filtered);
+		out->updates_accepted += since(&st->updates_accepted, &b->updates_accepted);
+		out->withdraws_received += since(&st->withdraws_received, &b->withdraws_received);
+		out->withdraws_accepted += since(&st->withdraws_accepted, &b->withdraws_accepted);
+		out->backlog_blocks += ring_count(&p->member[i].ring);
+	}
+	out->messages = p->messages;
+	out->bytes = p->bytes;
+	out->detached = !p->first_dump && atomic_load_explicit(&p->slow, memory_order_relaxed) > 0;
+}
+
+/* ---- for readers ---- */
+
+bool export_would_send(struct rib *rib, const struct export_peer_config *c, struct filter_vm *vm,
+	const struct rib_net_view *view, unsigned route, bool *rejected_by_filter, bool *changed,
+	struct attrs *out)
+{
+	const struct rib_route_view *r = &view->routes[route];
+	const struct rib_source *src;
+	const struct rib_source_config *from;
+	const struct attrs *a;
+
+	*rejected_by_filter = false;
+	*changed = false;
+	if (!r->attrs || (r->flags & (ROUTE_FILTERED | ROUTE_UNREACHABLE)) || r->source == c->own_source)
+		return false;
+	if (c->mode == EXPORT_BEST && route != 0)
+		return false;
+	src = rib_source_by_id(rib, r->source);
+	from = src ? rib_source_config(src) : NULL;
+	a = attrs_get(r->attrs);
+	if (!bgp_export_allowed(&c->class, a, from))
+		return false;
+	if (policy_filter(&c->filter, vm, &view->net, a, from, changed, out))
+		return true;
+	*rejected_by_filter = true;
+	return false;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "controlplane/export/policy.h"
+#include "shared/hash.h"
+#include "shared/rcu.h"
+#include <stdlib.h>
+
+#define MEMO_FIRST 256u
+#define MEMO_MOST 65536u
+
+struct policy_memo {
+	uint32_t attrs,
+		source; /* attrs 0: empty; a reference is held, so that the number cannot mean another set */
+	uint32_t out;   /* a reference is held; 0 unless accepted */
+	uint32_t verdict;
+};
+
+void policy_init(struct policy *p, const struct filter_ref *f, const struct bgp_export_class *class)
+{
+	*p = (struct policy){.filter = *f};
+	if (class) {
+		p->bgp = true;
+		p->class = *class;
+	}
+	p->may_memo = true;
+	if (f->kind == FILTER_PROGRAM) {
+		filter_hold(f->filter);
+		p->may_memo = !(filter_reads(f->filter) &
+				(FILTER_READS_NET | FILTER_READS_ROA | FILTER_READS_STATE | FILTER_PRINTS));
+	}
+}
+
+static void memo_drop(struct policy_memo *m)
+{
+	if (!m->attrs)
+		return;
+	attrs_release(m->attrs);
+	if (m->out)
+		attrs_release(m->out);
+	m->attrs = 0;
+}
+
+void policy_free(struct policy *p)
+{
+	for (uint32_t i = 0; p->memo && i <= p->memo_mask; i++)
+		memo_drop(&p->memo[i]);
+	free(p->memo);
+	free(p->scratch);
+	if (p->filter.kind == FILTER_PROGRAM)
+		filter_release(p->filter.filter);
+}
+
+static struct policy_memo *memo_slot(const struct policy *p, uint32_t attrs, uint32_t source)
+{
+	return &p->memo[hash_u64((uint64_t)source << 32 | attrs, 0) & p->memo_mask];
+}
+
+/* Twice as large: entries that fall together lose, it is a cache. */
+static void memo_grow(struct policy *p)
+{
+	uint32_t n = p->memo ? 2 * (p->memo_mask + 1) : MEMO_FIRST, old_n = p->memo ? p->memo_mask + 1 : 0;
+	struct policy_memo *old = p->memo;
+
+	p->memo = calloc(n, sizeof(*p->memo));
+	if (!p->memo)
+		abort();
+	p->memo_mask = n - 1;
+	p->memo_used = 0;
+	for (uint32_t i = 0; i < old_n; i++) {
+		struct policy_memo *to;
+
+		if (!old[i].attrs)
+			continue;
+		to = memo_slot(p, old[i].attrs, old[i].source);
+		if (to->attrs)
+			memo_drop(to);
+		else
+			p->memo_used++;
+		*to = old[i];
+	}
+	free(old);
+}
+
+bool policy_filter(const struct filter_ref *f, struct filter_vm *vm, const struct net *n,
+	const struct attrs *a, const struct rib_source_config *from, bool *changed, struct attrs *out)
+{
+	struct filter_route fr = {.net = n, .attrs = a, .proto_name = ""};
+
+	*changed = false;
+	if (f->kind != FILTER_PROGRAM)
+		return f->kind == FILTER_ALL;
+	if (from) {
+		fr.proto_name = from->proto_name;
+		fr.source = from->source;
+		fr.from = from->peer.addr;
+		fr.ifindex = from->peer.ifindex;
+	}
+	return filter_run(vm, f->filter, &fr, changed, out) == FILTER_ACCEPT;
+}
+
+static enum policy_verdict compute(struct policy *p, struct rib_shard *s, const struct net *n,
+	const struct rib_route_view *r, uint32_t *out)
+{
+	const struct rib_source *src = rib_source_by_id(rib_shard_rib(s), r->source);
+	const struct rib_source_config *from = src ? rib_source_config(src) : NULL;
+	const struct attrs *before = attrs_get(r->attrs), *a = before;
+	struct attrs filtered, sent;
+	bool changed;
+	size_t need;
+
+	if (p->bgp && !bgp_export_allowed(&p->class, a, from))
+		return POLICY_REJECT;
+	if (!policy_filter(&p->filter, rib_shard_vm(s), n, a, from, &changed, &filtered))
+		return POLICY_FILTER;
+	if (changed)
+		a = &filtered;
+	if (p->bgp) {
+		need = BGP_EXPORT_SCRATCH(a);
+		if (need > p->scratch_size) {
+			p->scratch_size = 2 * need;
+			p->scratch = realloc(p->scratch, p->scratch_size);
+			if (!p->scratch)
+				abort();
+		}
+		if (!bgp_export_attrs(&p->class, a, before, from, &sent, p->scratch, p->scratch_size))
+			return POLICY_REJECT;
+		*out = attrs_intern(&sent);
+	} else if (changed) {
+		*out = attrs_intern(a);
+	} else {
+		*out = r->attrs;
+		attrs_hold(*out);
+	}
+	return POLICY_ACCEPT;
+}
+
+enum policy_verdict policy_run(struct policy *p, struct rib_shard *s, const struct net *n,
+	const struct rib_route_view *r, uint32_t *out)
+{
+	struct policy_memo *m;
+	enum policy_verdict v;
+
+	if (!p->may_memo) {
+		rcu_read_lock();
+		v = compute(p, s, n, r, out);
+		rcu_read_unlock();
+		return v;
+	}
+	if (!p->memo || (p->memo_used > p->memo_mask / 2 && p->memo_mask + 1 < MEMO_MOST))
+		memo_grow(p);
+	m = memo_slot(p, r->attrs, r->source);
+	if (m->attrs != r->attrs || m->source != r->source) {
+		uint32_t id = 0;
+
+		rcu_read_lock();
+		v = compute(p, s, n, r, &id);
+		rcu_read_unlock();
+		if (m->attrs)
+			memo_drop(m);
+		else
+			p->memo_used++;
+		attrs_hold(r->attrs);
+		*m = (struct policy_memo){r->attrs, r->source, v == POLICY_ACCEPT ? id : 0, v};
+	}
+	if (m->verdict == POLICY_ACCEPT) {
+		*out = m->out;
+		attrs_hold(*out);
+	}
+	return m->verdict;
+}

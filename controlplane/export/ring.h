@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Blocks from one shard to one peer's session: one producer, one consumer.
+ *
+ * Ordering: the producer writes the entry, then tail (release); the consumer
+ * reads tail (acquire), so it sees the entry and the block's bytes. The consumer
+ * is done with an entry before it moves head (release); the producer reads head
+ * (acquire) before it writes the entry again. `queued` counts bytes for the
+ * producer's judgement of lag only: relaxed.
+ * Room: a producer that found none sets `wanted` and looks again; the consumer
+ * looks at it after each pop. Both sequentially consistent, so one of them sees.
+ */
+#pragma once
+#include "controlplane/export/block.h"
+#include <stdbool.h>
+
+#define RING_BLOCKS 2048u
+#define RING_BYTES (4u << 20) /* a peer with more than this waiting is lagging */
+
+struct ring {
+	_Alignas(64) _Atomic uint32_t tail;
+	_Alignas(64) _Atomic uint32_t head;
+	_Alignas(64) _Atomic uint64_t queued;
+	_Atomic bool wanted; /* the producer has found no room and wants to hear when there is */
+	struct block *entry[RING_BLOCKS];
+};
+
+/* Producer. The reference goes to the ring. False: no room, the caller keeps it. */
+static inline bool ring_push(struct ring *r, struct block *b)
+{
+	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+	if (tail - atomic_load_explicit(&r->head, memory_order_acquire) == RING_BLOCKS)
+		return false;
+	r->entry[tail % RING_BLOCKS] = b;
+	atomic_fetch_add_explicit(&r->queued, b->len, memory_order_relaxed);
+	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
+	return true;
+}
+
+static inline bool ring_has_room(const struct ring *r, uint32_t blocks)
+{
+	uint32_t used = atomic_load_explicit(&r->tail, memory_order_relaxed) -
+			atomic_load_explicit(&r->head, memory_order_acquire);
+
+	return used + blocks <= RING_BLOCKS &&
+	       atomic_load_explicit(&r->queued, memory_order_relaxed) < RING_BYTES;
+}
+
+static inline uint32_t ring_count(const struct ring *r)
+{
+	return atomic_load_explicit(&r->tail, memory_order_acquire) -
+	       atomic_load_explicit(&r->head, memory_order_relaxed);
+}
+
+/* Consumer: the i-th waiting block, i < ring_count(). */
+static inline struct block *ring_peek(const struct ring *r, uint32_t i)
+{
+	return r->entry[(atomic_load_explicit(&r->head, memory_order_relaxed) + i) % RING_BLOCKS];
+}
+
+/* Consumer: takes the first; the reference is the caller's. */
+static inline struct block *ring_pop(struct ring *r)
+{
+	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	struct block *b = r->entry[head % RING_BLOCKS];
+
+	atomic_fetch_sub_explicit(&r->queued, b->len, memory_order_relaxed);
+	atomic_store_explicit(&r->head, head + 1, memory_order_release);
+	return b;
+}
