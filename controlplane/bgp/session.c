@@ -624,7 +624,7 @@ void session_incoming(
 {
 	struct transport_options o = {
 		.remote = s->cf->c.remote, .hops = s->cf->hops, .ttl_security = s->cf->c.ttl_security};
-	bool accept = s->running && !s->ending && s->start_state == BSS_CONNECT && s->in.state == BS_IDLE;
+	bool accept = s->running && !s->ending && s->start_state == BSS_CONNECT;
 	char text[IPADDR_STRLEN], err[TRANSPORT_ERR];
 
 	/* RFC 4724 section 5: a restarted neighbour may be back before we noticed that it went. */
@@ -635,7 +635,7 @@ void session_incoming(
 		session_lost(s, true);
 		session_begin(s);
 	}
-	accept = accept && !s->conn;
+	accept = accept && !s->conn && s->in.state == BS_IDLE;
 	session_trace(s, DBG_EVENTS, "Incoming connection from %s (port %u) %s",
 		ipaddr_format(&s->cf->c.remote, text), port, accept ? "accepted" : "rejected");
 	if (!accept || transport_accepted(fd, &o, err) < 0) {
