@@ -257,7 +257,7 @@ static struct item *collect(struct prefix_set_builder *b, uint32_t *n_items)
 		else
 			it = l6->item[i];
 		for (unsigned len = it.lo; len < it.len && len <= it.hi; len++) {
-			uint64_t high = net_mask4(len), low = 0;
+			uint64_t high = v4 ? net_mask4(len) : 0, low = 0;
 
 			if (!v4)
 				net_mask6(len, &high, &low);
