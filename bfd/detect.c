@@ -39,11 +39,22 @@ uint32_t bfd_detect_next(const uint32_t *deadline, uint32_t from, uint32_t n, ui
 
 uint32_t bfd_detect_slack(const uint32_t *deadline, uint32_t n, uint32_t now)
 {
-	int32_t least = INT32_MAX;
+	typedef int32_t svec __attribute__((vector_size(16)));
+	const vec *d = (const vec *)__builtin_assume_aligned(deadline, sizeof(vec));
+	svec least[2] = {
+		{INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}, {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}};
+	vec now_vec = {now, now, now, now};
+	int32_t best = INT32_MAX;
 
-	for (uint32_t i = 0; i < n; i++) {
-		int32_t left = (int32_t)(deadline[i] - now);
-		least = left < least ? left : least;
+	/* Two chains: the minimum, made of compare and masks, has some latency. */
+	for (uint32_t i = 0; i < n / VEC_LANES; i += 2)
+		for (unsigned k = 0; k < 2; k++) {
+			svec left = (svec)(d[i + k] - now_vec), less = left < least[k];
+			least[k] = (left & less) | (least[k] & ~less);
+		}
+	for (unsigned k = 0; k < 2 * VEC_LANES; k++) {
+		int32_t left = least[k / VEC_LANES][k % VEC_LANES];
+		best = left < best ? left : best;
 	}
-	return least > 0 ? (uint32_t)least : 0;
+	return best > 0 ? (uint32_t)best : 0;
 }

@@ -36,5 +36,6 @@ static inline bool bfd_tick_late(uint32_t deadline, uint32_t now)
 
 /* The first late index in [from, n), or n. n is a multiple of BFD_DETECT_BLOCK. */
 uint32_t bfd_detect_next(const uint32_t *deadline, uint32_t from, uint32_t n, uint32_t now);
-/* The least deadline[i] - now over [0, n), 0 if one is late: how many ticks nothing can happen. */
+/* The least deadline[i] - now over [0, n), 0 if one is late: how many ticks nothing can happen.
+ * n as above. */
 uint32_t bfd_detect_slack(const uint32_t *deadline, uint32_t n, uint32_t now);

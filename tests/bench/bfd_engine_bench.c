@@ -270,6 +270,26 @@ static void bench_auth(void)
 	}
 }
 
+/* The worst sweep: everybody is late at once, is declared Down, published, and told to the remote. */
+static void bench_mass_down(struct bench *b)
+{
+	struct bfd_tx out[BURST];
+	uint64_t start, down = 0, sent = 0;
+	unsigned n;
+
+	keep_alive(b);
+	b->now += 100 * NS_PER_MS;
+	start = __rdtsc();
+	down = bfd_engine_sweep(b->engine, b->now);
+	printf("%-44s %8.2f\n", "mass failure: cycles a session Down",
+		(double)(__rdtsc() - start) / (double)down);
+	start = __rdtsc();
+	while ((n = bfd_engine_tx(b->engine, b->now, out, BURST)) > 0)
+		sent += n;
+	printf("%-44s %8.2f\n", "mass failure: cycles a packet sent",
+		(double)(__rdtsc() - start) / (double)sent);
+}
+
 int main(int argc, char **argv)
 {
 	struct bench b = {.n = argc > 1 ? (uint32_t)atoi(argv[1]) : 10000, .now = 1000 * NS_PER_S};
@@ -287,6 +307,7 @@ int main(int argc, char **argv)
 	bench_tx(&b, false);
 	bench_tx(&b, true);
 	bench_refused(&b);
+	bench_mass_down(&b);
 	bench_auth();
 	return 0;
 }

@@ -782,6 +782,92 @@ static void test_many_sessions(void **state)
 	sim_free(s);
 }
 
+/* The port is known to be dead: no waiting for the timer. */
+static void test_path_down(void **state)
+{
+	struct bfd_params p = sim_params(10000, 10000, 3);
+	struct sim *s = sim_up(&p, &p, START);
+	struct linkstate_entry e;
+
+	s->cut[0] = s->cut[1] = true;
+	bfd_engine_notify(s->node[0].engine);
+	bfd_engine_path_down(s->node[0].engine, 0, s->now);
+	e = sim_entry(s, 0, 0);
+	assert_int_equal(e.state, BFD_DOWN);
+	assert_int_equal(e.diag, BFD_DIAG_PATH_DOWN);
+	assert_true(e.detected_ns == s->now);
+	assert_true(bfd_engine_notify(s->node[0].engine));
+	bfd_engine_path_down(s->node[0].engine, 0, s->now + 1); /* is already */
+	bfd_engine_path_down(s->node[0].engine, 5, s->now);     /* nobody there */
+	bfd_engine_path_down(s->node[0].engine, 5000, s->now);
+	assert_true(sim_entry(s, 0, 0).detected_ns == s->now);
+	sim_run_ms(s, 200);
+	assert_int_equal(s->node[0].downs, 0); /* the sweep finds nothing more to declare */
+	s->cut[0] = s->cut[1] = false;
+	sim_run_until(s, 0, BFD_UP, 2100);
+	sim_free(s);
+}
+
+static void test_cbit_and_echo_offer(void **state)
+{
+	struct bfd_params a = sim_params(10000, 10000, 3), b = a;
+	struct sim *s;
+
+	a.cbit = true;
+	a.min_echo_rx_us = 12345;
+	s = sim_up(&a, &b, START);
+	assert_true(sim_entry(s, 1, 0).flags & LINKSTATE_REMOTE_CBIT);
+	assert_false(sim_entry(s, 0, 0).flags & LINKSTATE_REMOTE_CBIT);
+	assert_int_equal(sim_entry(s, 1, 0).remote_min_echo_rx_us, 12345);
+	a.cbit = false;
+	assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &a, s->now), 0);
+	sim_run_ms(s, 1);
+	assert_false(sim_entry(s, 1, 0).flags & LINKSTATE_REMOTE_CBIT);
+	sim_free(s);
+}
+
+/* Hours alone, through several wraps of the deadline clock, with a table that is not whole blocks. */
+static void test_idle_for_hours(void **state)
+{
+	struct bfd_params p = sim_params(10000, 10000, 3);
+	struct bfd_engine_options o = {.capacity = 70, .worker = 3, .seed = 0};
+	struct linkstate ls;
+	struct linkstate_entry e;
+	struct bfd_tx out[4];
+	uint64_t now = START;
+	unsigned sent = 0, hasty = 0;
+
+	assert_int_equal(linkstate_create(&ls, 70, false), 0);
+	o.capacity = 71;
+	assert_null(bfd_engine_create(&ls, &o));
+	o.capacity = 70;
+	o.worker = LINKSTATE_RINGS;
+	assert_null(bfd_engine_create(&ls, &o));
+	o.worker = 3;
+	struct bfd_engine *engine = bfd_engine_create(&ls, &o);
+	assert_non_null(engine);
+	struct bfd_key k = {.remote = ipaddr_v4(htonl(0xc0000202)), .ifindex = 1};
+	assert_int_equal(bfd_engine_add(engine, 69, 1, bfd_discriminator_make(9, 1, 69), &k, &p, now), 0);
+	while (now < 5 * 3600 * NS_PER_S) {
+		uint64_t next = bfd_engine_next_ns(engine, now);
+		assert_true(next >= now && next <= now + 100 * NS_PER_MS);
+		hasty += next == now;
+		now = next;
+		assert_int_equal(bfd_engine_sweep(engine, now), 0);
+		sent += bfd_engine_tx(engine, now, out, 4);
+	}
+	assert_true(hasty <= 1); /* the calendar learns the time with the first call */
+	/* One in 875 ms on average, and never more than one a 750 ms. */
+	assert_in_range(sent, 5 * 3600 / 0.9, 5 * 3600 / 0.85);
+	assert_true(linkstate_read(&ls, 69, &e));
+	assert_int_equal(e.state, BFD_DOWN);
+	assert_int_equal(e.owner, 3);
+	assert_true(ls.header->workers[3].tx_packets + 1 >= sent);
+	bfd_engine_destroy(engine);
+	bfd_engine_destroy(NULL);
+	linkstate_close(&ls);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -809,6 +895,9 @@ int main(void)
 		cmocka_unit_test(test_sleeping_loop),
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_many_sessions),
+		cmocka_unit_test(test_path_down),
+		cmocka_unit_test(test_cbit_and_echo_offer),
+		cmocka_unit_test(test_idle_for_hours),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
