@@ -112,7 +112,8 @@ static void test_bfd(void **state)
 	const struct bfd_neighbor_config *n;
 
 	assert_true(b->accept_ipv4 && b->accept_ipv6 && b->accept_direct && b->accept_multihop);
-	assert_true(cds_list_empty(&b->ifaces) && cds_list_empty(&b->neighbors));
+	assert_ptr_equal(b->ifaces.next, &b->ifaces);
+	assert_ptr_equal(b->neighbors.next, &b->neighbors);
 	assert_false(b->has_multihop);
 	assert_int_equal(b->multihop.multiplier, 5);
 	b = body(c, "b2", PROTO_BFD);
