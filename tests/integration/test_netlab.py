@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The tools that everything else here relies on: a cut really cuts, the carrier really stays, the witness sees it, and
 nothing is left behind."""
+import glob
 import os
 import subprocess
 import sys
@@ -89,7 +90,7 @@ def test_leftovers_of_a_killed_lab_are_swept():
     lib = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib")
     p = subprocess.run([sys.executable, "-c", code, lib], capture_output=True, text=True, timeout=30, check=False)
     tag, pid = p.stdout.split()
-    assert any(n.startswith(tag + "-") for n in _namespaces())
+    assert any(n.startswith(tag + "-") for n in _namespaces()) and glob.glob(f"/tmp/{tag}-*")
     sweep()
-    assert not any(n.startswith(tag + "-") for n in _namespaces())
+    assert not any(n.startswith(tag + "-") for n in _namespaces()) and not glob.glob(f"/tmp/{tag}-*")
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the process is gone")

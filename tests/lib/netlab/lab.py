@@ -13,6 +13,7 @@ Names: namespaces are pglab<pid>-<role>, so that two labs never meet and leftove
 import atexit
 import contextlib
 import ctypes
+import glob
 import json
 import os
 import shutil
@@ -48,20 +49,23 @@ def _delete_namespace(name):
 def sweep(everything=False):
     """Removes the leftovers of labs whose process is gone; those that were kept on purpose only with everything=True.
     Returns the names of what it removed."""
-    gone = []
-    for name in _namespaces():
-        if not name.startswith(PREFIX):
-            continue
-        owner = name[len(PREFIX):].split("-")[0]
-        if not owner.isdigit() or pid_alive(int(owner)):
-            continue
-        if os.path.exists(f"/run/{PREFIX}{owner}.keep") and not everything:
-            continue
+    directories = glob.glob(f"/tmp/{PREFIX}[0-9]*-*")
+
+    def owner(name):
+        return os.path.basename(name)[len(PREFIX):].split("-")[0]
+
+    def left(name):
+        pid = owner(name)
+        return pid.isdigit() and not pid_alive(int(pid)) and (everything or not os.path.exists(f"/run/{PREFIX}{pid}.keep"))
+
+    gone = [n for n in _namespaces() if n.startswith(PREFIX) and left(n)]
+    for name in gone:
         _delete_namespace(name)
-        gone.append(name)
-    for owner in {n[len(PREFIX):].split("-")[0] for n in gone}:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"/run/{PREFIX}{owner}.keep")
+    for path in filter(left, directories):
+        shutil.rmtree(path, ignore_errors=True)
+    if everything:
+        for path in glob.glob(f"/run/{PREFIX}[0-9]*.keep"):
+            os.unlink(path)
     return gone
 
 
