@@ -91,6 +91,7 @@ struct attr_nexthop {
 #define ATTR_EXTRA_BGP(code)   (0x0100u | (code))  /* raw bytes, flags as received */
 #define ATTR_EXTRA_CUSTOM(n)   (0x10000u + (n))    /* index from the `attribute` statement; value in network-free form */
 #define ATTR_EXTRA_KRT(n)      (0x0300u + (n))
+#define ATTR_EXTRA_ASPA_PROVIDERS 0x041eu /* aspa_providers of a route in an aspa table: T_CLIST, u32 in host order each */
 struct attr_extra {
 	uint32_t id;
 	uint8_t type;  /* enum value_type; T_BYTESTRING for raw BGP ones */

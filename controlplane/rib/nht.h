@@ -18,8 +18,17 @@ struct nht_answer {
 	struct attr_nexthop nexthop[8]; /* direct: gw (the address itself on a connected network) and ifindex */
 };
 
+/* Best path of the rib's routes with NH_RECURSIVE asks it from now on. */
 struct nht *nht_create(struct rib *rib);
-void nht_destroy(struct nht *n);
+void nht_destroy(struct nht *n); /* after the sources are closed, before the rib is destroyed */
+/*
+ * Which connected network an address is on, for those who run no direct protocol: fills the network and the interface. Any
+ * thread. A route of the table wins over it when its prefix is longer. Set by main before the first route, or never.
+ */
+void nht_set_connected_lookup(
+	struct nht *n, bool (*connected)(void *ctx, const struct ipaddr *addr, struct prefix *net, uint32_t *ifindex), void *ctx);
+/* Connected networks have changed: all is resolved again. */
+void nht_connected_changed(struct nht *n);
 /* Starts tracking (reference counted by (table, address)); any thread. */
 void nht_track(struct nht *n, struct rib_table *t, const struct ipaddr *addr);
 void nht_untrack(struct nht *n, struct rib_table *t, const struct ipaddr *addr);

@@ -55,6 +55,7 @@ struct rib_table *rib_table_open(struct rib *rib, const char *name, enum net_typ
 void rib_table_close(struct rib_table *t);
 const char *rib_table_name(const struct rib_table *t);
 enum net_type rib_table_net(const struct rib_table *t);
+struct rib *rib_table_rib(const struct rib_table *t);
 struct rib_table *rib_table_find(struct rib *rib, const char *name); /* no reference; RCU */
 /* All open tables, for `show route table all`: RCU. Returns the number; fills at most max. */
 unsigned rib_tables(struct rib *rib, struct rib_table **out, unsigned max);
@@ -185,6 +186,16 @@ struct rib_listener_ops {
 struct rib_listener *rib_listener_open(struct rib_table *t, enum rib_listen what, const struct rib_listener_ops *ops, void *ctx);
 void rib_listener_close(struct rib_listener *l); /* closed() is called in each shard, then it is freed */
 void rib_listener_redump(struct rib_listener *l); /* give everything again (a changed export filter) */
+
+/* ---- sets of what has to be looked at again: ROAs or recursive next hops have changed ---- */
+struct rib_cover;
+struct rib_cover *rib_cover_hold(struct rib_cover *c);
+void rib_cover_release(struct rib_cover *c);
+/* May the verdict of a filter that reads ROAs have changed for this prefix? */
+bool rib_cover_has_prefix(const struct rib_cover *c, const struct prefix *p);
+/* fn is called in a shard's thread some 200 ms after ROAs have changed, with what they cover. Import filters are re-run by the
+ * RIB itself. Before the first change; for the life of the rib. */
+void rib_roa_subscribe(struct rib *rib, void (*fn)(void *ctx, struct rib_cover *c), void *ctx);
 
 /* ---- readers: under rcu_read_lock() from begin to the last use of a view; re-lock between slices ---- */
 #define RIB_MAX_ROUTES 4096

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What has to be looked at again because something beside the routes themselves has
+ * changed: prefixes under changed ROAs, or routes through next hops that
+ * resolve differently now. Immutable, counted; one is shared by all shards' walks.
+ */
+#include "controlplane/rib/internal.h"
+#include <stdlib.h>
+
+struct rib_cover {
+	unsigned refs;         /* atomic */
+	struct rib_table *igp; /* of next hops; NULL: prefixes */
+	unsigned n;
+	union {
+		struct prefix *prefix; /* sorted, none within another */
+		struct ipaddr *addr;   /* sorted */
+	};
+};
+
+static int by_prefix(const void *a, const void *b)
+{
+	return prefix_cmp(a, b);
+}
+
+static int by_addr(const void *a, const void *b)
+{
+	return ipaddr_cmp(a, b);
+}
+
+struct rib_cover *cover_of_prefixes(struct prefix *list, unsigned n)
+{
+	struct rib_cover *c = memory_zero(sizeof(*c));
+
+	c->refs = 1;
+	c->prefix = memory_take((n ? n : 1) * sizeof(*list));
+	/* By family, address, length: what lies within another comes after it. */
+	qsort(list, n, sizeof(*list), by_prefix);
+	for (unsigned i = 0; i < n; i++)
+		if (!c->n || !prefix_contains(&c->prefix[c->n - 1], &list[i]))
+			c->prefix[c->n++] = list[i];
+	return c;
+}
+
+struct rib_cover *cover_of_next_hops(struct rib_table *igp, const struct ipaddr *list, unsigned n)
+{
+	struct rib_cover *c = memory_zero(sizeof(*c));
+
+	c->refs = 1;
+	c->igp = igp;
+	c->n = n;
+	c->addr = memory_take(n * sizeof(*list));
+	memcpy(c->addr, list, n * sizeof(*list));
+	qsort(c->addr, n, sizeof(*list), by_addr);
+	return c;
+}
+
+struct rib_cover *rib_cover_hold(struct rib_cover *c)
+{
+	__atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+	return c;
+}
+
+void rib_cover_release(struct rib_cover *c)
+{
+	if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	memory_free(c->prefix);
+	memory_free(c);
+}
+
+bool rib_cover_has_prefix(const struct rib_cover *c, const struct prefix *p)
+{
+	unsigned lo = 0, hi = c->n;
+
+	if (c->igp)
+		return false;
+	/* The last one that is not after p is the only one that may contain it. */
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+
+		if (prefix_cmp(&c->prefix[mid], p) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo && prefix_contains(&c->prefix[lo - 1], p);
+}
+
+static bool through(const struct rib_cover *c, struct rib_shard *s, const struct route_record *r)
+{
+	const struct local_source *l = shard_source(s, route_owner(r));
+	const struct attrs *a;
+
+	if (!(route_flags(r) & RECORD_TRACKED))
+		return false;
+	if ((l->conf->c.igp_table ? l->conf->c.igp_table : l->source->table) != c->igp)
+		return false;
+	a = attrs_get(r->attrs);
+	for (unsigned i = 0; i < a->n_nexthop; i++)
+		if ((a->nexthop[i].flags & NH_RECURSIVE) &&
+			bsearch(&a->nexthop[i].gw, c->addr, c->n, sizeof(*c->addr), by_addr))
+			return true;
+	return false;
+}
+
+bool cover_matches(
+	const struct rib_cover *c, struct rib_shard *s, const struct part *p, const struct net_record *n)
+{
+	struct net net;
+
+	if (c->igp) {
+		for (uint32_t i = n->first; i != POOL_NONE;) {
+			const struct route_record *r = pool_at(&p->routes, i);
+
+			if (through(c, s, r))
+				return true;
+			i = r->next;
+		}
+		return false;
+	}
+	key_net(p->table->net, n->key, &net);
+	return rib_cover_has_prefix(c, &net.prefix);
+}
+
+void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p, uint32_t net)
+{
+	const struct net_record *n = pool_at(&p->nets, net);
+	unsigned k = 0;
+
+	if (c->igp) {
+		update_order(s, p, net);
+		return;
+	}
+	/* What is done to a route may move it within the list: they are collected first. */
+	for (uint32_t i = n->first; i != POOL_NONE;) {
+		const struct route_record *r = pool_at(&p->routes, i);
+
+		if (reads_roa(shard_source(s, route_owner(r))->conf))
+			*shard_scratch(s, k++) = i;
+		i = r->next;
+	}
+	for (unsigned i = 0; i < k; i++)
+		update_import(s, p, net, s->scratch[i]);
+}
+
+struct start {
+	struct item item;
+	struct rib_cover *cover;
+};
+
+static bool start_run(struct rib_shard *s, struct item *i, uint64_t deadline_ns)
+{
+	struct start *st = caa_container_of(i, struct start, item);
+
+	for (struct rib_table *t = rcu_dereference(s->rib->tables); t; t = rcu_dereference(t->next)) {
+		struct part *p = &t->part[s->number];
+
+		if (st->cover->igp ? p->tracked : p->roa_readers && (t->net == NET_IP4 || t->net == NET_IP6))
+			walk_covered(s, p, st->cover);
+	}
+	rib_cover_release(st->cover);
+	memory_free(st);
+	return true;
+}
+
+void cover_start(struct rib *rib, struct rib_cover *c)
+{
+	for (unsigned i = 0; i < rib->n_shards; i++) {
+		struct start *st = memory_take(sizeof(*st));
+
+		st->item.run = start_run;
+		st->cover = rib_cover_hold(c);
+		shard_push(&rib->shard[i], &st->item);
+	}
+}
