@@ -11,7 +11,7 @@ import time
 import timeline
 from netlab.birdctl import BirdError
 from netlab.proc import now_ns
-from netlab.twosite import (BKP_I, OWN, PRI, PRI_I, SESSIONS, UPA, UPB, UPSTREAM, VP_AS, bird_route)
+from netlab.twosite import (BKP_I, HOLD, OWN, PRI, PRI_I, SESSIONS, UPA, UPB, UPSTREAM, VP_AS, bird_route)
 
 GSHUT = (65535, 0)
 # What operators are promised: 300 ms x 3 is "under a second"; what an upstream daemon and the vantage point add to the
@@ -227,7 +227,8 @@ class Play:
                     self.r.fail("the carrier of the dead link went away: this is not the failure that was asked for")
             # until the last lost packet is followed by one that arrives
             time.sleep(0.1)
-            events = self.witness.events(start - 10**9)
+            # without BFD the last packet may be as old as a keepalive interval
+            events = self.witness.events(start - (1 if bfd else HOLD) * 10**9)
         finally:
             back()
         own = timeline.own_stages(s.pri, start)
