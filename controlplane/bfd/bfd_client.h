@@ -28,7 +28,8 @@ struct bfd_client_options {
 	const char *name;      /* of the bfd protocol, for logs */
 };
 struct bfd_client *bfd_client_create(const struct bfd_client_options *o);
-void bfd_client_destroy(struct bfd_client *c, bool keep_sessions); /* keep: the dataplane holds them for a restart */
+void bfd_client_destroy(
+	struct bfd_client *c, bool keep_sessions); /* keep: the dataplane holds them for a restart */
 /* `protocol bfd` configuration; NULL: no bfd protocol is up: requests wait. Main thread. */
 void bfd_client_configure(struct bfd_client *c, const struct bfd_config *cfg, const char *proto_name);
 /* All protocols have asked: what the dataplane holds and nobody wants may go. Main thread. */
@@ -36,10 +37,11 @@ void bfd_client_sync(struct bfd_client *c);
 
 enum bfd_event {
 	BFD_EVENT_UP,
-	BFD_EVENT_DOWN,         /* detection, or the remote signalled Down */
-	BFD_EVENT_ADMIN_DOWN,   /* the remote went AdminDown: never a reason to tear BGP (RFC 5882 section 4.2 as clarified) */
-	BFD_EVENT_UNKNOWN,      /* the dataplane is gone */
-	BFD_EVENT_FAILED,       /* cannot be provisioned: text says why; retried */
+	BFD_EVENT_DOWN,       /* detection, or the remote signalled Down */
+	BFD_EVENT_ADMIN_DOWN, /* the remote went AdminDown: never a reason to tear BGP (RFC 5882 section 4.2
+				 as clarified) */
+	BFD_EVENT_UNKNOWN,    /* the dataplane is gone */
+	BFD_EVENT_FAILED,     /* cannot be provisioned: text says why; retried */
 };
 
 /* Timeline of an event, CLOCK_MONOTONIC ns; 0 where a stage does not apply. */
@@ -49,9 +51,10 @@ struct bfd_stamps {
 
 struct bfd_request_config {
 	struct bfd_key key;
-	const char *ifname;               /* single hop; may be NULL when ifindex is 0 */
-	struct bfd_options options;       /* over those of the matching interface block */
-	void (*event)(void *ctx, enum bfd_event ev, uint8_t diag, bool remote_cbit, const struct bfd_stamps *t, const char *text);
+	const char *ifname;         /* single hop; may be NULL when ifindex is 0 */
+	struct bfd_options options; /* over those of the matching interface block */
+	void (*event)(void *ctx, enum bfd_event ev, uint8_t diag, bool remote_cbit,
+		const struct bfd_stamps *t, const char *text);
 	void *ctx;
 };
 /* Sessions with equal keys are shared. The present state is reported by an event when it is Up or known. */
@@ -65,7 +68,7 @@ struct bfd_view {
 	char ifname[IF_NAMESIZE];
 	struct bfd_params params;
 	struct linkstate_entry state;
-	bool known;        /* false: the dataplane is gone or has not answered yet */
+	bool known; /* false: the dataplane is gone or has not answered yet */
 	uint64_t since_ns;
 	char problem[160]; /* "" or why it is not provisioned */
 	/* counters, zero when unknown */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From what is written to what a session does: interface block, then the options of those who ask for the
+ * session. */
+#include "controlplane/bfd/client.h"
+#include <errno.h>
+#include <string.h>
+
+static void overlay(struct bfd_params *p, const struct bfd_options *o)
+{
+	if (o->set_min_rx)
+		p->min_rx_us = o->min_rx_us;
+	if (o->set_min_tx)
+		p->min_tx_us = o->min_tx_us;
+	if (o->set_idle)
+		p->idle_tx_us = o->idle_tx_us;
+	if (o->set_mult)
+		p->detect_mult = o->multiplier;
+	if (o->set_passive)
+		p->passive = o->passive;
+	if (o->set_auth) {
+		p->auth_type = o->auth_type;
+		memset(p->auth, 0, sizeof(p->auth));
+		for (unsigned i = 0; i < o->n_keys && i < BFD_AUTH_KEYS; i++)
+			p->auth[i] = o->keys[i];
+	}
+}
+
+static bool accepted(const struct bfd_config *cfg, const struct bfd_key *k)
+{
+	bool multihop = k->kind == BFD_KIND_MULTIHOP, v4 = ipaddr_is_v4(&k->remote);
+
+	return (v4 ? cfg->accept_ipv4 : cfg->accept_ipv6) &&
+	       (multihop ? cfg->accept_multihop : cfg->accept_direct);
+}
+
+int options_apply(const struct bfd_client *c, struct bfd_session *s, struct bfd_params *out)
+{
+	const struct bfd_config *cfg = c->cfg;
+	const struct bfd_iface_config *ic;
+	const struct bfd_request *q;
+
+	*out = (struct bfd_params){
+		.min_rx_us = 10000, /* BIRD's defaults */
+		.min_tx_us = 100000,
+		.idle_tx_us = 1000000,
+		.detect_mult = 5,
+		.min_ttl = s->key.kind == BFD_KIND_MULTIHOP ? 1 : 255,
+		.cbit = c->dp_socket != NULL, /* true only where the engine lives on without us */
+	};
+	if (!cfg)
+		return -EACCES;
+	if (s->key.kind == BFD_KIND_MULTIHOP) {
+		if (cfg->has_multihop)
+			overlay(out, &cfg->multihop);
+	} else {
+		cds_list_for_each_entry(ic, &cfg->ifaces,
+			node) if (!ic->pattern || iface_pattern_match(ic->pattern, s->ifname, &s->key.local))
+		{
+			overlay(out, &ic->options);
+			break;
+		}
+	}
+	if (s->configured)
+		overlay(out, &s->configured_options);
+	cds_list_for_each_entry(q, &s->requests, node) overlay(out, &q->cf.options);
+	/* RFC 5880 section 6.8.3 */
+	if (out->idle_tx_us < 1000000)
+		out->idle_tx_us = 1000000;
+	return accepted(cfg, &s->key) ? 0 : -EACCES;
+}
