@@ -305,6 +305,13 @@ static bool classic(const struct bgp_encode_class *c, const struct attrs *a)
 	return c->afi == BGP_AFI_IPV4 && c->safi == BGP_SAFI_UNICAST && (!a || ipaddr_is_v4(&a->next_hop));
 }
 
+/* End-of-RIB has none. */
+static void put_nlri(uint8_t *p, const uint8_t *nlri, size_t len)
+{
+	if (len)
+		memcpy(p, nlri, len);
+}
+
 static size_t limit(const struct bgp_encode_class *c, size_t size)
 {
 	return size < c->max_message ? size : c->max_message;
@@ -325,7 +332,7 @@ size_t bgp_encode_update(const struct bgp_encode_class *c, const struct attrs *a
 		put_u16(p, 0);
 		put_u16(p + 2, (uint16_t)attr_len);
 		memcpy(p + 4, attr_bytes, attr_len);
-		memcpy(p + 4 + attr_len, nlri, nlri_len);
+		put_nlri(p + 4 + attr_len, nlri, nlri_len);
 		return len;
 	}
 	nh = ipaddr_is_v4(&a->next_hop) ? 4 : ipaddr_is_zero(&a->next_hop_ll) ? 16 : 32;
@@ -356,7 +363,7 @@ size_t bgp_encode_update(const struct bgp_encode_class *c, const struct attrs *a
 		memcpy(p + 16, a->next_hop_ll.b, 16);
 	p += nh;
 	*p++ = 0;
-	memcpy(p, nlri, nlri_len);
+	put_nlri(p, nlri, nlri_len);
 	memcpy(p + nlri_len, attr_bytes, attr_len);
 	return len;
 }
@@ -374,7 +381,7 @@ size_t bgp_encode_withdraw(
 			return 0;
 		bgp_put_header(buf, (uint16_t)len, BGP_MSG_UPDATE);
 		put_u16(p, (uint16_t)nlri_len);
-		memcpy(p + 2, nlri, nlri_len);
+		put_nlri(p + 2, nlri, nlri_len);
 		put_u16(p + 2 + nlri_len, 0);
 		return len;
 	}
@@ -397,7 +404,7 @@ size_t bgp_encode_withdraw(
 	}
 	put_u16(p, c->afi);
 	p[2] = c->safi;
-	memcpy(p + 3, nlri, nlri_len);
+	put_nlri(p + 3, nlri, nlri_len);
 	return len;
 }
 

@@ -53,11 +53,30 @@ static const char *info(void)
 	return text;
 }
 
+/* What is shown follows what happens by a moment. */
+static void wait_info(const char *want)
+{
+	for (unsigned i = 0; i < 1000 && strcmp(info(), want); i++)
+		usleep(10000);
+	assert_string_equal(info(), want);
+}
+
 static void do_show(void *arg)
 {
 	(void)arg;
 	w.shown[0] = 0;
 	bgp_show_all(proto, NULL);
+}
+
+static void wait_show(const char *want)
+{
+	for (unsigned i = 0; i < 1000; i++) {
+		in_main(do_show, NULL);
+		if (strstr(w.shown, want))
+			return;
+		usleep(10000);
+	}
+	fail_msg("not shown: %s\nbut:\n%s", want, w.shown);
 }
 
 /* ---- the neighbour ---- */
@@ -372,7 +391,7 @@ static void test_we_are_called(void **state)
 	fd = peer_connect();
 	establish(fd);
 	WAIT_STATE(proto, PS_UP);
-	assert_string_equal(info(), "Established   ");
+	wait_info("Established   ");
 	/* 192.0.2.0/24 and a withdrawal */
 	send_message(fd, BGP_MSG_UPDATE, "0000 0014 40010100 40020602010000fbf0 4003047f000002 18c00002");
 	WAIT_LOG("+192.0.2.0/24 0 as 64496 lp 100\n");
@@ -381,7 +400,7 @@ static void test_we_are_called(void **state)
 	close(fd);
 	WAIT_LOG("flush\n");
 	WAIT_STATE(proto, PS_START);
-	assert_string_equal(info(), "Passive       Socket: Connection closed");
+	wait_info("Passive       Socket: Connection closed");
 }
 
 static void test_we_call(void **state)
@@ -411,16 +430,12 @@ static void test_we_call(void **state)
 	assert_true(expect(fd, BGP_MSG_KEEPALIVE));
 	send_keepalive(fd);
 	WAIT_STATE(proto, PS_UP);
-	in_main(do_show, NULL);
-	assert_non_null(
-		strstr(w.shown, "  BGP state:          Established\n    Neighbor address: 127.0.0.2\n"));
-	assert_non_null(strstr(w.shown,
-		"    Neighbor ID:      10.0.0.2\n    Local capabilities\n      Multiprotocol\n"
-		"        AF announced: ipv4 ipv6\n      Route refresh\n      Graceful restart\n"
-		"      4-octet AS numbers\n      ADD-PATH\n        RX: ipv4\n        TX: ipv4\n"
-		"      Enhanced refresh\n"));
-	assert_non_null(
-		strstr(w.shown, "    Session:          external AS4\n    Source address:   127.0.0.1\n"));
+	wait_show("  BGP state:          Established\n    Neighbor address: 127.0.0.2\n");
+	wait_show("    Neighbor ID:      10.0.0.2\n    Local capabilities\n      Multiprotocol\n"
+		  "        AF announced: ipv4 ipv6\n      Route refresh\n      Graceful restart\n"
+		  "      4-octet AS numbers\n      ADD-PATH\n        RX: ipv4\n        TX: ipv4\n"
+		  "      Enhanced refresh\n");
+	wait_show("    Session:          external AS4\n    Source address:   127.0.0.1\n");
 	close(fd);
 	close(l);
 }
@@ -456,10 +471,9 @@ static void test_wrong_as(void **state)
 	expect_notification(fd, 2, 2);
 	assert_int_equal(get_u32(msg + 21), 65001);
 	expect_closed(fd);
-	assert_string_equal(info(), "Idle          BGP Error: Bad peer AS: 65001");
-	in_main(do_show, NULL);
-	assert_non_null(strstr(w.shown, "    Error wait:       "));
-	assert_non_null(strstr(w.shown, "    Last error:       BGP Error: Bad peer AS: 65001\n"));
+	wait_info("Idle          BGP Error: Bad peer AS: 65001");
+	wait_show("    Error wait:       ");
+	wait_show("    Last error:       BGP Error: Bad peer AS: 65001\n");
 	/* error wait: nobody is let in */
 	fd = peer_connect_from("127.0.0.2");
 	expect_closed(fd);
@@ -475,7 +489,7 @@ static void test_they_refuse_our_as(void **state)
 	assert_true(expect(fd, BGP_MSG_OPEN));
 	send_message(fd, BGP_MSG_NOTIFICATION, "0202");
 	expect_closed(fd);
-	assert_string_equal(info(), "Idle          Received: Bad peer AS: 64500");
+	wait_info("Idle          Received: Bad peer AS: 64500");
 }
 
 static void test_open_refusals(void **state)
@@ -612,7 +626,7 @@ static void test_hold_timer(void **state)
 	expect_notification(fd, 4, 0);
 	expect_closed(fd);
 	WAIT_LOG("flush\n");
-	assert_string_equal(info(), "Idle          BGP Error: Hold timer expired");
+	wait_info("Idle          BGP Error: Hold timer expired");
 }
 
 static void test_keepalives_hold_it_up(void **state)
@@ -646,7 +660,7 @@ static void test_received_cease(void **state)
 	WAIT_STATE(proto, PS_UP);
 	send_message(fd, BGP_MSG_NOTIFICATION, "0602 04 70656163");
 	WAIT_STATE(proto, PS_START);
-	assert_string_equal(info(), "Passive       Received: Administrative shutdown: \"peac\"");
+	wait_info("Passive       Received: Administrative shutdown: \"peac\"");
 	close(fd);
 	fd = peer_connect(); /* a Cease is no error: at once again */
 	establish(fd);
@@ -667,7 +681,7 @@ static void test_disable_after_cease(void **state)
 	send_message(fd, BGP_MSG_NOTIFICATION, "0602");
 	WAIT_STATE(proto, PS_DOWN);
 	assert_true(proto->disabled);
-	assert_string_equal(info(), "Received: Administrative shutdown");
+	wait_info("Received: Administrative shutdown");
 	close(fd);
 }
 
@@ -880,8 +894,7 @@ static void test_graceful_restart_helper(void **state)
 	close(fd);
 	WAIT_LOG("stale\n");
 	assert_int_equal(proto->state, PS_UP);
-	in_main(do_show, NULL);
-	assert_non_null(strstr(w.shown, "    Neighbor graceful restart active\n"));
+	wait_show("    Neighbor graceful restart active\n");
 	/* back, with forwarding state */
 	restartable_peer(GR_AF_FORWARDING, 100);
 	fd = peer_connect();
@@ -1021,7 +1034,7 @@ static void test_bfd(void **state)
 	expect_notification(fd, 6, 10);
 	expect_closed(fd);
 	WAIT_LOG("flush\n");
-	assert_string_equal(info(), "Idle          Error: BFD session down");
+	wait_info("Idle          Error: BFD session down");
 	/* the error wait ends when the path is back */
 	w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_UP, 0, false, &t, NULL);
 	fd = peer_connect();
@@ -1053,12 +1066,12 @@ static void test_waits_for_interface(void **state)
 	(void)state;
 	w.no_interface = true;
 	start();
-	assert_string_equal(info(), "Idle          ");
+	wait_info("Idle          ");
 	w.no_interface = false;
 	session_call(((struct bgp_peer *)proto->data)->session, session_iface_changed);
 	for (unsigned i = 0; i < 1000 && !strstr(info(), "Passive"); i++)
 		usleep(10000);
-	assert_string_equal(info(), "Passive       ");
+	wait_info("Passive       ");
 }
 
 static void test_link_down(void **state)
@@ -1074,7 +1087,7 @@ static void test_link_down(void **state)
 	session_call(((struct bgp_peer *)proto->data)->session, session_iface_changed);
 	WAIT_LOG("flush\n");
 	WAIT_STATE(proto, PS_START);
-	assert_string_equal(info(), "Idle          Error: Link down");
+	wait_info("Idle          Error: Link down");
 	expect_notification(fd, 6, 0);
 	expect_closed(fd);
 }
@@ -1094,7 +1107,7 @@ static void test_prefix_limit(void **state)
 	expect_closed(fd);
 	WAIT_STATE(proto, PS_DOWN);
 	assert_true(proto->disabled);
-	assert_string_equal(info(), "Automatic shutdown: Route limit exceeded");
+	wait_info("Automatic shutdown: Route limit exceeded");
 }
 
 static bool has_child(void *arg)
@@ -1117,7 +1130,7 @@ static void test_dynamic_neighbors(void **state)
 	bgp.peer_type = BGP_PEER_EXTERNAL;
 	bgp.dynamic_name = "dyn";
 	start();
-	assert_string_equal(info(), "Passive       ");
+	wait_info("Passive       ");
 	stranger = peer_connect_from("127.0.0.9");
 	expect_closed(stranger);
 	fd = peer_connect();
