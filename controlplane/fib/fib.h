@@ -30,13 +30,18 @@ struct fib_options {
 	struct export_engine *export;
 	struct nht *nht;
 	uint8_t rtproto;
-	bool recover; /* adopt what a previous run left, without a hole */
+	bool recover;          /* adopt what a previous run left, without a hole */
+	struct ifaces *ifaces; /* NULL: of the one created last */
 };
 /* Opens sockets, sets net.ipv4.nexthop_compat_mode=0 (warns once where it cannot). NULL with errno; the
  * daemon runs on without a kernel then if it has no kernel protocol. */
 struct fib *fib_create(const struct fib_options *o);
 /* keep: leave routes and groups in the kernel (restart, crash-like exit), else remove what is ours. */
 void fib_destroy(struct fib *f, bool keep);
+
+/* All that was to be re-learnt has been (end of graceful restart): what is left of an earlier run and was not
+ * asked for again goes. Without this call it goes after 240 s. Any thread. */
+void fib_recovery_done(struct fib *f);
 
 /* ---- kernel protocol's channel: main thread ---- */
 struct fib_channel_config {
@@ -120,6 +125,7 @@ struct iface_view {
 struct ifaces;
 struct ifaces *ifaces_create(void); /* thread of its own: rtnetlink monitor with re-scan */
 void ifaces_destroy(struct ifaces *i);
+struct ifaces *ifaces_default(void); /* the one created last, or NULL */
 bool ifaces_by_index(struct ifaces *i, uint32_t ifindex, struct iface_view *out);
 bool ifaces_by_name(struct ifaces *i, const char *name, struct iface_view *out);
 unsigned ifaces_all(struct ifaces *i, struct iface_view *out, unsigned max);

@@ -16,6 +16,7 @@
  * again and compared with what we had.
  */
 #include "controlplane/fib/fib.h"
+#include "controlplane/fib/mem.h"
 #include "controlplane/fib/netlink.h"
 #include "shared/log.h"
 #include "shared/rcu.h"
@@ -80,16 +81,6 @@ struct ifaces {
 
 static struct ifaces *last_created; /* RCU: ifaces_name() */
 
-static void *must_realloc(void *p, size_t bytes)
-{
-	p = realloc(p, bytes ? bytes : 1);
-	if (!p) {
-		log_msg(LOG_CLASS_FATAL, "Out of memory");
-		abort();
-	}
-	return p;
-}
-
 static void iface_put(struct iface *f)
 {
 	if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1)
@@ -131,7 +122,7 @@ static void note_changed(struct ifaces *i, uint32_t ifindex)
 			return;
 	if (i->n_changed == i->cap_changed) {
 		i->cap_changed = i->cap_changed ? i->cap_changed * 2 : 16;
-		i->changed = must_realloc(i->changed, i->cap_changed * sizeof(*i->changed));
+		i->changed = mem_grow(i->changed, i->cap_changed * sizeof(*i->changed));
 	}
 	i->changed[i->n_changed++] = ifindex;
 }
@@ -139,7 +130,7 @@ static void note_changed(struct ifaces *i, uint32_t ifindex)
 /* A private copy of f with room for n addresses; the first ones are copied. */
 static struct iface *iface_copy(const struct iface *f, unsigned n)
 {
-	struct iface *c = must_realloc(NULL, sizeof(*c) + n * sizeof(c->addrs[0]));
+	struct iface *c = mem_grow(NULL, sizeof(*c) + n * sizeof(c->addrs[0]));
 	unsigned keep = f->n_addrs < n ? f->n_addrs : n;
 
 	memcpy(c, f, sizeof(*f));
@@ -171,7 +162,7 @@ static void put_now(struct ifaces *i, struct iface *f)
 	} else {
 		if (i->n_now == i->cap_now) {
 			i->cap_now = i->cap_now ? i->cap_now * 2 : 16;
-			i->now = must_realloc(i->now, i->cap_now * sizeof(*i->now));
+			i->now = mem_grow(i->now, i->cap_now * sizeof(*i->now));
 		}
 		memmove(&i->now[at + 1], &i->now[at], (i->n_now - at) * sizeof(*i->now));
 		i->now[at] = f;
@@ -401,17 +392,17 @@ static int by_address(const void *a, const void *b)
 
 static struct snapshot *snapshot_build(const struct ifaces *i)
 {
-	struct snapshot *s = must_realloc(NULL, sizeof(*s));
+	struct snapshot *s = mem_grow(NULL, sizeof(*s));
 	unsigned total = 0;
 
 	memset(s, 0, sizeof(*s));
 	for (unsigned k = 0; k < i->n_now; k++)
 		total += i->now[k]->n_addrs;
 	s->n = i->n_now;
-	s->by_index = must_realloc(NULL, s->n * sizeof(*s->by_index));
-	s->by_name = must_realloc(NULL, s->n * sizeof(*s->by_name));
-	s->connected = must_realloc(NULL, total * sizeof(*s->connected));
-	s->locals = must_realloc(NULL, total * sizeof(*s->locals));
+	s->by_index = mem_grow(NULL, s->n * sizeof(*s->by_index));
+	s->by_name = mem_grow(NULL, s->n * sizeof(*s->by_name));
+	s->connected = mem_grow(NULL, total * sizeof(*s->connected));
+	s->locals = mem_grow(NULL, total * sizeof(*s->locals));
 	for (unsigned k = 0; k < s->n; k++) {
 		struct iface *f = i->now[k];
 		atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
@@ -546,6 +537,11 @@ struct ifaces *ifaces_create(void)
 	return i;
 }
 
+struct ifaces *ifaces_default(void)
+{
+	return rcu_dereference(last_created);
+}
+
 void ifaces_destroy(struct ifaces *i)
 {
 	uint64_t one = 1;
@@ -568,7 +564,7 @@ void ifaces_wait_scan(struct ifaces *i)
 
 void ifaces_subscribe(struct ifaces *i, void (*changed)(void *ctx, uint32_t ifindex), void *ctx)
 {
-	struct subscriber *s = must_realloc(NULL, sizeof(*s)), **at;
+	struct subscriber *s = mem_grow(NULL, sizeof(*s)), **at;
 
 	*s = (struct subscriber){.changed = changed, .ctx = ctx};
 	pthread_mutex_lock(&i->lock);
