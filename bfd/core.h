@@ -144,7 +144,7 @@ void session_poll_finished(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
  * published. */
 void session_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 void session_set_deadline(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
-void session_publish(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
+void bfd_session_publish(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 void session_flush_counters(struct bfd_engine *e, uint32_t slot);
 /* The time as a deadline in ticks; one that is too far away comes up earlier and is looked at again. */
 uint32_t session_deadline(uint64_t at_ns, uint64_t now_ns);

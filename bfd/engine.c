@@ -151,7 +151,7 @@ static void hash_remove(struct bfd_engine *e, uint32_t slot)
 
 /* Publication. */
 
-void session_publish(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
+void bfd_session_publish(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 {
 	struct session *s = &e->session[slot];
 	const struct linkstate_entry *last = &s->published;
@@ -523,7 +523,7 @@ void session_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	e->hot[slot].detect_ticks = (uint32_t)(ticks < BFD_TICKS_FAR ? ticks : BFD_TICKS_FAR);
 	session_set_deadline(e, slot, now_ns);
 	echo_refresh(e, slot, now_ns);
-	session_publish(e, slot, now_ns);
+	bfd_session_publish(e, slot, now_ns);
 }
 
 /* Section 6.8.1. The rest of what the remote said goes with its discriminator: it may come back as another,

@@ -264,12 +264,31 @@ static void watch_signals(struct process *pr)
 
 /* ---- interfaces: told in a thread of the FIB ---- */
 
+/* For recursive next hops where no direct protocol runs: the connected network that holds addr. Any thread. */
+static bool connected_network(void *ctx, const struct ipaddr *addr, struct prefix *net, uint32_t *ifindex)
+{
+	struct daemon *d = ctx;
+	struct iface_view v;
+	struct ipaddr local;
+
+	if (!ifaces_for_neighbor(d->ifaces, addr, &v, &local))
+		return false;
+	for (unsigned i = 0; i < v.n_addrs; i++)
+		if (prefix_contains_addr(&v.addrs[i].prefix, addr)) {
+			*net = v.addrs[i].prefix;
+			*ifindex = v.ifindex;
+			return true;
+		}
+	return false;
+}
+
 static void ifaces_changed(void *arg)
 {
 	struct daemon *d = arg;
 
 	if (d->shutting_down)
 		return;
+	nht_connected_changed(d->nht);
 	direct_ifaces_changed(d);
 	static_ifaces_changed(d);
 }
@@ -325,8 +344,16 @@ static int make_parts(struct process *pr, const struct config *c)
 	d->export = export_create(d->rib);
 	if (!d->nht || !d->export)
 		return -ENOMEM;
+	nht_set_connected_lookup(d->nht, connected_network, d);
 	if (has_protocol(c, PROTO_KERNEL) || geteuid() == 0) {
-		const struct fib_options fo = {d->rib, d->export, d->nht, FIB_RTPROT, true};
+		const struct fib_options fo = {
+			.rib = d->rib,
+			.export = d->export,
+			.nht = d->nht,
+			.rtproto = FIB_RTPROT,
+			.recover = true,
+			.ifaces = d->ifaces,
+		};
 
 		d->fib = fib_create(&fo);
 		if (!d->fib && has_protocol(c, PROTO_KERNEL))

@@ -50,7 +50,7 @@ static void announce_index(
 	const struct paths *ps = gs->all ? gs->all[index] : NULL;
 
 	if (gs->group->mode != EXPORT_ALL) {
-		const struct path *p = group_path(gs, index, 0);
+		const struct path *p = export_group_path(gs, index, 0);
 
 		if (p && p->source != not_source)
 			encoder_announce(e, p->source, p->attrs, &n->prefix, 0);
@@ -145,7 +145,7 @@ static void diff_range(
 	struct net n;
 
 	for (uint32_t i = from; i < to; i++) {
-		const struct path *p = group_path(gs, i, 0);
+		const struct path *p = export_group_path(gs, i, 0);
 		uint32_t had = i < m->n_had ? m->had[i] : 0,
 			 now = p && p->source != m->own_source ? p->attrs : 0;
 
@@ -171,7 +171,7 @@ static void give_private(struct member *m, struct made *made)
 static bool all_replaced(const struct group_shard *gs, const struct member *m, uint32_t from, uint32_t to)
 {
 	for (uint32_t i = from; i < to && i < m->n_had; i++) {
-		const struct path *p = group_path(gs, i, 0);
+		const struct path *p = export_group_path(gs, i, 0);
 
 		if (m->had[i] && (!p || p->source == m->own_source || p->attrs == m->had[i]))
 			return false;
@@ -213,7 +213,7 @@ static bool catch_up_step(struct group_shard *gs, struct member *m)
 		struct gone g = m->gone[--m->n_gone];
 
 		done++;
-		if (!group_path(gs, g.index, g.path_id) &&
+		if (!export_group_path(gs, g.index, g.path_id) &&
 			rib_shard_net(gs->group->table, gs->shard, g.index, &n))
 			encoder_withdraw(gs->encoder, 0, &n.prefix, g.path_id);
 	}
@@ -231,7 +231,7 @@ static bool catch_up_step(struct group_shard *gs, struct member *m)
 				announce_index(gs, gs->encoder, index, &n, m->own_source);
 				continue;
 			}
-			p = group_path(gs, index, 0);
+			p = export_group_path(gs, index, 0);
 			if (p && p->source != m->own_source)
 				encoder_announce(gs->encoder, 0, p->attrs, &n.prefix, 0);
 			else
@@ -271,7 +271,7 @@ static void become_live(struct group_shard *gs, struct member *m)
 	gs->n_live++;
 	rib_shard_unpin(gs->group->table, gs->shard);
 	peer_slow(m->peer, -1);
-	peer_check_limit(m->peer, gs->number, group_member_exported(gs, m));
+	peer_check_limit(m->peer, gs->number, export_group_member_exported(gs, m));
 }
 
 static bool has_room(struct member *m)
@@ -289,7 +289,7 @@ bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_ns)
 	struct member *m, *tmp;
 
 	(void)s;
-	group_flush(gs);
+	export_group_flush(gs);
 	do {
 		more = false;
 		/* A step for each in turn: those that dump together are at the same range and share its

@@ -55,7 +55,7 @@ static void count(uint64_t *c)
 	__atomic_store_n(c, *c + 1, __ATOMIC_RELAXED);
 }
 
-struct path *group_path(const struct group_shard *gs, uint32_t index, uint32_t path_id)
+struct path *export_group_path(const struct group_shard *gs, uint32_t index, uint32_t path_id)
 {
 	struct path *p;
 
@@ -360,11 +360,11 @@ static void hand_out(struct group_shard *gs, struct made *made)
 			continue;
 		}
 		member_give(m, made);
-		peer_check_limit(m->peer, gs->number, group_member_exported(gs, m));
+		peer_check_limit(m->peer, gs->number, export_group_member_exported(gs, m));
 	}
 }
 
-void group_flush(struct group_shard *gs)
+void export_group_flush(struct group_shard *gs)
 {
 	struct made made = {0};
 	struct member *m;
@@ -407,7 +407,7 @@ static void flush(void *ctx, struct rib_shard *s)
 {
 	struct group *g = ctx;
 
-	group_flush(&g->shard[rib_shard_index(s)]);
+	export_group_flush(&g->shard[rib_shard_index(s)]);
 }
 
 static void begin_dump(struct group_shard *gs, struct member *m)
@@ -426,7 +426,7 @@ static void dumped(void *ctx, struct rib_shard *s)
 	struct member *m;
 
 	gs->shard = s;
-	group_flush(gs);
+	export_group_flush(gs);
 	gs->ready = true;
 	cds_list_for_each_entry(m, &gs->members, node) if (m->state == MEMBER_JOINING) begin_dump(gs, m);
 	start_task(gs);
@@ -475,7 +475,7 @@ static const struct rib_listener_ops listener_ops = {changed, dumped, closed, fl
 
 /* ---- members ---- */
 
-uint32_t group_member_exported(const struct group_shard *gs, const struct member *m)
+uint32_t export_group_member_exported(const struct group_shard *gs, const struct member *m)
 {
 	uint32_t own = m->own_source < gs->n_source ? gs->by_source[m->own_source] : 0;
 
@@ -494,7 +494,7 @@ static void add_member(struct group_shard *gs, struct rib_shard *s, struct membe
 	rib_shard_pin(gs->group->table, s);
 	m->dump_at = 0;
 	if (gs->ready) {
-		group_flush(gs);
+		export_group_flush(gs);
 		begin_dump(gs, m);
 	} else {
 		m->state = MEMBER_JOINING;
@@ -527,13 +527,13 @@ static void forget_had(struct member *m)
 	m->n_had = 0;
 }
 
-void group_join(struct group *g, struct rib_shard *s, struct member *m)
+void export_group_join(struct group *g, struct rib_shard *s, struct member *m)
 {
 	m->mark_end = true;
 	add_member(&g->shard[rib_shard_index(s)], s, m);
 }
 
-void group_leave(struct group *g, struct rib_shard *s, struct member *m)
+void export_group_leave(struct group *g, struct rib_shard *s, struct member *m)
 {
 	if (m->joined)
 		remove_member(&g->shard[rib_shard_index(s)], s, m);
@@ -553,7 +553,7 @@ static void snapshot(struct group_shard *gs, struct member *m)
 	if (!had)
 		abort();
 	for (uint32_t i = 0; i < n; i++) {
-		const struct path *p = group_path(gs, i, 0);
+		const struct path *p = export_group_path(gs, i, 0);
 		bool missed = m->missed && i / 64 < m->missed_words && (m->missed[i / 64] >> (i & 63) & 1);
 
 		if (m->state == MEMBER_JOINING || (m->state == MEMBER_DUMP && i >= m->dump_at))
@@ -570,11 +570,11 @@ static void snapshot(struct group_shard *gs, struct member *m)
 	m->n_had = n;
 }
 
-void group_move(struct group *from, struct group *to, struct rib_shard *s, struct member *m)
+void export_group_move(struct group *from, struct group *to, struct rib_shard *s, struct member *m)
 {
 	struct group_shard *gs = &from->shard[rib_shard_index(s)];
 
-	group_flush(gs);
+	export_group_flush(gs);
 	if (from->mode != EXPORT_ALL && to->mode != EXPORT_ALL)
 		snapshot(gs, m);
 	rib_shard_pin(to->table, s); /* an index must not change its meaning between the groups */
@@ -586,13 +586,13 @@ void group_move(struct group *from, struct group *to, struct rib_shard *s, struc
 	rib_shard_unpin(to->table, s);
 }
 
-void group_redump(struct group *g, struct rib_shard *s, struct member *m, uint32_t generation)
+void export_group_redump(struct group *g, struct rib_shard *s, struct member *m, uint32_t generation)
 {
 	struct group_shard *gs = &g->shard[rib_shard_index(s)];
 
 	if (!m->joined)
 		return;
-	group_flush(gs);
+	export_group_flush(gs);
 	m->mark_end = true;
 	m->mark_generation = generation;
 	if (m->state == MEMBER_JOINING)
@@ -608,14 +608,14 @@ void group_redump(struct group *g, struct rib_shard *s, struct member *m, uint32
 	start_task(gs);
 }
 
-void group_room(struct group *g, struct rib_shard *s)
+void export_group_room(struct group *g, struct rib_shard *s)
 {
 	start_task(&g->shard[rib_shard_index(s)]);
 }
 
 /* ---- finding and making ---- */
 
-bool group_same(const struct group *g, const struct export_peer_config *c)
+bool export_group_same(const struct group *g, const struct export_peer_config *c)
 {
 	return g->table == c->table && g->mode == c->mode && filter_same(&g->filter, &c->filter) &&
 	       memcmp(&g->class, &c->class, sizeof(g->class)) == 0 &&
@@ -663,12 +663,12 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 	return g;
 }
 
-struct group *group_get(struct export_engine *x, const struct export_peer_config *c)
+struct group *export_group_get(struct export_engine *x, const struct export_peer_config *c)
 {
 	struct group *g;
 
 	pthread_mutex_lock(&x->lock);
-	cds_list_for_each_entry(g, &x->groups, node) if (group_same(g, c))
+	cds_list_for_each_entry(g, &x->groups, node) if (export_group_same(g, c))
 	{
 		g->refs++;
 		goto out;
@@ -679,7 +679,7 @@ out:
 	return g;
 }
 
-void group_put(struct group *g)
+void export_group_put(struct group *g)
 {
 	struct export_engine *x = g->engine;
 	bool last;

@@ -140,18 +140,18 @@ struct group {
 };
 
 /* group.c: under no lock; takes the engine's. */
-struct group *group_get(struct export_engine *x, const struct export_peer_config *c);
-void group_put(struct group *g);
-bool group_same(const struct group *g, const struct export_peer_config *c);
+struct group *export_group_get(struct export_engine *x, const struct export_peer_config *c);
+void export_group_put(struct group *g);
+bool export_group_same(const struct group *g, const struct export_peer_config *c);
 /* In the shard's thread. */
-void group_join(struct group *g, struct rib_shard *s, struct member *m);
-void group_leave(struct group *g, struct rib_shard *s, struct member *m);
-void group_move(struct group *from, struct group *to, struct rib_shard *s, struct member *m);
-void group_redump(struct group *g, struct rib_shard *s, struct member *m, uint32_t generation);
-void group_room(struct group *g, struct rib_shard *s); /* some member's ring has room again */
-void group_flush(struct group_shard *gs);
-uint32_t group_member_exported(const struct group_shard *gs, const struct member *m);
-struct path *group_path(
+void export_group_join(struct group *g, struct rib_shard *s, struct member *m);
+void export_group_leave(struct group *g, struct rib_shard *s, struct member *m);
+void export_group_move(struct group *from, struct group *to, struct rib_shard *s, struct member *m);
+void export_group_redump(struct group *g, struct rib_shard *s, struct member *m, uint32_t generation);
+void export_group_room(struct group *g, struct rib_shard *s); /* some member's ring has room again */
+void export_group_flush(struct group_shard *gs);
+uint32_t export_group_member_exported(const struct group_shard *gs, const struct member *m);
+struct path *export_group_path(
 	const struct group_shard *gs, uint32_t index, uint32_t path_id); /* NULL: nothing under that id */
 
 /* encoder.c: changes into blocks. One for each shard of a group. */

@@ -115,13 +115,13 @@ static void join_in_shard(struct rib_shard *s, void *arg)
 	unsigned i = rib_shard_index(s);
 
 	base_stats(c->peer, &c->group->shard[i]);
-	group_join(c->group, s, &c->peer->member[i]);
+	export_group_join(c->group, s, &c->peer->member[i]);
 	free(c);
 }
 
 static void free_peer(struct export_peer *p)
 {
-	group_put(p->group);
+	export_group_put(p->group);
 	if (p->cf.filter.kind == FILTER_PROGRAM)
 		filter_release(p->cf.filter.filter);
 	free(p->member);
@@ -136,7 +136,7 @@ static void leave_in_shard(struct rib_shard *s, void *arg)
 	struct export_peer *p = c->peer;
 	struct member *m = &p->member[rib_shard_index(s)];
 
-	group_leave(c->group, s, m);
+	export_group_leave(c->group, s, m);
 	while (ring_count(&m->ring))
 		block_release(ring_pop(&m->ring)); /* the session has stopped reading */
 	free(c);
@@ -149,9 +149,9 @@ static void move_in_shard(struct rib_shard *s, void *arg)
 	struct shard_call *c = arg;
 	unsigned i = rib_shard_index(s);
 
-	group_move(c->group, c->to, s, &c->peer->member[i]);
+	export_group_move(c->group, c->to, s, &c->peer->member[i]);
 	base_stats(c->peer, &c->to->shard[i]);
-	group_put(c->group); /* one reference was taken for each shard */
+	export_group_put(c->group); /* one reference was taken for each shard */
 	free(c);
 }
 
@@ -159,7 +159,7 @@ static void redump_in_shard(struct rib_shard *s, void *arg)
 {
 	struct shard_call *c = arg;
 
-	group_redump(c->group, s, &c->peer->member[rib_shard_index(s)], c->generation);
+	export_group_redump(c->group, s, &c->peer->member[rib_shard_index(s)], c->generation);
 	free(c);
 }
 
@@ -170,7 +170,7 @@ static void room_in_shard(struct rib_shard *s, void *arg)
 	struct member *m = &p->member[rib_shard_index(s)];
 
 	if (m->joined)
-		group_room(c->group, s);
+		export_group_room(c->group, s);
 	free(c);
 }
 
@@ -189,10 +189,10 @@ struct export_peer *export_attach(struct export_engine *x, const struct export_p
 	p->member = aligned_alloc(64, n * sizeof(*p->member));
 	p->exported = calloc(n, sizeof(*p->exported));
 	p->base = calloc(n, sizeof(*p->base));
-	p->group = group_get(x, c);
+	p->group = export_group_get(x, c);
 	if (!p->member || !p->exported || !p->base || !p->group) {
 		if (p->group)
-			group_put(p->group);
+			export_group_put(p->group);
 		free(p->member);
 		free(p->exported);
 		free(p->base);
@@ -226,9 +226,9 @@ void export_reconfigure(struct export_peer *p, const struct export_peer_config *
 	p->cf.mode = c->mode;
 	memcpy(&p->cf.class, &c->class, sizeof(c->class));
 	atomic_store(&p->limit_was_hit, false);
-	if (group_same(old, c))
+	if (export_group_same(old, c))
 		return;
-	new = group_get(p->engine, c);
+	new = export_group_get(p->engine, c);
 	if (!new) {
 		log_msg(LOG_CLASS_ERROR, "Out of memory: an export filter could not be changed");
 		return;
