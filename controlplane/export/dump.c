@@ -5,6 +5,14 @@
 #include "shared/clock.h"
 #include <string.h>
 
+/* The prefix of an index; false: none has it. */
+static bool net_of(const struct group_shard *gs, uint32_t index, struct net *n)
+{
+	const struct rib_table *t = gs->group->table;
+
+	return index < rib_shard_indexes(t, gs->shard) && rib_shard_net(t, gs->shard, index, n);
+}
+
 /* ---- what a slow member still has to be told ---- */
 
 static void miss_index(struct member *m, uint32_t index)
@@ -84,7 +92,7 @@ static const struct made *range_blocks(struct group_shard *gs, uint32_t range)
 		return &rc->made;
 	made_clear(&rc->made);
 	for (uint32_t i = range * RANGE; i < end && i < gs->n_index; i++)
-		if (rib_shard_net(gs->group->table, gs->shard, i, &n))
+		if (net_of(gs, i, &n))
 			announce_index(gs, gs->encoder, i, &n, 0);
 	encoder_finish(gs->encoder, &rc->made, true, NULL);
 	rc->valid = true;
@@ -149,7 +157,7 @@ static void diff_range(
 		uint32_t had = i < m->n_had ? m->had[i] : 0,
 			 now = p && p->source != m->own_source ? p->attrs : 0;
 
-		if (now != had && rib_shard_net(gs->group->table, gs->shard, i, &n)) {
+		if (now != had && net_of(gs, i, &n)) {
 			if (now)
 				encoder_announce(gs->encoder, 0, now, &n.prefix, 0);
 			else
@@ -213,8 +221,7 @@ static bool catch_up_step(struct group_shard *gs, struct member *m)
 		struct gone g = m->gone[--m->n_gone];
 
 		done++;
-		if (!export_group_path(gs, g.index, g.path_id) &&
-			rib_shard_net(gs->group->table, gs->shard, g.index, &n))
+		if (!export_group_path(gs, g.index, g.path_id) && net_of(gs, g.index, &n))
 			encoder_withdraw(gs->encoder, 0, &n.prefix, g.path_id);
 	}
 	for (; m->missed_at < m->missed_words && done < RANGE; m->missed_at++) {
@@ -224,7 +231,7 @@ static bool catch_up_step(struct group_shard *gs, struct member *m)
 			const struct path *p;
 
 			m->missed[m->missed_at] &= m->missed[m->missed_at] - 1;
-			if (!rib_shard_net(gs->group->table, gs->shard, index, &n))
+			if (!net_of(gs, index, &n))
 				continue;
 			done++;
 			if (gs->group->mode == EXPORT_ALL) {

@@ -34,7 +34,6 @@ static struct attrs *edit(struct filter_vm *vm)
 		*vm->out = *vm->attrs;
 		vm->out->hash = 0;
 		vm->out->id = 0;
-		vm->out->refs = 0;
 		vm->attrs = vm->out;
 		vm->edited = true;
 	}
