@@ -114,8 +114,7 @@ static void expect_again(
 
 	h->dport = 0;
 	if (s->state != BFD_UP || p->state != BFD_UP || s->params.auth_type != BFD_AUTH_NONE ||
-		s->poll_guard || is_demand_active(s) || p->flags & (BFD_FLAG_POLL | BFD_FLAG_FINAL) ||
-		!p->your_disc)
+		is_demand_active(s) || p->flags & (BFD_FLAG_POLL | BFD_FLAG_FINAL) || !p->your_disc)
 		return;
 	memcpy(h->expect, rx->payload, BFD_PACKET_LEN);
 	h->dport = rx->dport;

@@ -330,6 +330,45 @@ static void test_change_during_poll(void **state)
 	sim_free(s);
 }
 
+static bool only_finals(struct sim *s, unsigned from, uint8_t *payload, uint16_t len)
+{
+	return from == 0 || payload[1] & BFD_FLAG_FINAL || !s->user;
+}
+
+/* After a Final the next poll waits for a packet without F (choice 3), or for much longer than a round trip
+ * (choice 2). */
+static void test_poll_guard(void **state)
+{
+	struct bfd_params p = sim_params(10000, 100000, 20), p2 = sim_params(40000, 100000, 20),
+			  p3 = sim_params(80000, 100000, 20);
+
+	for (int choice = 2; choice <= 3; choice++) {
+		struct sim *s = sim_up(&p, &p, START);
+		struct wire w = {0};
+
+		s->user = &w;
+		s->on_packet = only_finals; /* of the remote's packets */
+		assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &p2, s->now), 0);
+		assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &p3, s->now), 0);
+		sim_run_ms(s, 200);
+		/* The first is through, the second must not have been said yet. */
+		assert_int_equal(sim_entry(s, 0, 0).tx_us, 100000);
+		assert_int_equal(sim_entry(s, 1, 0).remote_min_tx_us, 40000);
+		if (choice == 3) {
+			s->user = NULL; /* everything passes again: with the next packet of the remote's, not
+					   after a second */
+			sim_run_ms(s, 110);
+		} else {
+			sim_run_ms(s, 700);
+			assert_int_equal(sim_entry(s, 1, 0).remote_min_tx_us, 40000);
+			sim_run_ms(s, 300);
+		}
+		assert_int_equal(sim_entry(s, 1, 0).remote_min_tx_us, 80000);
+		assert_int_equal(s->node[0].downs + s->node[1].downs, 0);
+		sim_free(s);
+	}
+}
+
 /* Random changes on both sides over a link that loses: never a flap that detection would not explain. */
 static bool lose_some(struct sim *s, unsigned from, uint8_t *payload, uint16_t len)
 {
@@ -882,6 +921,7 @@ int main(void)
 		cmocka_unit_test(test_rx_decrease_waits_for_final),
 		cmocka_unit_test(test_rx_increase_is_immediate),
 		cmocka_unit_test(test_change_during_poll),
+		cmocka_unit_test(test_poll_guard),
 		cmocka_unit_test(test_random_changes_never_flap),
 		cmocka_unit_test(test_admin_down),
 		cmocka_unit_test(test_restart),

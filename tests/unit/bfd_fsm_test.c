@@ -351,6 +351,56 @@ static void test_poll_answered(void **state)
 	}
 }
 
+/* A Final that falls together with a periodic packet: one packet a session and call, since they share their
+ * buffer. */
+static void test_final_and_periodic_together(void **state)
+{
+	struct sim *s = in_state(BFD_UP);
+	struct bfd_packet p = packet(s, BFD_UP, true), got;
+	struct bfd_tx out[4];
+
+	while (bfd_engine_tx(s->node[0].engine, s->now, out, 4))
+		;
+	s->now += 11 * NS_PER_MS; /* overdue */
+	p.flags = BFD_FLAG_POLL;
+	assert_int_equal(feed(s, p, 255), BFD_RX_OK);
+	assert_int_equal(bfd_engine_tx(s->node[0].engine, s->now, out, 4), 1);
+	assert_int_equal(bfd_packet_parse(out[0].payload, out[0].len, &got), 0);
+	assert_int_equal(got.flags & (BFD_FLAG_POLL | BFD_FLAG_FINAL), BFD_FLAG_FINAL);
+	s->now += 70 * NS_PER_US;
+	assert_int_equal(bfd_engine_tx(s->node[0].engine, s->now, out, 4), 1);
+	assert_int_equal(bfd_packet_parse(out[0].payload, out[0].len, &got), 0);
+	assert_int_equal(got.flags & BFD_FLAG_FINAL, 0);
+	sim_free(s);
+}
+
+/* A remote that does not know Demand mode goes on sending: only the answer to a poll counts all the same. */
+static void test_demand_ignored_by_remote(void **state)
+{
+	struct sim *s = in_state(BFD_UP);
+	struct bfd_params p = *bfd_engine_params(s->node[0].engine, 0);
+	struct bfd_packet pkt = packet(s, BFD_UP, true);
+	struct bfd_tx out[4];
+	uint64_t start = s->now;
+
+	pkt.min_tx_us = 10000;
+	assert_int_equal(feed(s, pkt, 255), BFD_RX_OK);
+	p.demand = true;
+	assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &p, s->now), 0);
+	while (sim_state(s, 0) == BFD_UP) {
+		s->now += 50 * NS_PER_US;
+		bfd_engine_sweep(s->node[0].engine, s->now);
+		bfd_engine_tx(s->node[0].engine, s->now, out, 4);
+		if (s->now / (9 * NS_PER_MS) != (s->now - 50 * NS_PER_US) / (9 * NS_PER_MS))
+			feed(s, pkt, 255);
+		assert_true(s->now - start < 100 * NS_PER_MS);
+	}
+	/* DetectMult times our own interval after the first Poll left. */
+	assert_true(s->now - start >= 30 * NS_PER_MS && s->now - start < 31 * NS_PER_MS);
+	assert_int_equal(sim_entry(s, 0, 0).diag, BFD_DIAG_TIME_EXPIRED);
+	sim_free(s);
+}
+
 /* A Final that nobody asked for ends nothing: the one asked for here is not on the wire yet. */
 static void test_unasked_final(void **state)
 {
@@ -501,6 +551,8 @@ int main(void)
 		cmocka_unit_test(test_slow_path_limit),
 		cmocka_unit_test(test_poll_answered),
 		cmocka_unit_test(test_unasked_final),
+		cmocka_unit_test(test_final_and_periodic_together),
+		cmocka_unit_test(test_demand_ignored_by_remote),
 		cmocka_unit_test(test_every_field_is_noticed),
 		cmocka_unit_test(test_params_check),
 		cmocka_unit_test(test_discriminators),

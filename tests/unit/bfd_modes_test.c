@@ -282,8 +282,10 @@ static void test_demand_both_sides(void **state)
 	/* A change of what packets say must be polled for (section 6.6). */
 	changed = a;
 	changed.detect_mult = 5;
+	unsigned polls = w.polls[0];
 	assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &changed, s->now), 0);
 	sim_run_ms(s, 5);
+	assert_int_equal(w.polls[0], polls + 1);
 	assert_int_equal(sim_entry(s, 1, 0).remote_detect_mult, 5);
 	changed.min_tx_us = 50000;
 	assert_int_equal(bfd_engine_update(s->node[0].engine, 0, &changed, s->now), 0);
