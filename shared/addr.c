@@ -55,7 +55,7 @@ static char *put_v4(char *p, const uint8_t *b)
 }
 
 /* RFC 5952: lower case, no leading zeros, "::" for the longest (then first) run of at least two zero groups.
- */
+ * IPv4-compatible and mapped ones, ::a.b.c.d and ::ffff:a.b.c.d, as inet_ntop() and BIRD write them. */
 static char *put_v6(char *p, const uint8_t *b)
 {
 	int best = -1, best_len = 1;
@@ -69,6 +69,10 @@ static char *put_v6(char *p, const uint8_t *b)
 			best_len = j - i;
 		}
 		i = j > i ? j : i + 1;
+	}
+	if (best == 0 && (best_len == 6 || (best_len == 5 && b[10] == 0xff && b[11] == 0xff))) {
+		p = stpcpy(p, best_len == 6 ? "::" : "::ffff:");
+		return put_v4(p, b + 12);
 	}
 	for (int i = 0; i < 8;) {
 		if (i == best) {
