@@ -183,6 +183,8 @@ static void put_address(struct text *t, bits v, bool v4)
 		for (int i = 15; i >= 0; i--, v >>= 8)
 			a.b[i] = (uint8_t)v;
 	}
+	if (!v4 && ipaddr_is_v4(&a)) /* lengths are no address; but this is how those are written */
+		text_puts(t, "::ffff:");
 	text_puts(t, ipaddr_format(&a, buf));
 }
 
