@@ -47,6 +47,7 @@ struct dp {
 	uint32_t *by_key, by_key_mask; /* hash table of slots, UINT32_MAX = none; chained in the sessions */
 	uint64_t seed;
 	uint32_t route_cursor, leaving;
+	bool filters_due; /* who may have echo packets sent back has changed */
 	unsigned on_worker[WORKER_MAX];
 	/* Commands that did not fit into a worker's ring yet, in order. */
 	struct dp_command *backlog, **backlog_tail;

@@ -257,6 +257,10 @@ int eal_start(const struct options *o, struct eal *e, char err[OPTIONS_ERR])
 		e->hugepages = free_hugepage_mb() >= need;
 		if (e->hugepages) {
 			add(&a, "--in-memory");
+			/* No device does DMA: virtual addresses, so that packet buffers can be in one piece.
+			 */
+			if (!pci)
+				add(&a, "--iova-mode=va");
 		} else {
 			add(&a, "--no-huge");
 			add(&a, "--no-shconf");

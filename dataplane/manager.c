@@ -198,30 +198,40 @@ struct port *dp_port_by_name(struct dp *dp, const char *name)
 
 static int by_address(const void *a, const void *b)
 {
-	return ipaddr_cmp(a, b);
+	const struct port_local *x = a, *y = b;
+	int cmp = ipaddr_cmp(&x->addr, &y->addr);
+
+	return cmp ? cmp : x->what - y->what;
 }
 
 /* The addresses whose BFD the XDP filter takes on this port: all of this host, link-local ones only of this
- * interface and of the VLANs on it. */
-static unsigned local_addresses(struct dp *dp, const struct port *p, struct ipaddr *out, unsigned max)
+ * interface and of the VLANs on it; and for echo alone those of neighbours that we promised to send theirs
+ * back. Sorted, each once. */
+static unsigned local_addresses(struct dp *dp, const struct port *p, struct port_local *out)
 {
 	const struct neigh_addr *a;
-	unsigned n = neigh_addrs(dp->neigh, &a), found = 0;
+	unsigned n = neigh_addrs(dp->neigh, &a), found = 0, kept = 0;
 
-	for (unsigned i = 0; i < n && found < max; i++) {
+	for (unsigned i = 0; i < n && found < PORT_LOCALS; i++) {
 		const struct neigh_link *l = neigh_link(dp->neigh, a[i].ifindex);
 
 		if (!ipaddr_is_link_local(&a[i].addr) || a[i].ifindex == p->ifindex ||
 			(l && l->vid && l->lower == p->ifindex))
-			out[found++] = a[i].addr;
+			out[found++] = (struct port_local){a[i].addr, FILTER_LOCAL};
 	}
+	for (uint32_t i = 0; i < dp->opt->sessions && found < PORT_LOCALS; i++)
+		if (session_reflects_on(dp, i, p))
+			out[found++] = (struct port_local){dp->session[i].key.remote, FILTER_ECHO_PEER};
 	qsort(out, found, sizeof(*out), by_address);
-	return found;
+	for (unsigned i = 0; i < found; i++)
+		if (kept == 0 || !ipaddr_equal(&out[kept - 1].addr, &out[i].addr))
+			out[kept++] = out[i];
+	return kept;
 }
 
 static void update_filter(struct dp *dp, struct port *p)
 {
-	struct ipaddr *want;
+	struct port_local *want;
 	unsigned n, i = 0, k = 0;
 	int rc = 0;
 
@@ -230,16 +240,18 @@ static void update_filter(struct dp *dp, struct port *p)
 	want = calloc(PORT_LOCALS, sizeof(*want));
 	if (!want)
 		return;
-	n = local_addresses(dp, p, want, PORT_LOCALS);
+	n = local_addresses(dp, p, want);
 	while (i < n || k < p->nlocals) {
-		int cmp = i == n ? 1 : k == p->nlocals ? -1 : ipaddr_cmp(&want[i], &p->locals[k]);
+		int cmp = i == n ? 1 : k == p->nlocals ? -1 : ipaddr_cmp(&want[i].addr, &p->locals[k].addr);
 
-		if (cmp < 0)
-			rc |= xdp_filter_local(&p->xdp, &want[i++], true);
-		else if (cmp > 0)
-			rc |= xdp_filter_local(&p->xdp, &p->locals[k++], false);
-		else
-			i++, k++;
+		if (cmp > 0) {
+			rc |= xdp_filter_local(&p->xdp, &p->locals[k++].addr, 0);
+			continue;
+		}
+		if (cmp < 0 || want[i].what != p->locals[k].what)
+			rc |= xdp_filter_local(&p->xdp, &want[i].addr, want[i].what);
+		i++;
+		k += cmp == 0;
 	}
 	free(p->locals);
 	p->locals = want;
@@ -601,6 +613,9 @@ static void look_at_links(struct dp *dp)
 static void tick(struct dp *dp)
 {
 	look_at_links(dp);
+	for (unsigned i = 0; dp->filters_due && i < dp->nports; i++)
+		update_filter(dp, &dp->port[i]);
+	dp->filters_due = false;
 	dp->next_tick_ns = dp->now_ns + TICK_NS;
 	neigh_tick(dp->neigh, dp->now_ns);
 	session_tick(dp);

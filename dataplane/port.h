@@ -64,6 +64,11 @@ struct port_queue {
 	int fd; /* to sleep on, -1 when there is none */
 };
 
+struct port_local {
+	struct ipaddr addr;
+	uint8_t what; /* enum filter_local */
+};
+
 struct port {
 	struct port_spec spec;
 	unsigned index;
@@ -86,7 +91,7 @@ struct port {
 	int lock_fd;       /* held while this process uses the interface */
 	int guard_fd[8];   /* af_packet: keeps the kernel from answering "port unreachable" */
 	struct xdp_filter xdp;
-	struct ipaddr *locals; /* what its address maps hold, sorted; the manager's */
+	struct port_local *locals; /* what its address maps hold, sorted; the manager's */
 	unsigned nlocals;
 };
 

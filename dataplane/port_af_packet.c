@@ -49,31 +49,35 @@ static int arguments(struct port *p, const struct port_open *how, unsigned dev, 
 /* UDP to a BFD port, whole, without options, and not what this host itself sends. */
 static int attach_filter(int fd)
 {
-	enum { DROP = 20, TAKE = 21 };
+	enum { DROP = 24, TAKE = 25 };
 #define JUMP(at, op, k, yes, no) BPF_JUMP(BPF_JMP | (op) | BPF_K, k, (yes) - (at)-1, (no) - (at)-1)
 	struct sock_filter code[] = {
 		/* 0 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
 		/* 1 */ JUMP(1, BPF_JEQ, PACKET_HOST, 2, DROP),
 		/* 2 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-		/* 3 */ JUMP(3, BPF_JEQ, ETH_P_IP, 4, 12),
+		/* 3 */ JUMP(3, BPF_JEQ, ETH_P_IP, 4, 14),
 		/* 4 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 14),
 		/* 5 */ JUMP(5, BPF_JEQ, 0x45, 6, DROP),
 		/* 6 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 20),
 		/* 7 */ JUMP(7, BPF_JSET, 0x3fff, DROP, 8),
 		/* 8 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 23),
 		/* 9 */ JUMP(9, BPF_JEQ, IPPROTO_UDP, 10, DROP),
-		/* 10 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 36),
-		/* 11 */ BPF_STMT(BPF_JMP | BPF_JA, 16 - 11 - 1),
-		/* 12 */ JUMP(12, BPF_JEQ, ETH_P_IPV6, 13, DROP),
-		/* 13 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 20),
-		/* 14 */ JUMP(14, BPF_JEQ, IPPROTO_UDP, 15, DROP),
-		/* 15 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 56),
-		/* 16 */ JUMP(16, BPF_JEQ, BFD_PORT_CONTROL, TAKE, 17),
-		/* 17 */ JUMP(17, BPF_JEQ, BFD_PORT_ECHO, TAKE, 18),
-		/* 18 */ JUMP(18, BPF_JEQ, BFD_PORT_MULTIHOP, TAKE, 19),
-		/* 19 */ JUMP(19, BPF_JEQ, BFD_PORT_SBFD, TAKE, DROP),
-		/* 20 */ BPF_STMT(BPF_RET | BPF_K, 0),
-		/* 21 */ BPF_STMT(BPF_RET | BPF_K, 0xffff),
+		/* 10 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 34),
+		/* 11 */ JUMP(11, BPF_JEQ, BFD_PORT_SBFD, TAKE, 12),
+		/* 12 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 36),
+		/* 13 */ BPF_STMT(BPF_JMP | BPF_JA, 20 - 13 - 1),
+		/* 14 */ JUMP(14, BPF_JEQ, ETH_P_IPV6, 15, DROP),
+		/* 15 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 20),
+		/* 16 */ JUMP(16, BPF_JEQ, IPPROTO_UDP, 17, DROP),
+		/* 17 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 54),
+		/* 18 */ JUMP(18, BPF_JEQ, BFD_PORT_SBFD, TAKE, 19),
+		/* 19 */ BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 56),
+		/* 20 */ JUMP(20, BPF_JEQ, BFD_PORT_CONTROL, TAKE, 21),
+		/* 21 */ JUMP(21, BPF_JEQ, BFD_PORT_ECHO, TAKE, 22),
+		/* 22 */ JUMP(22, BPF_JEQ, BFD_PORT_MULTIHOP, TAKE, 23),
+		/* 23 */ JUMP(23, BPF_JEQ, BFD_PORT_SBFD, TAKE, DROP),
+		/* 24 */ BPF_STMT(BPF_RET | BPF_K, 0),
+		/* 25 */ BPF_STMT(BPF_RET | BPF_K, 0xffff),
 	};
 #undef JUMP
 	struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};

@@ -354,6 +354,7 @@ void session_repath(struct dp *dp, uint32_t slot)
 	work_out_path(dp, s);
 	if (!memcmp(&before, &s->path, sizeof(before)))
 		return;
+	dp->filters_due |= s->params.min_echo_rx_us != 0;
 	c.path = s->path;
 	c.path_down = s->port >= 0 && !dp->port[s->port].up;
 	dp_command(dp, s->worker, &c);
@@ -434,6 +435,7 @@ static void finish_removal(struct dp *dp, uint32_t slot)
 
 	if (s->state == SESSION_LEAVING)
 		dp->leaving--;
+	dp->filters_due |= s->params.min_echo_rx_us != 0;
 	unlink_key(dp, slot);
 	set_watch(dp, s, 0, NULL);
 	s->state = SESSION_REMOVING;
@@ -465,6 +467,7 @@ static int refresh(struct dp *dp, uint32_t slot, const struct session_request *r
 	s->tag = r->tag;
 	if (same_params(&s->params, &r->params))
 		return 0;
+	dp->filters_due |= s->params.min_echo_rx_us != r->params.min_echo_rx_us;
 	s->params = r->params;
 	send_params(dp, slot);
 	return 0;
@@ -515,6 +518,7 @@ int session_add(struct dp *dp, const struct session_request *request, uint32_t *
 	s->worker = choose_worker(dp, s);
 	dp->on_worker[s->worker]++;
 	link_key(dp, at);
+	dp->filters_due |= s->params.min_echo_rx_us != 0;
 	send_add(dp, at);
 	*slot = at;
 	*created = true;
@@ -612,6 +616,14 @@ void session_port_returned(struct dp *dp, const struct port *p)
 		work_out_path(dp, s);
 		send_add(dp, i);
 	}
+}
+
+bool session_reflects_on(const struct dp *dp, uint32_t slot, const struct port *p)
+{
+	const struct session *s = &dp->session[slot];
+
+	return s->state == SESSION_LIVE && s->key.kind == BFD_KIND_SINGLEHOP && s->params.min_echo_rx_us &&
+	       s->port == (int)p->index;
 }
 
 /* Ten times a second: ends of farewells, and routes of multihop sessions, a part of the table each time. */

@@ -72,6 +72,8 @@ void session_repath_interface(struct dp *dp, uint32_t ifindex);
 void session_repath_watch(struct dp *dp, const struct neigh_watch *w);
 /* The port has a new interface index: its sessions start again there. */
 void session_port_returned(struct dp *dp, const struct port *p);
+/* The remote's echo packets are to be sent back on this port. */
+bool session_reflects_on(const struct dp *dp, uint32_t slot, const struct port *p);
 void session_tick(struct dp *dp);
 /* Text for people: "192.0.2.1%eth0 from 192.0.2.2". */
 const char *session_name(const struct session *s, char *buf, size_t size);

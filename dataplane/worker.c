@@ -243,10 +243,10 @@ static uint32_t interface_of(const struct worker_port *p, const uint8_t *frame)
 	return 0;
 }
 
-static inline bool is_bfd_port(uint16_t port)
+static inline bool is_bfd(const struct bfd_rx *rx)
 {
-	return port == BFD_PORT_CONTROL || port == BFD_PORT_MULTIHOP || port == BFD_PORT_ECHO ||
-	       port == BFD_PORT_SBFD;
+	return rx->dport == BFD_PORT_CONTROL || rx->dport == BFD_PORT_MULTIHOP ||
+	       rx->dport == BFD_PORT_ECHO || rx->dport == BFD_PORT_SBFD || rx->sport == BFD_PORT_SBFD;
 }
 
 static struct rte_mbuf *copy_frame(struct rte_mempool *pool, const uint8_t *frame, uint32_t len)
@@ -318,7 +318,7 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 	uint32_t slot;
 	int rc = parse(p, frame, len, &rx);
 
-	if (rc || !is_bfd_port(rx.dport)) {
+	if (rc || !is_bfd(&rx)) {
 		struct rte_mbuf *m;
 
 		if (rc != -EBADMSG && p->exceptions && (m = copy_frame(w->handoff, frame, len))) {

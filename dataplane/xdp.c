@@ -228,9 +228,8 @@ int xdp_filter_attach(struct xdp_filter *f, const char *ifname, char err[XDP_ERR
 	return rc;
 }
 
-int xdp_filter_local(struct xdp_filter *f, const struct ipaddr *a, bool present)
+int xdp_filter_local(struct xdp_filter *f, const struct ipaddr *a, uint8_t what)
 {
-	const uint8_t one = 1;
 	bool v4 = ipaddr_is_v4(a);
 	const void *key = v4 ? (const void *)&a->w[3] : (const void *)a->b;
 	int fd = v4 ? f->v4_fd : f->v6_fd;
@@ -238,8 +237,8 @@ int xdp_filter_local(struct xdp_filter *f, const struct ipaddr *a, bool present)
 
 	if (fd < 0)
 		return -EBADF;
-	rc = present ? bpf_map_update_elem(fd, key, &one, BPF_ANY) : bpf_map_delete_elem(fd, key);
-	return rc && !(errno == ENOENT && !present) ? -errno : 0;
+	rc = what ? bpf_map_update_elem(fd, key, &what, BPF_ANY) : bpf_map_delete_elem(fd, key);
+	return rc && !(errno == ENOENT && !what) ? -errno : 0;
 }
 
 int xdp_filter_read(const struct xdp_filter *f, struct xdp_counters *out)

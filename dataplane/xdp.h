@@ -41,6 +41,7 @@ int xdp_filter_socket(struct xdp_filter *f, unsigned queue, int xsk);
 int xdp_filter_attach(struct xdp_filter *f, const char *ifname, char err[XDP_ERR]);
 
 void xdp_filter_init(struct xdp_filter *f);
-int xdp_filter_local(struct xdp_filter *f, const struct ipaddr *a, bool present);
+/* what: enum filter_local, 0 to take the address out. */
+int xdp_filter_local(struct xdp_filter *f, const struct ipaddr *a, uint8_t what);
 int xdp_filter_read(const struct xdp_filter *f, struct xdp_counters *out);
 void xdp_filter_close(struct xdp_filter *f);

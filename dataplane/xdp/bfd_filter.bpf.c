@@ -4,7 +4,9 @@
  *
  * Taken to AF_XDP: UDP to port 3784, 3785, 4784 or 7784 *and* to an address of
  * this host, over IPv4 without options or fragments or IPv6 without extension
- * headers, with at most one 802.1Q tag. Everything else, and BFD that is only
+ * headers, with at most one 802.1Q tag; also what an S-BFD reflector answers
+ * (from port 7784), and echo packets that a neighbour with a session of ours
+ * addressed to itself (RFC 5881 section 4). Everything else, and BFD that is only
  * passing through this router, is XDP_PASS: the kernel sees it as if we were
  * not here. Single-hop control packets whose TTL is not 255 came from somebody
  * who is not on this link (RFC 5881 section 5) and are dropped right here, the
@@ -75,10 +77,10 @@ static __always_inline void count(__u32 what)
 		(*c)++;
 }
 
-static __always_inline int is_bfd_port(__be16 port)
+static __always_inline int is_bfd(const struct udphdr *udp)
 {
-	return port == bpf_htons(3784) || port == bpf_htons(3785) || port == bpf_htons(4784) ||
-	       port == bpf_htons(7784);
+	return udp->dest == bpf_htons(3784) || udp->dest == bpf_htons(3785) || udp->dest == bpf_htons(4784) ||
+	       udp->dest == bpf_htons(7784) || udp->source == bpf_htons(7784);
 }
 
 SEC("xdp")
@@ -88,7 +90,7 @@ int bfd_filter(struct xdp_md *ctx)
 	void *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = data;
 	struct udphdr *udp;
-	void *local;
+	__u8 *local;
 	void *l3;
 	__be16 proto;
 	__u8 ttl;
@@ -116,7 +118,7 @@ int bfd_filter(struct xdp_md *ctx)
 			(ip->frag_off & bpf_htons(0x3fff)))
 			return XDP_PASS;
 		udp = (void *)(ip + 1);
-		if ((void *)(udp + 1) > end || !is_bfd_port(udp->dest))
+		if ((void *)(udp + 1) > end || !is_bfd(udp))
 			return XDP_PASS;
 		ttl = ip->ttl;
 		local = bpf_map_lookup_elem(&local_v4, &ip->daddr);
@@ -128,7 +130,7 @@ int bfd_filter(struct xdp_md *ctx)
 		if (ip6->version != 6 || ip6->nexthdr != IPPROTO_UDP)
 			return XDP_PASS;
 		udp = (void *)(ip6 + 1);
-		if ((void *)(udp + 1) > end || !is_bfd_port(udp->dest))
+		if ((void *)(udp + 1) > end || !is_bfd(udp))
 			return XDP_PASS;
 		ttl = ip6->hop_limit;
 		local = bpf_map_lookup_elem(&local_v6, &ip6->daddr);
@@ -136,7 +138,7 @@ int bfd_filter(struct xdp_md *ctx)
 		return XDP_PASS;
 	}
 
-	if (!local) {
+	if (!local || (*local == FILTER_ECHO_PEER && udp->dest != bpf_htons(3785))) {
 		count(FILTER_NOT_LOCAL);
 		return XDP_PASS;
 	}

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Indices of the filter_stats map: shared by the XDP program and dataplane/xdp.c. */
+/* What the XDP program and dataplane/xdp.c have in common: indices of filter_stats, values of local_v4 and
+ * local_v6. */
 #pragma once
+
+enum filter_local {
+	FILTER_LOCAL = 1, /* an address of this host */
+	FILTER_ECHO_PEER =
+		2, /* a neighbour that may have its echo packets sent back: they are addressed to itself */
+};
 
 enum filter_stat {
 	FILTER_TAKEN,     /* handed to AF_XDP */

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.ours
 US = {4: "192.0.2.2", 6: "2001:db8:1::2"}
 PEER = {4: "192.0.2.1", 6: "2001:db8:1::1"}
 FAST = "tx=10000 rx=10000 mult=3"
+CALM = "tx=300000 rx=300000 mult=5"  # where a flap would be a failure: not to be had by a busy test machine
 
 
 def dpctl():
@@ -95,13 +96,13 @@ def link_local(lab, role, ifname):
     return wait_for(found, f"{role}: link-local address of {ifname}")
 
 
-def bird_peer(lab, ms=10, extra=""):
+def bird_peer(lab, ms=10, mult=3, extra=""):
     b = Bird(lab, "peer")
     neighbors = "".join(f'neighbor {a} dev "cust0"; ' for a in [*US.values(), link_local(lab, "node", "up0")])
     b.start(f"""log "{b.log_path}" all;
 router id {PEER[4]};
 protocol device {{ }}
-protocol bfd {{ interface "*" {{ min rx interval {ms} ms; min tx interval {ms} ms; multiplier 3; }}; {neighbors} {extra} }}
+protocol bfd {{ interface "*" {{ min rx interval {ms} ms; min tx interval {ms} ms; multiplier {mult}; }}; {neighbors} {extra} }}
 """)
     return b
 
@@ -171,8 +172,6 @@ def test_sessions_detect_and_return(net, port, peer):
     wait_for(lambda: dp.all_up(3), "three sessions Up", failed=dp.dead)
     net.cut("a", towards="node")
     wait_for(lambda: all(x["state"] != "Up" for x in dp.sessions().values()), "all noticed", failed=dp.dead)
-    down = dp.sessions()
-    assert all(x["diag"] == "Time expired" for x in down.values()), down
     with open(dp.file(".client"), encoding="utf-8") as f:
         silent = [float(m[1]) for m in re.finditer(r"Down 'Time expired'.* last packet ([0-9.]+) ms before", f.read())]
     assert silent and min(silent) >= 30.0, f"declared Down {min(silent)} ms after a packet, detection time is 30 ms"
@@ -217,15 +216,15 @@ def test_kernel_keeps_the_rest(net, port):
 def test_client_comes_back(net):
     """kill -9 of the client: sessions stay Up; an identical ADD changes nothing, SYNC drops what is not named, and when
     nobody comes back the hold time ends it."""
-    bird = bird_peer(net)
+    bird = bird_peer(net, ms=300, mult=5)
     dp = DataPlane(net, "node", "--port", "af_xdp:up0").start()
-    c = dp.client("hello hold=60", *three_sessions(net), "watch 100")
+    c = dp.client("hello hold=60", *three_sessions(net, CALM), "watch 100")
     wait_for(lambda: dp.all_up(3), "three sessions Up", failed=dp.dead)
     before = dp.sessions()
     c.kill()
     c.wait()
     wait_for(lambda: "kept for 60 s" in dp.said(), "the loss is noticed")
-    adds = three_sessions(net)
+    adds = three_sessions(net, CALM)
     out = dp.ctl("hello hold=1", *adds[:2], "sync", "wait up 2 5", "sleep 0.3")
     assert out.count(" kept") == 2 and "created" not in out, out
     after = dp.sessions()
@@ -409,8 +408,8 @@ def test_workers_share_the_sessions(net):
 
 def test_frr_offload(net):
     """bfdd gives its sessions to peregrine-dp, hears Up and Down, and can be killed without a flap."""
-    bird_peer(net, ms=50)
-    frr = FrrBfd(net, "node").start(frr_peers([(PEER[f], US[f]) for f in (4, 6)], "up0", 50),
+    bird_peer(net, ms=300, mult=5)
+    frr = FrrBfd(net, "node").start(frr_peers([(PEER[f], US[f]) for f in (4, 6)], "up0", 300),
                                     offload=net.path("node-frr-run", "dplane.sock"))
     dp = DataPlane(net, "node", "--port", "af_xdp:up0", "--frr", f"unix:{frr.offload}").start()
 
@@ -442,6 +441,24 @@ def test_frr_offload_more_than_a_burst(net):
     dp = DataPlane(net, "node", "--port", "af_xdp:up0", "--frr", f"unix:{frr.offload}").start()
     wait_for(lambda: dp.all_up(n), f"{n} sessions Up", limit=60, failed=dp.dead)
     wait_for(lambda: sum(p["status"] == "up" for p in frr.peers().values()) == n, "bfdd knows", failed=dp.dead)
+
+
+@pytest.mark.parametrize("port", ["af_xdp", "af_packet"])
+def test_echo_with_frr(net, port):
+    """Both ways: ours comes back through FRR's kernel, FRR's, addressed to itself, is sent back by us."""
+    echo = "  echo-mode\n  echo transmit-interval 50\n  echo receive-interval 50\n exit\n"
+    frr = FrrBfd(net, "peer").start(frr_peers([(US[4], PEER[4])], "cust0", 300).replace(" exit\n", echo))
+    dp = DataPlane(net, "node", "--port", f"{port}:up0").start()
+    dp.client("hello hold=60", f"add {PEER[4]}%up0 tx=300000 rx=300000 echo=50000 echorx=50000", "watch 100")
+    wait_for(lambda: dp.all_up(1), "Up", failed=dp.dead)
+
+    def ours():
+        m = re.search(r"echo rx (\d+) tx (\d+)", dp.ctl("hello observer", "show"))
+        return int(m[1]) if m else 0
+
+    def theirs():
+        return int(re.search(r"Echo packet input: (\d+)", frr.vtysh("show bfd peers counters"))[1])
+    wait_for(lambda: ours() > 20 and theirs() > 20, "echo packets come back on both sides", failed=dp.dead)
 
 
 def test_memif_and_tap(net):

@@ -159,6 +159,8 @@ static void parse_session(char *args, struct ipc_session_add *a)
 			a->params.min_ttl = (uint8_t)atoi(t + 4);
 		else if (!strncmp(t, "echo=", 5))
 			a->params.echo_tx_us = (uint32_t)atoi(t + 5);
+		else if (!strncmp(t, "echorx=", 7))
+			a->params.min_echo_rx_us = (uint32_t)atoi(t + 7);
 		else if (!strcmp(t, "multihop"))
 			a->key.kind = BFD_KIND_MULTIHOP;
 		else if (!strcmp(t, "passive"))
@@ -234,12 +236,12 @@ static void print_entry(uint32_t slot, const struct linkstate_entry *e, const st
 {
 	printf("slot %u gen %u %s diag '%s' remote %s '%s' disc %08x/%08x mult %u tx %u us detect %u us "
 	       "flags %x rx %lu tx %lu "
-	       "up %lu down %lu gap %lu/%lu us overshoot %lu us\n",
+	       "up %lu down %lu gap %lu/%lu us overshoot %lu us echo rx %lu tx %lu\n",
 		slot, e->generation, bfd_state_name(e->state), bfd_diag_name(e->diag),
 		bfd_state_name(e->remote_state), bfd_diag_name(e->remote_diag), e->local_disc, e->remote_disc,
 		e->remote_detect_mult, e->tx_us, e->detect_us, e->flags, st->rx_packets, st->tx_packets,
 		st->up_count, st->down_count, st->worst_rx_gap_us, st->worst_tx_gap_us,
-		st->worst_overshoot_us);
+		st->worst_overshoot_us, st->echo_rx, st->echo_tx);
 }
 
 static void show(struct ctl *c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What goes over wires and sockets byte by byte: ARP, neighbour discovery, FRR's data plane protocol. */
 #include "dataplane/bfddp.h"
-#include "dataplane/exception.h"
+#include "dataplane/neigh_packet.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

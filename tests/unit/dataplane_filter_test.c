@@ -68,10 +68,10 @@ static int load(void **state)
 	filter.v6_fd = bpf_object__find_map_fd_by_name(object, "local_v6");
 	filter.stats_fd = bpf_object__find_map_fd_by_name(object, "filter_stats");
 	a = ip("192.0.2.2");
-	if (xdp_filter_local(&filter, &a, true))
+	if (xdp_filter_local(&filter, &a, FILTER_LOCAL))
 		return -1;
 	a = ip("2001:db8::2");
-	return xdp_filter_local(&filter, &a, true);
+	return xdp_filter_local(&filter, &a, FILTER_LOCAL);
 }
 
 static int verdict(const uint8_t *frame, uint16_t len)
@@ -199,11 +199,39 @@ static void addresses_come_and_go(void **state)
 	a = ip("203.0.113.9");
 	len = build(f, "203.0.113.1", "203.0.113.9", 3784, 255, 0);
 	assert_false(taken(f, len));
-	assert_int_equal(xdp_filter_local(&filter, &a, true), 0);
+	assert_int_equal(xdp_filter_local(&filter, &a, FILTER_LOCAL), 0);
 	assert_true(taken(f, len));
-	assert_int_equal(xdp_filter_local(&filter, &a, false), 0);
+	assert_int_equal(xdp_filter_local(&filter, &a, 0), 0);
 	assert_false(taken(f, len));
-	assert_int_equal(xdp_filter_local(&filter, &a, false), 0); /* gone already */
+	assert_int_equal(xdp_filter_local(&filter, &a, 0), 0); /* gone already */
+}
+
+static void echo_of_neighbours(void **state)
+{
+	struct ipaddr a = {0};
+	uint8_t f[256];
+	uint16_t len;
+
+	NEEDS_FILTER();
+	a = ip("192.0.2.1");
+	len = build(f, "192.0.2.1", "192.0.2.1", 3785, 255, 0); /* addressed to itself */
+	assert_false(taken(f, len));
+	assert_int_equal(xdp_filter_local(&filter, &a, FILTER_ECHO_PEER), 0);
+	assert_true(taken(f, len));
+	assert_false(taken(f, build(f, "192.0.2.7", "192.0.2.1", 4784, 255, 0))); /* only passing through */
+	assert_int_equal(xdp_filter_local(&filter, &a, 0), 0);
+}
+
+static void answers_of_reflectors(void **state)
+{
+	uint8_t f[256];
+	uint16_t len;
+
+	NEEDS_FILTER();
+	len = build(f, "198.51.100.1", "192.0.2.2", 50000, 60, 0);
+	assert_false(taken(f, len));
+	f[14 + 20] = 7784 >> 8, f[14 + 21] = 7784 & 0xff;
+	assert_true(taken(f, len));
 }
 
 int main(void)
@@ -213,6 +241,8 @@ int main(void)
 		cmocka_unit_test(drops_what_came_from_afar),
 		cmocka_unit_test(leaves_the_rest),
 		cmocka_unit_test(addresses_come_and_go),
+		cmocka_unit_test(echo_of_neighbours),
+		cmocka_unit_test(answers_of_reflectors),
 	};
 
 	return cmocka_run_group_tests(tests, load, NULL);
