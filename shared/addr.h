@@ -89,7 +89,8 @@ static inline bool prefix_equal(const struct prefix *a, const struct prefix *b)
 	return a->len == b->len && a->family == b->family && ipaddr_equal(&a->addr, &b->addr);
 }
 
-/* Text. ipaddr_parse(): 0 or -EINVAL. The formatters return buf. "%iface" suffixes are not part of an address. */
+/* Text. ipaddr_parse(): 0 or -EINVAL. The formatters return buf. "%iface" suffixes are not part of an
+ * address. */
 int ipaddr_parse(const char *text, struct ipaddr *out);
 char *ipaddr_format(const struct ipaddr *a, char buf[IPADDR_STRLEN]);
 /* -EINVAL malformed, -ERANGE length too big, -EDOM host bits set (out is then the cleared prefix). */
@@ -104,5 +105,6 @@ bool prefix_contains_addr(const struct prefix *p, const struct ipaddr *a);
 int prefix_cmp(const struct prefix *a, const struct prefix *b); /* family, address, length */
 
 /* Socket addresses. scope: interface index for link-local, else 0. Returns the length used in ss. */
-socklen_t ipaddr_to_sockaddr(const struct ipaddr *a, uint16_t port, uint32_t scope, struct sockaddr_storage *ss);
+socklen_t ipaddr_to_sockaddr(
+	const struct ipaddr *a, uint16_t port, uint32_t scope, struct sockaddr_storage *ss);
 int ipaddr_from_sockaddr(const struct sockaddr *sa, struct ipaddr *a, uint16_t *port, uint32_t *scope);

@@ -12,21 +12,21 @@
  *   SYNC                    ->                (all sessions wanted have been named: drop what was not named)
  *   SESSION_REMOVE          ->     SESSION_REPLY
  *                           <-     PORT_EVENT (a port came, went, lost its carrier)
- * The session is described by its key; a second ADD with the same key and other parameters is an update, never a reset.
- * When the client's connection goes away the dataplane keeps its sessions for hold_s seconds, then removes them
- * (AdminDown is sent first). One client may provision at a time; a second gets WELCOME with error EBUSY; FRR's
- * connections are separate owners of other sessions.
- * A peer of another version gets an answer with its own version and a text, then the connection is closed.
+ * The session is described by its key; a second ADD with the same key and other parameters is an update,
+ * never a reset. When the client's connection goes away the dataplane keeps its sessions for hold_s seconds,
+ * then removes them (AdminDown is sent first). One client may provision at a time; a second gets WELCOME with
+ * error EBUSY; FRR's connections are separate owners of other sessions. A peer of another version gets an
+ * answer with its own version and a text, then the connection is closed.
  */
 #pragma once
 #include "bfd/session.h"
 #include <net/if.h>
 #include <stdint.h>
 
-#define IPC_VERSION  1u
-#define IPC_MAGIC    0x50475243u /* "PGRC" */
-#define IPC_TEXT     160
-#define IPC_MAX_MSG  1024
+#define IPC_VERSION 1u
+#define IPC_MAGIC 0x50475243u /* "PGRC" */
+#define IPC_TEXT 160
+#define IPC_MAX_MSG 1024
 
 enum ipc_type {
 	IPC_HELLO = 1,
@@ -36,7 +36,8 @@ enum ipc_type {
 	IPC_SESSION_REPLY,
 	IPC_SYNC,
 	IPC_PORT_EVENT,
-	IPC_PORT_LIST, /* request: answered with one PORT_EVENT for each port, then SESSION_REPLY with the same id */
+	IPC_PORT_LIST, /* request: answered with one PORT_EVENT for each port, then SESSION_REPLY with the
+			  same id */
 };
 
 struct ipc_header {
@@ -46,7 +47,8 @@ struct ipc_header {
 };
 
 enum ipc_hello_flag {
-	IPC_HELLO_OBSERVER = 1, /* looks on: gets the descriptors, may ask for PORT_LIST; any number at a time */
+	IPC_HELLO_OBSERVER =
+		1, /* looks on: gets the descriptors, may ask for PORT_LIST; any number at a time */
 };
 
 struct ipc_hello {
@@ -62,7 +64,7 @@ struct ipc_welcome {
 	uint32_t magic, version;
 	uint64_t instance; /* linkstate_header.instance: a new one means all sessions are new */
 	uint32_t capacity;
-	int32_t error;     /* 0 or an errno: no descriptors then */
+	int32_t error; /* 0 or an errno: no descriptors then */
 	char text[IPC_TEXT];
 };
 
@@ -70,7 +72,8 @@ struct ipc_session_add { /* also SESSION_REMOVE: params ignored */
 	struct ipc_header h;
 	struct bfd_key key;
 	struct bfd_params params;
-	char ifname[IF_NAMESIZE]; /* with key.ifindex; a single-hop session needs a port of that name or peer index */
+	char ifname[IF_NAMESIZE]; /* with key.ifindex; a single-hop session needs a port of that name or peer
+				     index */
 };
 
 struct ipc_session_reply {
@@ -78,7 +81,7 @@ struct ipc_session_reply {
 	int32_t error; /* 0 or an errno */
 	uint32_t slot;
 	uint32_t generation;
-	uint32_t created; /* 1: new, 0: it was there already */
+	uint32_t created;    /* 1: new, 0: it was there already */
 	char text[IPC_TEXT]; /* why, when error != 0 */
 };
 

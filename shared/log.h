@@ -36,8 +36,8 @@ struct log_sink {
 	uint16_t port;           /* UDP */
 };
 
-/* Replaces all sinks; strings are copied. time_format: strftime with %f (see shared/timefmt.h), NULL = iso long ms.
- * Returns 0 or -errno of the first sink that could not be opened (the others still work). */
+/* Replaces all sinks; strings are copied. time_format: strftime with %f (see shared/timefmt.h), NULL = iso
+ * long ms. Returns 0 or -errno of the first sink that could not be opened (the others still work). */
 int log_configure(const struct log_sink *sinks, size_t n, const char *time_format);
 /* The process name put before messages on stderr until log_configure() is called. */
 void log_init(const char *program);

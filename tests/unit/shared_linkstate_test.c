@@ -58,13 +58,45 @@ static void test_write_read(void **state)
 	e.detected_ns = clock_now_ns();
 	linkstate_write(&ls, 3, &e);
 	assert_true(linkstate_read(&ls, 3, &out));
-	assert_true(out.published_delta_ns < 10 * NS_PER_S);
 	assert_memory_equal(&out, &e, offsetof(struct linkstate_entry, published_delta_ns));
 	assert_true(linkstate_read(&ls, 4, &out));
 	assert_int_equal(out.generation, 0);
 	linkstate_close(&ls);
 	assert_int_equal(linkstate_create(&ls, 0, false), -EINVAL);
 	assert_int_equal(linkstate_create(&ls, (1u << 20) + 1, false), -EINVAL);
+}
+
+/* How long the first publication of a state took; later ones about the same state do not change it. */
+static void test_published_delta(void **state)
+{
+	struct linkstate ls;
+	struct linkstate_entry e = entry_of(1), out;
+	uint32_t first;
+
+	assert_int_equal(linkstate_create(&ls, 1, false), 0);
+	e.detected_ns = clock_now_ns() - 2 * NS_PER_S;
+	linkstate_write(&ls, 0, &e);
+	assert_true(linkstate_read(&ls, 0, &out));
+	first = out.published_delta_ns;
+	assert_true(first >= 2 * NS_PER_S);
+	e.remote_min_tx_us++;
+	linkstate_write(&ls, 0, &e);
+	assert_true(linkstate_read(&ls, 0, &out));
+	assert_int_equal(out.remote_min_tx_us, e.remote_min_tx_us);
+	assert_int_equal(out.published_delta_ns, first);
+	e.detected_ns -= NS_PER_S;
+	linkstate_write(&ls, 0, &e);
+	assert_true(linkstate_read(&ls, 0, &out));
+	assert_true(out.published_delta_ns >= 3 * NS_PER_S);
+	e.detected_ns = 1; /* more than 32 bits can say */
+	linkstate_write(&ls, 0, &e);
+	assert_true(linkstate_read(&ls, 0, &out));
+	assert_int_equal(out.published_delta_ns, UINT32_MAX);
+	e.detected_ns = clock_now_ns() + 3600 * NS_PER_S; /* a clock that tests move */
+	linkstate_write(&ls, 0, &e);
+	assert_true(linkstate_read(&ls, 0, &out));
+	assert_int_equal(out.published_delta_ns, 0);
+	linkstate_close(&ls);
 }
 
 /* A writer that died between odd and even must not hang a reader. */
@@ -316,6 +348,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write_read),
+		cmocka_unit_test(test_published_delta),
 		cmocka_unit_test(test_dead_writer),
 		cmocka_unit_test(test_concurrent),
 		cmocka_unit_test(test_ring_order_and_max),
