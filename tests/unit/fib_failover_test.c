@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Lost neighbours. When fib_link_event() has returned the kernel must forward
+ * elsewhere: via() is asked once, not waited for, wherever that is the claim.
+ */
+#include "tests/unit/fib_lab.h"
+#include <pthread.h>
+
+static struct lab lab;
+
+static int start(void **state)
+{
+	lab_start(&lab);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	lab_stop(&lab);
+	return 0;
+}
+
+#define MANY 2000
+
+static uint32_t best4, backup4, best6, backup6;
+
+static void load(void)
+{
+	best4 = lab_attrs(&lab, "10.1.0.2", 200);
+	backup4 = lab_attrs(&lab, "10.2.0.2", 100);
+	best6 = lab_attrs(&lab, "2001:db8:1::2", 200);
+	backup6 = lab_attrs(&lab, "2001:db8:2::2", 100);
+	lab_announce_many(lab.two, false, 0, MANY, backup4);
+	lab_announce_many(lab.one, false, 0, MANY, best4);
+	lab_announce_many(lab.two6, true, 0, MANY, backup6);
+	lab_announce_many(lab.one6, true, 0, MANY, best6);
+	expect_routes(2 * MANY);
+	expect_in_step(&lab);
+	assert_string_equal(via("20.0.5.1"), "10.1.0.2");
+	assert_string_equal(via("2400:0:5::1"), "2001:db8:1::2");
+}
+
+static void withdraw_many(struct rib_source *s, bool v6)
+{
+	struct rib_batch *b = rib_batch_create(s);
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		struct net n = v6 ? lab_net6(i) : lab_net4(i);
+		rib_batch_withdraw(b, &n, 0);
+	}
+	rib_submit(b);
+}
+
+static void unload(void)
+{
+	withdraw_many(lab.one, false);
+	withdraw_many(lab.two, false);
+	withdraw_many(lab.one6, true);
+	withdraw_many(lab.two6, true);
+	expect_routes(0);
+	assert_true(wait_for(no_nexthops, NULL));
+	attrs_release(best4);
+	attrs_release(backup4);
+	attrs_release(best6);
+	attrs_release(backup6);
+}
+
+static struct fib_failover_view latest(void)
+{
+	struct fib_failover_view v = {0};
+
+	assert_int_equal(fib_failovers(lab.fib, &v, 1), 1);
+	return v;
+}
+
+/* Both families; the plan, its stamps and counts; the way back. */
+static void test_down_and_up(void **state)
+{
+	struct fib_failover_view v;
+	struct fib_plan_view plans[16];
+
+	NEED_LAB(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true); /* BFD came up: the links are known */
+	link_event(&lab, "2001:db8:1::2", lab.a, true);
+	load();
+	unsigned n = fib_plans(lab.fib, plans, 16), seen = 0;
+	for (unsigned i = 0; i < n; i++)
+		if (plans[i].ifindex == lab.a) {
+			assert_int_equal(plans[i].groups, 1);
+			assert_int_equal(plans[i].prefixes, MANY);
+			assert_true(plans[i].link_up);
+			seen++;
+		}
+	assert_int_equal(seen, 2);
+
+	link_event(&lab, "10.1.0.2", lab.a, false);
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	assert_string_equal(via("20.7.207.1"), "10.2.0.2"); /* the last */
+	assert_string_equal(via("2400:0:5::1"), "2001:db8:1::2");
+	v = latest();
+	assert_int_equal(v.groups, 1);
+	assert_int_equal(v.prefixes, MANY);
+	assert_int_equal(v.error, 0);
+	assert_false(v.up);
+	assert_true(v.t.netlink_sent >= v.t.plan_found && v.t.netlink_acked > v.t.netlink_sent);
+	link_event(&lab, "2001:db8:1::2", lab.a, false);
+	assert_string_equal(via("2400:0:5::1"), "2001:db8:2::2");
+	assert_int_equal(latest().prefixes, MANY);
+	expect_in_step(&lab);
+
+	/* Up alone does not bring traffic back: the RIB has not said anything since. */
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	/* One prefix is re-learnt: that one goes back at once. */
+	struct attrs again = *attrs_get(best4);
+	again.med = 7;
+	again.present |= ATTR_MED;
+	lab_announce_id(lab.one, "20.0.9.0/24", attrs_intern(&again));
+	lab_announce(&lab, lab.one, "20.0.9.0/24", "10.3.0.2", 200);
+	expect_via("20.0.9.1", "10.3.0.2");
+	lab_announce_id(lab.one, "20.0.9.0/24", attrs_intern(&again));
+	expect_via("20.0.9.1", "10.1.0.2");
+	/* What the RIB still wants there follows when everything has settled. */
+	expect_via("20.0.5.1", "10.1.0.2");
+	link_event(&lab, "2001:db8:1::2", lab.a, true);
+	expect_via("2400:0:5::1", "2001:db8:1::2");
+	expect_in_step(&lab);
+	unload();
+}
+
+/* A link that is dead when the routes come; and a second loss while the first lasts. */
+static void test_dead_before_routes(void **state)
+{
+	NEED_LAB(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, false);
+	lab_announce(&lab, lab.two, "198.51.100.0/24", "10.2.0.2", 100);
+	lab_announce(&lab, lab.one, "198.51.100.0/24", "10.1.0.2", 200);
+	expect_via("198.51.100.1", "10.2.0.2");
+	/* Without an alternative it is where the RIB says. */
+	lab_announce(&lab, lab.one, "203.0.113.0/24", "10.1.0.2", 200);
+	expect_via("203.0.113.1", "10.1.0.2");
+	link_event(&lab, "10.2.0.2", lab.b, false);
+	link_event(&lab, "10.2.0.2", lab.b, true);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	expect_via("198.51.100.1", "10.1.0.2");
+	expect_in_step(&lab);
+	lab_withdraw(lab.one, "198.51.100.0/24");
+	lab_withdraw(lab.two, "198.51.100.0/24");
+	lab_withdraw(lab.one, "203.0.113.0/24");
+	expect_routes(0);
+}
+
+/* No backup, or none left: nothing is flushed, nothing to be installed again. */
+static void test_both_lost(void **state)
+{
+	struct fib_link both[2] = {{.addr = ip("10.1.0.2"), .ifindex = lab.a, .reason = "bfd"},
+		{.addr = ip("10.2.0.2"), .ifindex = lab.b, .reason = "bfd"}};
+
+	NEED_LAB(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	link_event(&lab, "10.2.0.2", lab.b, true);
+	load();
+	fib_link_event(lab.fib, both, 2);
+	assert_int_equal(kernel_routes(), 2 * MANY);
+	expect_in_step(&lab);
+	assert_int_equal(kernel_routes(), 2 * MANY);
+	/* BGP takes the best away: what is left is used, dead or not, and the living as soon as there is one.
+	 */
+	both[1].up = true;
+	fib_link_event(lab.fib, &both[1], 1);
+	expect_via("20.0.5.1", "10.2.0.2");
+	both[0].up = true;
+	fib_link_event(lab.fib, &both[0], 1);
+	expect_via("20.0.5.1", "10.1.0.2");
+	expect_in_step(&lab);
+	unload();
+}
+
+/* A session without an interface (multihop) or an event for all interfaces. */
+static void test_any_interface(void **state)
+{
+	NEED_LAB(&lab);
+	link_event(&lab, "10.1.0.2", 0, true);
+	load();
+	link_event(&lab, "10.1.0.2", 0, false);
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	link_event(&lab, "10.1.0.2", 0, true);
+	expect_via("20.0.5.1", "10.1.0.2");
+	unload();
+}
+
+/* A recursive next hop's own session: only what goes through it moves, not what uses the same gateway
+ * directly. */
+static void test_recursive_owner(void **state)
+{
+	struct attr_nexthop nh = {.gw = ip("172.16.0.1"), .weight = 1, .flags = NH_RECURSIVE};
+	struct attrs a = {.dest = RTD_UNICAST, .preference = 200, .nexthop = &nh, .n_nexthop = 1};
+
+	NEED_LAB(&lab);
+	link_event(&lab, "172.16.0.1", 0, true);
+	lab_announce(&lab, lab.one, "172.16.0.0/16", "10.1.0.2", 200);
+	lab_announce(&lab, lab.two, "198.51.100.0/24", "10.2.0.2", 100);
+	lab_announce_id(lab.one, "198.51.100.0/24", attrs_intern(&a));
+	lab_announce(&lab, lab.two, "203.0.113.0/24", "10.2.0.2", 100);
+	lab_announce(&lab, lab.one, "203.0.113.0/24", "10.1.0.2", 200);
+	expect_via("198.51.100.1", "10.1.0.2");
+	expect_via("203.0.113.1", "10.1.0.2");
+	expect_in_step(&lab);
+	link_event(&lab, "172.16.0.1", 0, false);
+	assert_string_equal(via("198.51.100.1"), "10.2.0.2");
+	assert_string_equal(via("203.0.113.1"), "10.1.0.2");
+	link_event(&lab, "172.16.0.1", 0, true);
+	expect_via("198.51.100.1", "10.1.0.2");
+	lab_withdraw(lab.one, "198.51.100.0/24");
+	lab_withdraw(lab.two, "198.51.100.0/24");
+	lab_withdraw(lab.one, "203.0.113.0/24");
+	lab_withdraw(lab.two, "203.0.113.0/24");
+	lab_withdraw(lab.one, "172.16.0.0/16");
+	expect_routes(0);
+}
+
+static void test_ecmp_loses_one(void **state)
+{
+	NEED_LAB(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	lab_announce(&lab, lab.two, "198.51.100.0/24", "10.3.0.2", 100);
+	lab_announce(&lab, lab.one, "198.51.100.0/24", "10.1.0.2 10.2.0.2", 200);
+	expect_routes(1);
+	expect_in_step(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, false);
+	for (int i = 1; i < 60; i++) {
+		char dst[32];
+		snprintf(dst, sizeof(dst), "198.51.100.%d", i);
+		assert_string_equal(via(dst), "10.2.0.2");
+	}
+	link_event(&lab, "10.2.0.2", lab.b, false);
+	expect_via("198.51.100.1", "10.3.0.2");
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	link_event(&lab, "10.2.0.2", lab.b, true);
+	expect_in_step(&lab);
+	lab_withdraw(lab.one, "198.51.100.0/24");
+	lab_withdraw(lab.two, "198.51.100.0/24");
+	expect_routes(0);
+}
+
+static bool a_is_down(void *arg)
+{
+	struct iface_view v;
+
+	return ifaces_by_index(lab.ifaces, lab.a, &v) && !v.up;
+}
+
+/* The kernel reacts to the carrier by itself, with what we have laid ready. */
+static void test_carrier(void **state)
+{
+	NEED_LAB(&lab);
+	load();
+	lab_announce(&lab, lab.one, "203.0.113.0/24", "10.1.0.2", 200); /* no backup: the kernel removes it */
+	expect_via("203.0.113.1", "10.1.0.2");
+	sh("ip link set a1 down");
+	assert_true(wait_for(a_is_down, NULL));
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	assert_string_equal(via("2400:0:5::1"), "2001:db8:2::2");
+	assert_string_equal(via("203.0.113.1"), "");
+	/* Routes that come now go where they can. */
+	lab_announce(&lab, lab.two, "192.0.2.0/24", "10.2.0.2", 100);
+	lab_announce(&lab, lab.one, "192.0.2.0/24", "10.1.0.2", 200);
+	expect_via("192.0.2.1", "10.2.0.2");
+	sh("ip link set a1 up");
+	expect_via("20.0.5.1", "10.1.0.2");
+	expect_via("2400:0:5::1", "2001:db8:1::2");
+	expect_via("203.0.113.1", "10.1.0.2");
+	expect_via("192.0.2.1", "10.1.0.2");
+	expect_in_step(&lab);
+	/* Down by hand takes addresses and routes along. */
+	sh("ip link set a0 down");
+	expect_via("20.0.5.1", "10.2.0.2");
+	expect_via("2400:0:5::1", "2001:db8:2::2");
+	sh("ip link set a0 up; ip -6 addr replace 2001:db8:1::1/64 dev a0;"
+	   "ip neigh replace 10.1.0.2 lladdr 02:00:00:00:00:01 dev a0;"
+	   "ip neigh replace 2001:db8:1::2 lladdr 02:00:00:00:00:01 dev a0");
+	expect_via("20.0.5.1", "10.1.0.2");
+	expect_via("2400:0:5::1", "2001:db8:1::2");
+	lab_withdraw(lab.one, "203.0.113.0/24");
+	lab_withdraw(lab.one, "192.0.2.0/24");
+	lab_withdraw(lab.two, "192.0.2.0/24");
+	unload();
+}
+
+/* Events of every kind while routes pour in: in the end nothing is on a dead neighbour, and the kernel is in
+ * step. */
+static _Atomic bool churning;
+
+static void *churn(void *arg)
+{
+	unsigned seed = 7;
+	uint32_t ids[] = {best4, backup4, lab_attrs(&lab, "10.3.0.2", 150)};
+
+	rcu_register_thread();
+	while (atomic_load(&churning)) {
+		for (int s = 0; s < 2; s++) {
+			struct rib_source *src = s ? lab.two : lab.one;
+			struct rib_batch *b = rib_batch_create(src);
+			for (int i = 0; i < 50; i++) {
+				struct net n = lab_net4((uint32_t)(rand_r(&seed) % MANY));
+				if (rand_r(&seed) % 4)
+					rib_batch_announce(b, &n, 0, ids[rand_r(&seed) % 3]);
+				else
+					rib_batch_withdraw(b, &n, 0);
+			}
+			rib_submit(b);
+		}
+		usleep(2000);
+	}
+	attrs_release(ids[2]);
+	rcu_unregister_thread();
+	return NULL;
+}
+
+static void test_churn(void **state)
+{
+	static const char *const gw[] = {"10.1.0.2", "10.2.0.2", "10.3.0.2"};
+	uint32_t ifindex[] = {lab.a, lab.b, lab.c};
+	bool down[3] = {false};
+	unsigned seed = 3;
+	pthread_t t;
+
+	NEED_LAB(&lab);
+	load();
+	atomic_store(&churning, true);
+	pthread_create(&t, NULL, churn, NULL);
+	for (int i = 0; i < 600; i++) {
+		int k = rand_r(&seed) % 3;
+		if (down[k] || down[0] + down[1] + down[2] < 2) {
+			down[k] = !down[k];
+			link_event(&lab, gw[k], ifindex[k], !down[k]);
+		}
+		usleep((unsigned)(rand_r(&seed) % 3000));
+	}
+	for (int k = 0; k < 3; k++)
+		if (down[k])
+			link_event(&lab, gw[k], ifindex[k], true);
+	atomic_store(&churning, false);
+	pthread_join(t, NULL);
+	/* Now each prefix has an alternative; then two of three die while nobody writes. */
+	uint32_t c = lab_attrs(&lab, "10.3.0.2", 100);
+	lab_announce_many(lab.one, false, 0, MANY, best4);
+	lab_announce_many(lab.two, false, 0, MANY, c);
+	expect_routes(2 * MANY);
+	expect_in_step(&lab);
+	for (int k = 0; k < 3; k++)
+		link_event(&lab, gw[k], ifindex[k], true);
+	expect_via("20.0.5.1", "10.1.0.2");
+	link_event(&lab, gw[0], ifindex[0], false);
+	for (uint32_t i = 0; i < MANY; i += 97) {
+		char dst[IPADDR_STRLEN];
+		struct net n = lab_net4(i);
+		n.prefix.addr.b[15] = 1;
+		assert_string_equal(via(ipaddr_format(&n.prefix.addr, dst)), "10.3.0.2");
+	}
+	expect_in_step(&lab);
+	link_event(&lab, gw[0], ifindex[0], true);
+	attrs_release(c);
+	unload();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_down_and_up),
+		cmocka_unit_test(test_dead_before_routes),
+		cmocka_unit_test(test_both_lost),
+		cmocka_unit_test(test_any_interface),
+		cmocka_unit_test(test_recursive_owner),
+		cmocka_unit_test(test_ecmp_loses_one),
+		cmocka_unit_test(test_carrier),
+		cmocka_unit_test(test_churn),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
