@@ -46,6 +46,7 @@ static unsigned length_v6(uint64_t *s)
 static int make_v4(struct gen_table *t, const struct gen_options *o, uint64_t *seed)
 {
 	uint64_t at = UINT64_C(1) << 24; /* 1.0.0.0 */
+	bool specifics = false;
 
 	for (uint32_t i = 0; i < o->v4; i++) {
 		unsigned len = o->host24 ? 24 : length_v4(seed);
@@ -53,14 +54,18 @@ static int make_v4(struct gen_table *t, const struct gen_options *o, uint64_t *s
 		struct ipaddr a;
 
 		at = (at + size - 1) & ~(size - 1);
-		if (at >> 24 == 127 || at >> 24 == 10)
-			at = ((at >> 24) + 1) << 24;
-		if (at + size > UINT64_C(0xe0000000)) {
+		if (!specifics && at + size > UINT64_C(0xe0000000)) {
 			/* The rest as more specifics of what is there already: real tables have them too. */
-			at = (UINT64_C(1) << 24) + 128;
+			specifics = true;
+			at = UINT64_C(1) << 24;
+		}
+		if (specifics) {
 			len = 25;
 			size = 256;
+			at = (at + 255) & ~UINT64_C(255);
 		}
+		if (at >> 24 == 127 || at >> 24 == 10)
+			at = ((at >> 24) + 1) << 24;
 		if (at + size > UINT64_C(0xe0000000))
 			return -ERANGE;
 		a = ipaddr_v4(htonl((uint32_t)at));
