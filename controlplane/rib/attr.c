@@ -70,10 +70,14 @@ struct stripe {
 	uint64_t sets, bytes, hits, misses;
 };
 
-typedef struct attrs *_Atomic attrs_slot;
+/* References are counted beside the sets, which nobody writes to once they are published. */
+struct chunk {
+	struct attrs *_Atomic set[CHUNK_SIZE];
+	_Atomic uint32_t refs[CHUNK_SIZE];
+};
 
 static struct {
-	attrs_slot *_Atomic chunks[CHUNKS];
+	struct chunk *_Atomic chunks[CHUNKS];
 	pthread_mutex_t chunk_lock; /* of making one */
 	_Atomic uint32_t next_id;
 	uint64_t seed;
@@ -272,21 +276,29 @@ static void normalise(const struct attrs *a, struct attrs *k)
 
 /* ---- ids ---- */
 
-static attrs_slot *id_slot(uint32_t id)
+static struct chunk *chunk_of(uint32_t id)
 {
-	attrs_slot *c = atomic_load_explicit(&store.chunks[id >> CHUNK_SHIFT], memory_order_acquire);
-
-	return &c[id & (CHUNK_SIZE - 1)];
+	return atomic_load_explicit(&store.chunks[id >> CHUNK_SHIFT], memory_order_acquire);
 }
 
-const struct attrs *attrs_get(uint32_t id)
+static _Atomic uint32_t *refs_of(uint32_t id)
 {
-	return id ? atomic_load_explicit(id_slot(id), memory_order_acquire) : NULL;
+	return &chunk_of(id)->refs[id & (CHUNK_SIZE - 1)];
 }
 
 static struct attrs *attrs_of(uint32_t id)
 {
-	return atomic_load_explicit(id_slot(id), memory_order_acquire);
+	return atomic_load_explicit(&chunk_of(id)->set[id & (CHUNK_SIZE - 1)], memory_order_acquire);
+}
+
+static void attrs_put(uint32_t id, struct attrs *s)
+{
+	atomic_store_explicit(&chunk_of(id)->set[id & (CHUNK_SIZE - 1)], s, memory_order_release);
+}
+
+const struct attrs *attrs_get(uint32_t id)
+{
+	return id ? attrs_of(id) : NULL;
 }
 
 static void chunk_make(uint32_t chunk)
@@ -297,8 +309,8 @@ static void chunk_make(uint32_t chunk)
 	}
 	pthread_mutex_lock(&store.chunk_lock);
 	if (!atomic_load_explicit(&store.chunks[chunk], memory_order_relaxed))
-		atomic_store_explicit(&store.chunks[chunk], must(calloc(CHUNK_SIZE, sizeof(attrs_slot))),
-			memory_order_release);
+		atomic_store_explicit(
+			&store.chunks[chunk], must(calloc(1, sizeof(struct chunk))), memory_order_release);
 	pthread_mutex_unlock(&store.chunk_lock);
 }
 
@@ -468,15 +480,15 @@ uint32_t attrs_intern(const struct attrs *a)
 	pthread_mutex_lock(&st->lock);
 	id = table_find(st, k.hash, content, size);
 	if (id) {
-		__atomic_fetch_add(&attrs_of(id)->refs, 1, __ATOMIC_RELAXED);
+		atomic_fetch_add_explicit(refs_of(id), 1, memory_order_relaxed);
 		st->hits++;
 	} else {
 		struct attrs *s = stored_make(&k, content, payload);
 
 		id = id_take(st);
 		s->id = id;
-		s->refs = 1;
-		atomic_store_explicit(id_slot(id), s, memory_order_release);
+		atomic_store_explicit(refs_of(id), 1, memory_order_relaxed);
+		attrs_put(id, s);
 		table_insert(st, k.hash, id);
 		st->sets++;
 		st->bytes += stored_size(&k, payload);
@@ -495,7 +507,7 @@ uint32_t attrs_intern(const struct attrs *a)
 void attrs_hold_n(uint32_t id, uint32_t n)
 {
 	if (id && n)
-		__atomic_fetch_add(&attrs_of(id)->refs, n, __ATOMIC_RELAXED);
+		atomic_fetch_add_explicit(refs_of(id), n, memory_order_relaxed);
 }
 
 void attrs_hold(uint32_t id)
@@ -532,7 +544,7 @@ static void retire_done(struct rcu_head *head)
 	s = st->waiting;
 	st->waiting = NULL;
 	for (struct attrs *i = s; i; i = retired_next(i)) {
-		atomic_store_explicit(id_slot(i->id), NULL, memory_order_relaxed);
+		attrs_put(i->id, NULL);
 		id_put(st, i->id);
 	}
 	st->in_flight = false;
@@ -546,22 +558,24 @@ static void retire_done(struct rcu_head *head)
 
 void attrs_release_n(uint32_t id, uint32_t n)
 {
-	struct attrs *s;
+	_Atomic uint32_t *refs;
 	struct stripe *st;
-	uint32_t refs;
+	struct attrs *s;
+	uint32_t have;
 
 	if (!id || !n)
 		return;
-	s = attrs_of(id);
-	refs = __atomic_load_n(&s->refs, __ATOMIC_RELAXED);
-	while (refs > n)
-		if (__atomic_compare_exchange_n(
-			    &s->refs, &refs, refs - n, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+	refs = refs_of(id);
+	have = atomic_load_explicit(refs, memory_order_relaxed);
+	while (have > n)
+		if (atomic_compare_exchange_weak_explicit(
+			    refs, &have, have - n, memory_order_release, memory_order_relaxed))
 			return;
-	/* Perhaps the last ones. The hash cannot change: we hold a reference until the subtraction below. */
+	/* Perhaps the last ones. The set is there: we hold a reference until the subtraction below. */
+	s = attrs_of(id);
 	st = stripe_of(s->hash);
 	pthread_mutex_lock(&st->lock);
-	if (__atomic_sub_fetch(&s->refs, n, __ATOMIC_ACQ_REL) == 0) {
+	if (atomic_fetch_sub_explicit(refs, n, memory_order_acq_rel) == n) {
 		size_t payload = payload_size(s);
 
 		table_remove(st, s->hash, id);
@@ -577,6 +591,11 @@ void attrs_release_n(uint32_t id, uint32_t n)
 void attrs_release(uint32_t id)
 {
 	attrs_release_n(id, 1);
+}
+
+uint32_t attrs_references(uint32_t id)
+{
+	return atomic_load_explicit(refs_of(id), memory_order_relaxed);
 }
 
 /* ---- the whole ---- */
@@ -641,7 +660,7 @@ void attrs_usage(struct attrs_usage *u)
 		pthread_mutex_unlock(&st->lock);
 	}
 	for (unsigned i = 0; i < CHUNKS && atomic_load(&store.chunks[i]); i++)
-		u->bytes += CHUNK_SIZE * sizeof(attrs_slot);
+		u->bytes += sizeof(struct chunk);
 }
 
 const struct attr_extra *attrs_find_extra(const struct attrs *a, uint32_t id)

@@ -39,7 +39,7 @@ enum attr_bit { /* in `present`, for those whose absence means something */
 	ATTR_AIGP = 1 << 12,
 	ATTR_OTC = 1 << 13,
 	ATTR_IGP_METRIC = 1 << 14,
-	ATTR_FROM = 1 << 15,  /* set by a filter; else the source's neighbour */
+	ATTR_FROM = 1 << 15, /* set by a filter; else the source's neighbour */
 	ATTR_WEIGHT = 1 << 16,
 	ATTR_KRT_PREFSRC = 1 << 17,
 	ATTR_KRT_METRIC = 1 << 18,
@@ -87,11 +87,14 @@ struct attr_nexthop {
 	uint16_t flags;
 };
 
-/* Attributes without a field of their own: unknown BGP attributes, custom attributes, krt_* metrics. Sorted by id. */
-#define ATTR_EXTRA_BGP(code)   (0x0100u | (code))  /* raw bytes, flags as received */
-#define ATTR_EXTRA_CUSTOM(n)   (0x10000u + (n))    /* index from the `attribute` statement; value in network-free form */
-#define ATTR_EXTRA_KRT(n)      (0x0300u + (n))
-#define ATTR_EXTRA_ASPA_PROVIDERS 0x041eu /* aspa_providers of a route in an aspa table: T_CLIST, u32 in host order each */
+/* Attributes without a field of their own: unknown BGP attributes, custom attributes, krt_* metrics. Sorted
+ * by id. */
+#define ATTR_EXTRA_BGP(code) (0x0100u | (code)) /* raw bytes, flags as received */
+#define ATTR_EXTRA_CUSTOM(n)                                                                                 \
+	(0x10000u + (n)) /* index from the `attribute` statement; value in network-free form */
+#define ATTR_EXTRA_KRT(n) (0x0300u + (n))
+#define ATTR_EXTRA_ASPA_PROVIDERS                                                                            \
+	0x041eu /* aspa_providers of a route in an aspa table: T_CLIST, u32 in host order each */
 struct attr_extra {
 	uint32_t id;
 	uint8_t type;  /* enum value_type; T_BYTESTRING for raw BGP ones */
@@ -102,10 +105,10 @@ struct attr_extra {
 
 /* Derived by attrs_intern() from the rest, so that best path selection looks at no list. */
 enum attr_derived {
-	ATTRD_RECURSIVE = 1,       /* some next hop is NH_RECURSIVE */
-	ATTRD_LLGR_COMMUNITY = 2,  /* carries LLGR_STALE (RFC 9494) */
-	ATTRD_NO_LLGR = 4,         /* carries NO_LLGR */
-	ATTRD_CONFED_PATH = 8,     /* as_path starts with a confederation segment */
+	ATTRD_RECURSIVE = 1,      /* some next hop is NH_RECURSIVE */
+	ATTRD_LLGR_COMMUNITY = 2, /* carries LLGR_STALE (RFC 9494) */
+	ATTRD_NO_LLGR = 4,        /* carries NO_LLGR */
+	ATTRD_CONFED_PATH = 8,    /* as_path starts with a confederation segment */
 };
 
 /*
@@ -114,27 +117,27 @@ enum attr_derived {
  * `present` to the end. Initialise by name.
  */
 struct attrs {
-	const uint8_t *as_path;      /* wire form, 4-octet ASNs */
-	const uint32_t *community;   /* host order */
-	const uint64_t *ext;         /* host order of the 8 bytes */
+	const uint8_t *as_path;    /* wire form, 4-octet ASNs */
+	const uint32_t *community; /* host order */
+	const uint64_t *ext;       /* host order of the 8 bytes */
 	const struct lcomm *large;
-	const uint32_t *cluster;     /* host order */
+	const uint32_t *cluster;            /* host order */
 	const struct attr_nexthop *nexthop; /* dest == RTD_UNICAST */
 	const struct attr_extra *extra;
 
-	/* filled in by attrs_intern(); zero while editing */
+	/* filled in by attrs_intern(); ignored while editing */
 	uint64_t hash; /* of the content, with the process's seed */
 	uint32_t id;
-	uint32_t refs; /* atomic */
+	uint32_t refs; /* 0: references are counted beside the sets, attr.c */
 
 	uint32_t present; /* enum attr_bit */
 	uint32_t local_pref, med, igp_metric;
 	uint16_t preference;
 	/* these four are derived by attrs_intern(); a caller need not keep them up */
-	uint16_t path_len;  /* RFC 4271 9.1.2.2 a / RFC 5065: sequences count each, sets 1, confederation 0 */
-	uint32_t first_as;  /* leftmost of a leading sequence, else 0 */
-	uint32_t last_as;   /* origin: last of a trailing sequence, else 0 */
-	uint8_t derived;    /* enum attr_derived */
+	uint16_t path_len; /* RFC 4271 9.1.2.2 a / RFC 5065: sequences count each, sets 1, confederation 0 */
+	uint32_t first_as; /* leftmost of a leading sequence, else 0 */
+	uint32_t last_as;  /* origin: last of a trailing sequence, else 0 */
+	uint8_t derived;   /* enum attr_derived */
 	uint8_t origin, dest, scope;
 	uint64_t aigp;
 	uint32_t originator_id; /* host order, as the other ids */
@@ -156,12 +159,14 @@ void attrs_exit(void); /* frees all; every reference is gone or forgotten */
 
 /* Returns an id with one reference for the caller; never 0. The argument is only read. */
 uint32_t attrs_intern(const struct attrs *a);
-/* Pointer for an id that is held, or that was read from shared state inside rcu_read_lock(). Wait-free. NULL for 0. */
+/* Pointer for an id that is held, or that was read from shared state inside rcu_read_lock(). Wait-free. NULL
+ * for 0. */
 const struct attrs *attrs_get(uint32_t id);
 void attrs_hold(uint32_t id);
 void attrs_hold_n(uint32_t id, uint32_t n);
 void attrs_release(uint32_t id);
 void attrs_release_n(uint32_t id, uint32_t n);
+uint32_t attrs_references(uint32_t id); /* a guess unless nobody else has any: for tests */
 
 struct attrs_usage {
 	uint64_t sets, bytes, hits, misses;
@@ -177,6 +182,7 @@ uint32_t as_path_last(const uint8_t *path, unsigned bytes);
 uint32_t as_path_last_nonaggregated(const uint8_t *path, unsigned bytes);
 bool as_path_contains(const uint8_t *path, unsigned bytes, uint32_t asn);
 unsigned as_path_count(const uint8_t *path, unsigned bytes, uint32_t asn);
-/* out needs bytes + 6; returns the new size. Joins a leading sequence of fewer than 255. type: 2 sequence, 3 confed. */
+/* out needs bytes + 6; returns the new size. Joins a leading sequence of fewer than 255. type: 2 sequence, 3
+ * confed. */
 unsigned as_path_prepend(const uint8_t *path, unsigned bytes, uint32_t asn, uint8_t type, uint8_t *out);
 const struct attr_extra *attrs_find_extra(const struct attrs *a, uint32_t id);

@@ -278,6 +278,7 @@ struct rib {
 	struct rib_source *_Atomic *sources; /* SOURCES_MAX, reserved memory */
 	uint32_t next_source;
 	_Atomic uint64_t queued;
+	_Atomic unsigned live; /* tables and sources that are not freed yet */
 	struct nht *_Atomic nht;
 	struct roa_notifier *roa;
 	struct rib_shard shard[];

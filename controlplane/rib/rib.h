@@ -28,19 +28,21 @@ struct rib_table;
 struct rib_source;
 struct rib_listener;
 
-struct rib *rib_create(unsigned shards);        /* starts the threads; NULL on failure */
-void rib_destroy(struct rib *rib);              /* after all sources and listeners are closed */
+struct rib *rib_create(unsigned shards); /* starts the threads; NULL on failure */
+void rib_destroy(struct rib *rib);       /* after all sources and listeners are closed */
 unsigned rib_shards(const struct rib *rib);
 /* Runs fn in every shard's thread, between two slices, and returns when all have run. Not from a shard. */
 void rib_call_all(struct rib *rib, void (*fn)(struct rib_shard *, void *), void *arg);
 unsigned rib_shard_index(const struct rib_shard *s);
 struct filter_vm *rib_shard_vm(struct rib_shard *s); /* the shard's filter machine; its thread only */
 struct rib *rib_shard_rib(const struct rib_shard *s);
-/* Runs fn(s, arg) in shard i's thread between two slices, in the order of the calls and batches that one thread sends. Any thread. */
+/* Runs fn(s, arg) in shard i's thread between two slices, in the order of the calls and batches that one
+ * thread sends. Any thread. */
 void rib_shard_call(struct rib *rib, unsigned i, void (*fn)(struct rib_shard *, void *), void *arg);
 /*
- * Background work of a shard, done in slices: run() works until deadline_ns (CLOCK_MONOTONIC) at most and returns true while there is more.
- * Owned by the shard's thread: start it there; it stays in the list until run() returns false or it is stopped.
+ * Background work of a shard, done in slices: run() works until deadline_ns (CLOCK_MONOTONIC) at most and
+ * returns true while there is more. Owned by the shard's thread: start it there; it stays in the list until
+ * run() returns false or it is stopped.
  */
 struct rib_task {
 	struct rib_task *next, **prev; /* NULL prev: not started */
@@ -50,7 +52,8 @@ void rib_task_start(struct rib_shard *s, struct rib_task *t);
 void rib_task_stop(struct rib_shard *s, struct rib_task *t);
 
 /* ---- tables: main thread ---- */
-/* Finds or makes a table and takes a reference. sorted: routes fully ordered (else best and backup only are in order). */
+/* Finds or makes a table and takes a reference. sorted: routes fully ordered (else best and backup only are
+ * in order). */
 struct rib_table *rib_table_open(struct rib *rib, const char *name, enum net_type net, bool sorted);
 void rib_table_close(struct rib_table *t);
 const char *rib_table_name(const struct rib_table *t);
@@ -68,37 +71,40 @@ struct rib_peer {
 	bool rr_client, rs_client;
 	bool path_metric, igp_metric, med_metric, deterministic_med, prefer_older;
 	uint32_t default_med, default_local_pref;
-	uint32_t router_id;      /* of the neighbour, host order */
+	uint32_t router_id; /* of the neighbour, host order */
 	uint32_t local_as, remote_as;
 	struct ipaddr addr, local_addr;
-	uint32_t ifindex;        /* of a direct session */
+	uint32_t ifindex; /* of a direct session */
 };
 
 struct rib_source_config {
-	const char *proto_name;  /* copied */
+	const char *proto_name;   /* copied */
 	const char *channel_name; /* "ipv4" */
-	const char *type_name;   /* "BGP": for show route all's Type line */
+	const char *type_name;    /* "BGP": for show route all's Type line */
 	enum route_source source;
 	struct filter_ref import;
 	bool keep_filtered;
-	bool no_roa_reload;      /* `rpki reload off`: do not re-run the import filter when ROAs change */
+	bool no_roa_reload; /* `rpki reload off`: do not re-run the import filter when ROAs change */
 	struct limit_config receive_limit, import_limit;
 	struct rib_table *igp_table; /* for NH_RECURSIVE; NULL: the table itself */
 	struct rib_peer peer;
-	/* A limit was hit or is no longer: called once in a shard's thread; must only post a call elsewhere. */
+	/* A limit was hit or is no longer: called once in a shard's thread; must only post a call elsewhere.
+	 */
 	void (*limit_hit)(void *ctx, bool import_limit, enum limit_action action);
 	/* The queue has drained below the low-water mark after rib_submit() said to pause. As above. */
 	void (*resume)(void *ctx);
 	void *ctx;
 };
 
-/* Any one thread at a time for each source (its owner). Batches are filled and submitted by any thread, several batches by
- * several threads at a time if their order does not matter. NULL with errno ENOMEM, ENOSPC (a million sources). */
+/* Any one thread at a time for each source (its owner). Batches are filled and submitted by any thread,
+ * several batches by several threads at a time if their order does not matter. NULL with errno ENOMEM, ENOSPC
+ * (a million sources). */
 struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_config *c);
-/* Takes over a new configuration; re-runs the import filter over the routes kept when `import` differs by content or reevaluate. */
+/* Takes over a new configuration; re-runs the import filter over the routes kept when `import` differs by
+ * content or reevaluate. */
 void rib_source_reconfigure(struct rib_source *s, const struct rib_source_config *c, bool reevaluate);
-/* Withdraws everything, then frees; the caller forgets it. done is called in a shard's thread after the last change was
- * given to the listeners. */
+/* Withdraws everything, then frees; the caller forgets it. done is called in a shard's thread after the last
+ * change was given to the listeners. */
 void rib_source_close(struct rib_source *s, void (*done)(void *ctx), void *ctx);
 uint32_t rib_source_id(const struct rib_source *s);
 /* Names and peer data of a source by id; RCU. NULL if gone. */
@@ -122,43 +128,54 @@ void rib_source_stats(const struct rib_source *s, struct rib_source_stats *out);
 struct rib_batch; /* a list of announcements and withdrawals of one source, split by shard as it is filled */
 struct rib_batch *rib_batch_create(struct rib_source *s);
 void rib_batch_discard(struct rib_batch *b);
-/* attrs: id the batch takes a reference on (a run of equal ids costs one atomic operation); path_id: ADD-PATH, 0 without. */
+/* attrs: id the batch takes a reference on (a run of equal ids costs one atomic operation); path_id:
+ * ADD-PATH, 0 without. */
 void rib_batch_announce(struct rib_batch *b, const struct net *n, uint32_t path_id, uint32_t attrs);
 void rib_batch_withdraw(struct rib_batch *b, const struct net *n, uint32_t path_id);
-/* For pipes: the route keeps the identity of where it came from (origin: rib_route_view.source and .path_id), the batch's source owns
- * it. A net holds one route of an origin: a second owner's is refused and logged (a loop of pipes). */
-void rib_batch_announce_from(struct rib_batch *b, const struct net *n, uint32_t origin, uint32_t path_id, uint32_t attrs);
+/* For pipes: the route keeps the identity of where it came from (origin: rib_route_view.source and .path_id),
+ * the batch's source owns it. A net holds one route of an origin: a second owner's is refused and logged (a
+ * loop of pipes). */
+void rib_batch_announce_from(
+	struct rib_batch *b, const struct net *n, uint32_t origin, uint32_t path_id, uint32_t attrs);
 void rib_batch_withdraw_from(struct rib_batch *b, const struct net *n, uint32_t origin, uint32_t path_id);
 unsigned rib_batch_count(const struct rib_batch *b);
-/* Queues the batch (and owns it). Never blocks. Returns false when the queue is above its high-water mark: stop reading from the
- * neighbour until resume() is called. */
+/* Queues the batch (and owns it). Never blocks. Returns false when the queue is above its high-water mark:
+ * stop reading from the neighbour until resume() is called. */
 bool rib_submit(struct rib_batch *b);
-/* done(ctx) is called in a shard's thread when everything this source submitted before has gone through all shards. */
+/* done(ctx) is called in a shard's thread when everything this source submitted before has gone through all
+ * shards. */
 void rib_source_barrier(struct rib_source *s, void (*done)(void *ctx), void *ctx);
 
 /* ---- what readers and listeners see ---- */
 
-enum rib_route_flag { ROUTE_FILTERED = 1, ROUTE_STALE = 2, ROUTE_SUPPRESSED = 4, ROUTE_UNREACHABLE = 8 /* next hop */ };
+enum rib_route_flag {
+	ROUTE_FILTERED = 1,
+	ROUTE_STALE = 2,
+	ROUTE_SUPPRESSED = 4,
+	ROUTE_UNREACHABLE = 8 /* next hop */
+};
 struct rib_route_view {
-	uint32_t source;       /* rib_source_id() of who made the route */
-	uint32_t owner;        /* of who put it into this table: differs for a pipe's */
+	uint32_t source; /* rib_source_id() of who made the route */
+	uint32_t owner;  /* of who put it into this table: differs for a pipe's */
 	uint32_t path_id;
-	uint32_t attrs;        /* after import; 0 when filtered and not kept */
+	uint32_t attrs; /* after import; 0 when filtered and not kept */
 	uint32_t attrs_received;
-	uint32_t flags;        /* enum rib_route_flag */
-	uint64_t changed_ns;   /* CLOCK_MONOTONIC, 17 ms resolution */
+	uint32_t flags;      /* enum rib_route_flag */
+	uint64_t changed_ns; /* CLOCK_MONOTONIC, 17 ms resolution */
 };
 
 #define RIB_NO_INDEX UINT32_MAX
-/* One changed prefix. Valid during the call only; ids are held by the table during the call: attrs_hold() what you keep. */
+/* One changed prefix. Valid during the call only; ids are held by the table during the call: attrs_hold()
+ * what you keep. */
 struct rib_change {
 	const struct net *net;
-	uint32_t index;        /* number of the prefix in its shard and table: stable while the prefix has routes */
-	bool last;             /* the prefix has no routes any more: index will be reused after this call */
-	uint32_t old_best_attrs, old_best_source;   /* 0: none */
+	uint32_t index; /* number of the prefix in its shard and table: stable while the prefix has routes */
+	bool last;      /* the prefix has no routes any more: index will be reused after this call */
+	uint32_t old_best_attrs, old_best_source; /* 0: none */
 	uint32_t best_attrs, best_source;
 	uint32_t best_path_id;
-	const struct rib_route_view *routes; /* usable ones, best first; complete when some listener of the table asked for all */
+	const struct rib_route_view
+		*routes; /* usable ones, best first; complete when some listener of the table asked for all */
 	unsigned n_routes;
 	const struct rib_route_view *old_routes; /* RIB_LISTEN_OLD: the same before the change */
 	unsigned n_old_routes;
@@ -166,14 +183,16 @@ struct rib_change {
 
 enum rib_listen {
 	RIB_LISTEN_BEST = 1,    /* best changed */
-	RIB_LISTEN_BACKUP = 2,  /* best changed, or the best one with other next hops; routes[] has at most RIB_BACKUP_ROUTES */
+	RIB_LISTEN_BACKUP = 2,  /* best changed, or the best one with other next hops; routes[] has at most
+				   RIB_BACKUP_ROUTES */
 	RIB_LISTEN_ALL = 4,     /* any */
 	RIB_LISTEN_OLD = 8,     /* with ALL: old_routes */
 	RIB_LISTEN_NO_DUMP = 16 /* live changes only; dumped() is called at once */
 };
 #define RIB_BACKUP_ROUTES 16
 struct rib_listener_ops {
-	/* In the shard's thread; must not block. n >= 1 changes, in order. dump: initial contents, not an event. */
+	/* In the shard's thread; must not block. n >= 1 changes, in order. dump: initial contents, not an
+	 * event. */
 	void (*changed)(void *ctx, struct rib_shard *s, const struct rib_change *c, unsigned n, bool dump);
 	/* The initial dump of this shard is complete. */
 	void (*dumped)(void *ctx, struct rib_shard *s);
@@ -182,9 +201,11 @@ struct rib_listener_ops {
 	/* The shard has finished a slice: whoever batches can flush. May be NULL. */
 	void (*flush)(void *ctx, struct rib_shard *s);
 };
-/* Main or the owner's thread. The dump starts at once, in slices, interleaved with live changes in the right order per prefix. */
-struct rib_listener *rib_listener_open(struct rib_table *t, enum rib_listen what, const struct rib_listener_ops *ops, void *ctx);
-void rib_listener_close(struct rib_listener *l); /* closed() is called in each shard, then it is freed */
+/* Main or the owner's thread. The dump starts at once, in slices, interleaved with live changes in the right
+ * order per prefix. */
+struct rib_listener *rib_listener_open(
+	struct rib_table *t, enum rib_listen what, const struct rib_listener_ops *ops, void *ctx);
+void rib_listener_close(struct rib_listener *l);  /* closed() is called in each shard, then it is freed */
 void rib_listener_redump(struct rib_listener *l); /* give everything again (a changed export filter) */
 
 /* ---- sets of what has to be looked at again: ROAs or recursive next hops have changed ---- */
@@ -193,8 +214,8 @@ struct rib_cover *rib_cover_hold(struct rib_cover *c);
 void rib_cover_release(struct rib_cover *c);
 /* May the verdict of a filter that reads ROAs have changed for this prefix? */
 bool rib_cover_has_prefix(const struct rib_cover *c, const struct prefix *p);
-/* fn is called in a shard's thread some 200 ms after ROAs have changed, with what they cover. Import filters are re-run by the
- * RIB itself. Before the first change; for the life of the rib. */
+/* fn is called in a shard's thread some 200 ms after ROAs have changed, with what they cover. Import filters
+ * are re-run by the RIB itself. Before the first change; for the life of the rib. */
 void rib_roa_subscribe(struct rib *rib, void (*fn)(void *ctx, struct rib_cover *c), void *ctx);
 
 /* ---- readers: under rcu_read_lock() from begin to the last use of a view; re-lock between slices ---- */
@@ -205,11 +226,12 @@ struct rib_cursor {
 };
 struct rib_net_view {
 	struct net net;
-	uint32_t n_routes;    /* all routes incl. filtered, usable ones first and best first */
-	struct rib_route_view routes[]; 
+	uint32_t n_routes; /* all routes incl. filtered, usable ones first and best first */
+	struct rib_route_view routes[];
 };
-/* Next prefix at or after the cursor, which moves on. view has room for max routes (more are cut and n_routes says how many there are).
- * Returns false at the end. Cheap enough for 10 M a second; the cursor stays valid outside RCU. */
+/* Next prefix at or after the cursor, which moves on. view has room for max routes (more are cut and n_routes
+ * says how many there are). Returns false at the end. Cheap enough for 10 M a second; the cursor stays valid
+ * outside RCU. */
 bool rib_next(struct rib_cursor *c, struct rib_net_view *view, unsigned max);
 bool rib_find(struct rib_table *t, const struct net *n, struct rib_net_view *view, unsigned max); /* exact */
 bool rib_find_longest(struct rib_table *t, const struct prefix *p, struct rib_net_view *view, unsigned max);
@@ -223,12 +245,14 @@ void rib_table_stats(const struct rib_table *t, struct rib_table_stats *out);
 uint32_t rib_shard_indexes(const struct rib_table *t, const struct rib_shard *s);
 /* The prefix of an index in use. false: unused. */
 bool rib_shard_net(const struct rib_table *t, const struct rib_shard *s, uint32_t index, struct net *out);
-/* Usable routes, best first, of an index: as rib_change.routes, at most max; returns how many there are, 0: none. */
+/* Usable routes, best first, of an index: as rib_change.routes, at most max; returns how many there are, 0:
+ * none. */
 unsigned rib_shard_routes(
 	struct rib_table *t, struct rib_shard *s, uint32_t index, struct rib_route_view *out, unsigned max);
 /* Hints to the cache: stage 0, then a few indexes later 1, then 2. */
 void rib_shard_prefetch(const struct rib_table *t, const struct rib_shard *s, uint32_t index, unsigned stage);
-/* While pinned, a prefix without routes keeps its index (a `last` change comes when it is given up). Counted. */
+/* While pinned, a prefix without routes keeps its index (a `last` change comes when it is given up). Counted.
+ */
 void rib_shard_pin(struct rib_table *t, struct rib_shard *s);
 void rib_shard_unpin(struct rib_table *t, struct rib_shard *s);
 /* The words of RTS_* for `show route`'s parts. */

@@ -219,11 +219,14 @@ static void barrier_here(struct rib_shard *s, struct local_source *l, struct ord
 static void source_free(struct rcu_head *head)
 {
 	struct rib_source *src = caa_container_of(head, struct rib_source, rcu);
+	struct rib *rib;
 
 	rcu_callback_begin(head);
+	rib = src->rib;
 	conf_release(src->conf);
 	rib_table_close(src->table);
 	memory_free(src);
+	atomic_fetch_sub(&rib->live, 1);
 }
 
 /* The shard has none of its routes any more. */
@@ -291,6 +294,7 @@ struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_
 	}
 	atomic_store_explicit(&rib->sources[id], src, memory_order_release);
 	pthread_mutex_unlock(&rib->lock);
+	atomic_fetch_add(&rib->live, 1);
 	table_hold(t);
 	conf_hold(src->conf, rib->n_shards);
 	order_all(src, &(struct order){.fn = open_here, .conf = src->conf});

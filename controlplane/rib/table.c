@@ -6,9 +6,11 @@
  */
 #include "controlplane/rib/internal.h"
 #include "controlplane/rib/roa.h"
+#include "shared/log.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 struct rib *rib_create(unsigned shards)
 {
@@ -46,21 +48,19 @@ struct rib *rib_create(unsigned shards)
 	return rib;
 }
 
-static void nothing(struct rib_shard *s, void *arg)
-{
-}
-
 void rib_destroy(struct rib *rib)
 {
-	/* Sources that were closed last are freed by callbacks, which close tables, which shards have a hand
-	 * in, and so on. */
-	for (unsigned i = 0; i < 4; i++) {
-		rcu_barrier();
-		rib_call_all(rib, nothing, NULL);
+	/* Sources and tables that were closed last are on their way through the shards and grace periods. */
+	for (unsigned waits = 0; atomic_load(&rib->live); waits++) {
+		if (waits == 5000) {
+			log_msg(LOG_CLASS_BUG, "%u tables and sources are still in use at the end",
+				atomic_load(&rib->live));
+			return; /* leaks rather than pulls the rug from under them */
+		}
+		usleep(1000);
 	}
 	for (unsigned i = 0; i < rib->n_shards; i++)
 		shard_stop(&rib->shard[i]);
-	rcu_barrier();
 	roa_notifier_destroy(rib->roa);
 	memory_free(rib->sources);
 	pthread_mutex_destroy(&rib->lock);
@@ -101,6 +101,7 @@ struct rib_table *rib_table_open(struct rib *rib, const char *name, enum net_typ
 	}
 	if (net == NET_ROA4 || net == NET_ROA6 || net == NET_ASPA)
 		t->roa = roa_table_create(t);
+	atomic_fetch_add(&rib->live, 1);
 	t->next = rib->tables;
 	rcu_assign_pointer(rib->tables, t);
 	pthread_mutex_unlock(&rib->lock);
@@ -117,6 +118,7 @@ void table_hold(struct rib_table *t)
 static void table_free(struct rcu_head *head)
 {
 	struct rib_table *t = caa_container_of(head, struct rib_table, rcu);
+	struct rib *rib;
 
 	rcu_callback_begin(head);
 	for (unsigned i = 0; i < t->rib->n_shards; i++) {
@@ -131,7 +133,9 @@ static void table_free(struct rcu_head *head)
 	if (t->roa)
 		roa_table_destroy(t->roa);
 	free(t->name);
+	rib = t->rib;
 	memory_free(t);
+	atomic_fetch_sub(&rib->live, 1);
 }
 
 static void table_stop(struct rib_shard *s, void *arg)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "controlplane/rib/attr.h"
-#include "shared/rcu.h"
+#include "tests/unit/rib_support.h"
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,19 +7,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-static int setup(void **state)
-{
-	rcu_register_thread();
-	return attrs_init();
-}
-
-static int teardown(void **state)
-{
-	attrs_exit();
-	rcu_unregister_thread();
-	return 0;
-}
 
 static const uint8_t path_1_2[] = {2, 2, 0, 0, 0, 1, 0, 0, 0, 2};
 
@@ -97,10 +83,9 @@ static void test_round_trip(void **state)
 	a.aigp = 1;
 	a.hash = 5;
 	a.id = 6;
-	a.refs = 7;
 	id2 = attrs_intern(&a);
 	assert_int_equal(id, id2);
-	assert_int_equal(s->refs, 2);
+	assert_int_equal(attrs_references(id), 2);
 
 	/* An interned set is a good argument. */
 	b = *s;
@@ -348,12 +333,12 @@ static void test_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_every_field_counts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_derived, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_freed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_reader_keeps_pointer, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_concurrent, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_round_trip, rib_test_setup, rib_test_teardown),
+		cmocka_unit_test_setup_teardown(test_every_field_counts, rib_test_setup, rib_test_teardown),
+		cmocka_unit_test_setup_teardown(test_derived, rib_test_setup, rib_test_teardown),
+		cmocka_unit_test_setup_teardown(test_freed, rib_test_setup, rib_test_teardown),
+		cmocka_unit_test_setup_teardown(test_reader_keeps_pointer, rib_test_setup, rib_test_teardown),
+		cmocka_unit_test_setup_teardown(test_concurrent, rib_test_setup, rib_test_teardown),
 		cmocka_unit_test(test_paths),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
