@@ -228,7 +228,6 @@ bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, c
 	*out = *a;
 	out->hash = 0;
 	out->id = 0;
-	out->refs = 0;
 	if (!(out->present & ATTR_ORIGIN)) {
 		out->origin = ORIGIN_IGP;
 		out->present |= ATTR_ORIGIN;

@@ -144,7 +144,7 @@ void bgp_local_caps(struct bgp_session *s, struct bgp_caps *out)
 	out->role = (int8_t)c->role;
 	out->bfd_strict = c->bfd != BGP_BFD_OFF && c->bfd_strict;
 	out->gr = c->gr_mode != GR_OFF;
-	out->gr_time = c->gr_mode == GR_ON ? (uint16_t)c->gr_time : 0;
+	out->gr_time = (uint16_t)c->gr_time;
 	/* RFC 8538: a NOTIFICATION may be followed by a graceful restart too. */
 	out->gr_flags = (uint8_t)((s->recovering ? GR_FLAG_RESTART : 0) |
 				  (c->gr_mode == GR_ON ? GR_FLAG_NOTIFICATION : 0));

@@ -141,6 +141,22 @@ static void show_llgr(struct cli_out *o, const struct bgp_caps *c)
 	families(o, "AF preserved:", c, has_llgr_kept);
 }
 
+static void show_gr(struct cli_out *o, const struct bgp_caps *c)
+{
+	bool any = false;
+
+	cli_line(o, CODE, "      Graceful restart");
+	for (unsigned i = 0; i < c->n_af; i++)
+		any |= c->af[i].gr;
+	if (!any) /* only aware of others' */
+		return;
+	cli_line(o, CODE, "        Restart time: %u", c->gr_time);
+	if (c->gr_flags & GR_FLAG_RESTART)
+		cli_line(o, CODE, "        Restart recovery");
+	families(o, "AF supported:", c, has_gr);
+	families(o, "AF preserved:", c, has_gr_kept);
+}
+
 static void show_caps(struct cli_out *o, const struct bgp_caps *c)
 {
 	static const char *const roles[] = {"provider", "rs_server", "rs_client", "customer", "peer"};
@@ -157,15 +173,8 @@ static void show_caps(struct cli_out *o, const struct bgp_caps *c)
 	}
 	if (c->extended_messages)
 		cli_line(o, CODE, "      Extended message");
-	if (c->gr) {
-		cli_line(o, CODE, "      Graceful restart");
-		if (c->gr_time)
-			cli_line(o, CODE, "        Restart time: %u", c->gr_time);
-		if (c->gr_flags & GR_FLAG_RESTART)
-			cli_line(o, CODE, "        Restart recovery");
-		families(o, "AF supported:", c, has_gr);
-		families(o, "AF preserved:", c, has_gr_kept);
-	}
+	if (c->gr)
+		show_gr(o, c);
 	if (c->as4)
 		cli_line(o, CODE, "      4-octet AS numbers");
 	if (c->add_path) {
