@@ -115,7 +115,7 @@ static void cli_socket(struct parser *p)
 			if (parser_accept(p, "restrict"))
 				s->restricted = parser_switch(p);
 			else if (!parser_is_char(p, ';'))
-				parser_syntax_error(p, "RESTRICT or '}'");
+				parser_syntax_error(p, "'}' or RESTRICT");
 			parser_expect_char(p, ';');
 		}
 	}

@@ -201,8 +201,10 @@ static void password(struct parser *p, void *target)
 	k.len = (uint8_t)len;
 	if (parser_accept_char(p, '{'))
 		password_options(p, &k);
-	if (o->n_keys == BFD_AUTH_KEYS)
-		parser_fail_at(p, &value, "At most %d BFD passwords are supported", BFD_AUTH_KEYS);
+	if (o->n_keys == BFD_AUTH_KEYS) {
+		parser_warn(p, &value, "Only %d BFD passwords are used", BFD_AUTH_KEYS);
+		return;
+	}
 	o->keys[o->n_keys++] = k;
 }
 
@@ -327,7 +329,7 @@ static void interface(struct parser *p, void *target)
 	struct bfd_config *b = target;
 
 	bfd_options_init(&i->options);
-	i->pattern = grammar_iface_pattern(p, false);
+	i->pattern = grammar_iface_pattern(p, true);
 	if (parser_is_char(p, '{'))
 		grammar_bfd_options(p, &i->options, false);
 	cds_list_add_tail(&i->node, &b->ifaces);

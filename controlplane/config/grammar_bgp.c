@@ -128,8 +128,8 @@ static void interface(struct parser *p, void *target)
 {
 	struct bgp_config *c = target;
 
-	if (p->tok.kind != TOK_TEXT && !(p->tok.kind == TOK_SYMBOL && parser_symbol(p)))
-		parser_syntax_error(p, "TEXT");
+	if (p->tok.kind != TOK_TEXT && p->tok.kind != '(' && !parser_symbol(p))
+		parser_syntax_error(p, "CF_SYM_KNOWN or TEXT or '(' or RANGE");
 	c->ifname = parser_text(p);
 }
 
@@ -160,8 +160,8 @@ static void dynamic_name(struct parser *p, void *target)
 {
 	struct bgp_config *c = target;
 
-	if (p->tok.kind != TOK_TEXT && !(p->tok.kind == TOK_SYMBOL && parser_symbol(p)))
-		parser_syntax_error(p, "CF_SYM_KNOWN or TEXT or DIGITS");
+	if (p->tok.kind != TOK_TEXT && p->tok.kind != '(' && !parser_symbol(p))
+		parser_syntax_error(p, "CF_SYM_KNOWN or TEXT or '(' or DIGITS");
 	c->dynamic_name = parser_text(p);
 	if (strchr(c->dynamic_name, '%'))
 		parser_fail(p, "Forbidden character '%%' in dynamic name");
@@ -180,64 +180,64 @@ static void dynamic_digits(struct parser *p, void *target)
 
 static void authentication(struct parser *p, void *target)
 {
-	struct bgp_body *b = target;
+	struct bgp_config *c = target;
 
 	if (parser_accept(p, "none"))
-		b->bgp.auth = BGP_AUTH_NONE;
+		c->auth = BGP_AUTH_NONE;
 	else if (parser_accept(p, "md5"))
-		b->bgp.auth = BGP_AUTH_MD5;
+		c->auth = BGP_AUTH_MD5;
 	else if (parser_accept(p, "ao"))
-		b->bgp.auth = BGP_AUTH_AO;
+		c->auth = BGP_AUTH_AO;
 	else
 		parser_syntax_error(p, "NONE or MD5 or AO");
-	b->auth_set = true;
 }
 
-static uint8_t ao_id(struct parser *p)
+static uint32_t ao_id(struct parser *p)
 {
-	struct token value = p->tok;
-	uint32_t n = parser_number(p);
+	uint32_t id = parser_number(p);
 
-	if (n > 255)
-		parser_fail_at(p, &value, "TCP-AO key ID must be in range 0-255");
-	return (uint8_t)n;
+	if (id > 255)
+		parser_fail(p, "Key ID must be in range 0-255");
+	return id;
 }
 
 static const char *ao_algorithm(struct parser *p)
 {
-	static const char *const words[] = {"sha1", "sha256", "sha384", "sha512"};
+	static const char *const hashes[] = {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"};
+	bool hmac = parser_accept(p, "hmac");
 
-	if (parser_accept(p, "cmac")) {
+	if (!hmac && parser_accept(p, "cmac")) {
 		parser_expect(p, "aes128");
 		return "cmac(aes128)";
 	}
-	parser_accept(p, "hmac");
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (parser_accept(p, words[i]))
-			return arena_printf(p->arena, "hmac(%s)", words[i]);
-	parser_syntax_error(p, "HMAC or CMAC");
+	for (size_t i = 0; hmac && i < sizeof(hashes) / sizeof(hashes[0]); i++)
+		if (parser_accept(p, hashes[i]))
+			return arena_printf(p->arena, "hmac(%s)", hashes[i]);
+	if (!hmac && (parser_accept(p, "keyed") || parser_is(p, "blake2s128") || parser_is(p, "blake2s256") ||
+			     parser_is(p, "blake2b256") || parser_is(p, "blake2b512"))) {
+		parser_next(p);
+		parser_fail(p, "Unknown algorithm for TCP-AO");
+	}
+	parser_syntax_error(p, NULL);
 }
 
 /* { id N; send id N; recv id N; secret "x"|hex; algorithm A; preferred; deprecated; } */
 static struct ao_key *ao_key(struct parser *p)
 {
 	struct ao_key *k = arena_alloc(p->arena, sizeof(*k));
-	bool send = false, recv = false;
+	uint32_t send = UINT32_MAX, recv = UINT32_MAX;
 
 	k->algorithm = "hmac(sha1)";
 	parser_expect_char(p, '{');
 	while (!parser_is_char(p, '}')) {
 		if (parser_accept(p, "id")) {
-			k->send_id = k->recv_id = ao_id(p);
-			send = recv = true;
+			send = recv = ao_id(p);
 		} else if (parser_accept(p, "send")) {
 			parser_expect(p, "id");
-			k->send_id = ao_id(p);
-			send = true;
+			send = ao_id(p);
 		} else if (parser_accept(p, "recv")) {
 			parser_expect(p, "id");
-			k->recv_id = ao_id(p);
-			recv = true;
+			recv = ao_id(p);
 		} else if (parser_accept(p, "secret")) {
 			if (p->tok.kind == TOK_BYTES) {
 				k->secret = (const char *)p->tok.bytes->data;
@@ -258,12 +258,16 @@ static struct ao_key *ao_key(struct parser *p)
 		}
 		parser_expect_char(p, ';');
 	}
-	if (!send || !recv)
-		parser_fail(p, "TCP-AO key ID not specified");
-	if (!k->secret || !k->secret_len)
-		parser_fail(p, "TCP-AO secret not specified");
-	if (k->secret_len > 80)
-		parser_fail(p, "TCP-AO secret too long");
+	if (send == UINT32_MAX)
+		parser_fail(p, "No key Send ID");
+	if (recv == UINT32_MAX)
+		parser_fail(p, "No key Recv ID");
+	k->send_id = (uint8_t)send;
+	k->recv_id = (uint8_t)recv;
+	if (!k->secret_len)
+		parser_fail(p, "No secret defined for key %u/%u", send, recv);
+	if (k->secret_len > 80) /* TCP_AO_MAXKEYLEN */
+		parser_fail(p, "Secret of key %u/%u is longer than 80 characters", send, recv);
 	parser_next(p);
 	return k;
 }
@@ -276,21 +280,19 @@ static void keys(struct parser *p, void *target)
 	c->ao_keys = NULL; /* not added to a template's */
 	parser_expect_char(p, '{');
 	while (!parser_accept_char(p, '}')) {
-		struct token start = p->tok;
-		struct ao_key *k;
-
-		if (parser_accept_char(p, ';'))
-			continue;
-		parser_expect(p, "key");
-		k = ao_key(p);
-		for (const struct ao_key *o = c->ao_keys; o; o = o->next) {
-			if (o->send_id == k->send_id)
-				parser_fail_at(p, &start, "Duplicate TCP-AO key ID %u", k->send_id);
-			if (o->recv_id == k->recv_id)
-				parser_fail_at(p, &start, "Duplicate TCP-AO key ID %u", k->recv_id);
+		if (!parser_accept(p, "key"))
+			parser_syntax_error(p, "'}' or KEY");
+		*link = ao_key(p);
+		link = &(*link)->next;
+		parser_expect_char(p, ';');
+	}
+	for (const struct ao_key *k = c->ao_keys; k; k = k->next) {
+		for (const struct ao_key *other = k->next; other; other = other->next) {
+			if (k->send_id == other->send_id)
+				parser_fail(p, "Multiple keys with Send ID %u", k->send_id);
+			if (k->recv_id == other->recv_id)
+				parser_fail(p, "Multiple keys with Recv ID %u", k->recv_id);
 		}
-		*link = k;
-		link = &k->next;
 	}
 }
 
@@ -438,15 +440,15 @@ static void bfd(struct parser *p, void *target)
 	{                                                                                                    \
 		.words = (w), .kind = OPT_CUSTOM, .parse = (fn)                                              \
 	}
-#define GR_TIME(w, f)                                                                                        \
+#define GR_TIME(w, f, name)                                                                                  \
 	{                                                                                                    \
 		.words = (w), .kind = OPT_NUMBER, FIELD(f), .max = 4095,                                     \
-		.range = "Graceful restart time must be less than 4096"                                      \
+		.range = name " must be less than 4096"                                                      \
 	}
-#define LLGR_TIME(w, f)                                                                                      \
+#define LLGR_TIME(w, f, name)                                                                                \
 	{                                                                                                    \
 		.words = (w), .kind = OPT_NUMBER, FIELD(f), .max = (1 << 24) - 1,                            \
-		.range = "Long-lived stale time must be less than 2^24"                                      \
+		.range = name " must be less than 2^24"                                                      \
 	}
 
 static const struct option options[] = {
@@ -493,13 +495,13 @@ static const struct option options[] = {
 	SWITCH("require graceful restart", require_gr),
 	SWITCH("require long lived graceful restart", require_llgr),
 	CUSTOM("graceful restart", graceful_restart),
-	GR_TIME("graceful restart time", gr_time),
-	GR_TIME("min graceful restart time", min_gr_time),
-	GR_TIME("max graceful restart time", max_gr_time),
+	GR_TIME("graceful restart time", gr_time, "Graceful restart time"),
+	GR_TIME("min graceful restart time", min_gr_time, "Min graceful restart time"),
+	GR_TIME("max graceful restart time", max_gr_time, "Max graceful restart time"),
 	CUSTOM("long lived graceful restart", long_lived),
-	LLGR_TIME("long lived stale time", llgr_time),
-	LLGR_TIME("min long lived stale time", min_llgr_time),
-	LLGR_TIME("max long lived stale time", max_llgr_time),
+	LLGR_TIME("long lived stale time", llgr_time, "Long-lived stale time"),
+	LLGR_TIME("min long lived stale time", min_llgr_time, "Min long-lived stale time"),
+	LLGR_TIME("max long lived stale time", max_llgr_time, "Max long-lived stale time"),
 	SWITCH("interpret communities", interpret_communities),
 	SWITCH("disable after error", disable_after_error),
 	CUSTOM("disable after cease", disable_after_cease),

@@ -7,7 +7,7 @@
  * of the rest. */
 struct bgp_body {
 	struct bgp_config bgp;
-	bool multihop_set, llgr_set, auth_set; /* written somewhere: no default by session type */
+	bool multihop_set, llgr_set; /* written somewhere: no default by session type */
 };
 
 void bgp_finish(struct parser *p, struct proto_config *pc, void *body);

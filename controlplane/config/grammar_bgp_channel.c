@@ -28,7 +28,7 @@ static void next_hop_prefer(struct parser *p, void *target)
 	ch->next_hop_prefer_local = parser_accept(p, "local");
 	ch->next_hop_prefer_set = true;
 	if (!ch->next_hop_prefer_local && !parser_accept(p, "global"))
-		parser_syntax_error(p, "GLOBAL or LOCAL");
+		parser_syntax_error(p, "LOCAL or GLOBAL");
 }
 
 static void link_local_format(struct parser *p, void *target)
@@ -132,10 +132,10 @@ static void missing_lladdr(struct parser *p, void *target)
 	{                                                                                                    \
 		.words = (w), .kind = OPT_CUSTOM, .parse = (fn)                                              \
 	}
-#define LLGR_TIME(w, f)                                                                                      \
+#define LLGR_TIME(w, f, name)                                                                                \
 	{                                                                                                    \
 		.words = (w), .kind = OPT_NUMBER, FIELD(f), .max = (1 << 24) - 1,                            \
-		.range = "Long-lived stale time must be less than 2^24", .place = AT_VALUE                   \
+		.range = name " must be less than 2^24", .place = AT_VALUE                                   \
 	}
 
 const struct option bgp_channel_options[] = {
@@ -164,9 +164,9 @@ const struct option bgp_channel_options[] = {
 		.place = AT_VALUE},
 	{.words = "graceful restart", .kind = OPT_TRISTATE, FIELD(graceful_restart)},
 	{.words = "long lived graceful restart", .kind = OPT_TRISTATE, FIELD(llgr)},
-	LLGR_TIME("long lived stale time", llgr_stale_time),
-	LLGR_TIME("min long lived stale time", min_llgr_time),
-	LLGR_TIME("max long lived stale time", max_llgr_time),
+	LLGR_TIME("long lived stale time", llgr_stale_time, "Long-lived stale time"),
+	LLGR_TIME("min long lived stale time", min_llgr_time, "Min long-lived stale time"),
+	LLGR_TIME("max long lived stale time", max_llgr_time, "Max long-lived stale time"),
 	CUSTOM("validate", validate),
 	CUSTOM("missing lladdr", missing_lladdr),
 };

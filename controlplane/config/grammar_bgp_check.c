@@ -15,12 +15,12 @@ static void check_session(struct parser *p, struct bgp_config *c, bool interior)
 {
 	if (!c->local_as)
 		parser_fail(p, "Local AS number must be set");
-	if (ipaddr_is_zero(&c->remote) && !c->has_range && !c->iface_range)
+	if (ipaddr_is_zero(&c->remote) && !c->has_range)
 		parser_fail(p, "Neighbor must be configured");
 	if (ipaddr_is_zero(&c->local) && c->strict_bind && !c->ifname && !c->iface_range)
-		parser_fail(p, "Local address must be configured for strict bind");
+		parser_fail(p, "Local address or an interface must be configured for strict bind");
 	if (c->iface_range && !c->strict_bind)
-		parser_fail(p, "Interface range requires strict bind");
+		parser_fail(p, "Interface range needs strict bind");
 	if (!c->remote_as && c->peer_type == BGP_PEER_BY_AS)
 		parser_fail(p, "Remote AS number (or peer type) must be set");
 	if (c->peer_type == BGP_PEER_INTERNAL && c->remote_as && c->remote_as != c->local_as)
@@ -45,6 +45,8 @@ static void check_session(struct parser *p, struct bgp_config *c, bool interior)
 		parser_fail(p, "Confederation ID must be set for member sessions");
 	if (c->multihop && (link_local(&c->local) || link_local(&c->remote)))
 		parser_fail(p, "Multihop BGP cannot be used with link-local addresses");
+	if (c->onlink && !c->passive && !c->has_range && !c->ifname)
+		parser_fail(p, "Active onlink BGP must have interface configured");
 	if (c->multihop && c->ifname)
 		parser_fail(p, "Multihop BGP cannot be bound to interface");
 	if (c->multihop && c->check_link == TRI_ON)
@@ -71,30 +73,30 @@ static void check_times(struct parser *p, const struct bgp_config *c)
 		parser_fail(p, "Min keepalive time (%u) exceeds keepalive time (%u)", c->min_keepalive_time,
 			keepalive);
 	if (c->send_hold_time && c->send_hold_time < c->hold_time)
-		parser_fail(p, "Send hold time (%u) is less than hold time (%u)", c->send_hold_time,
-			c->hold_time);
+		parser_fail(p, "Send hold time must be zero or at least hold time");
 	if (c->min_gr_time > c->max_gr_time)
-		parser_fail(
-			p, "Min graceful restart time (%u) exceeds max (%u)", c->min_gr_time, c->max_gr_time);
+		parser_fail(p, "Min graceful restart time (%u) exceeds max graceful restart time (%u)",
+			c->min_gr_time, c->max_gr_time);
 	if (c->min_llgr_time > c->max_llgr_time)
-		parser_fail(p, "Min long-lived stale time (%u) exceeds max (%u)", c->min_llgr_time,
-			c->max_llgr_time);
+		parser_fail(p, "Min long-lived stale time (%u) exceeds max long-lived stale time (%u)",
+			c->min_llgr_time, c->max_llgr_time);
 }
 
-static void check_auth(struct parser *p, const struct bgp_body *b)
+static void check_auth(struct parser *p, struct bgp_config *c)
 {
-	const struct bgp_config *c = &b->bgp;
-
-	if (c->auth == BGP_AUTH_MD5 && !c->password)
-		parser_fail(p, "MD5 authentication requires password");
-	if (c->auth != BGP_AUTH_MD5 && c->password)
-		parser_fail(p, "Password is for MD5 authentication only");
-	if (c->auth == BGP_AUTH_AO && !c->ao_keys)
-		parser_fail(p, "TCP-AO authentication requires keys");
-	if (c->auth != BGP_AUTH_AO && c->ao_keys)
-		parser_fail(p, "Keys are for TCP-AO authentication only");
+	/* What configurations older than the option mean. Said once, not for each of a thousand clients. */
+	if (c->auth == BGP_AUTH_NONE && c->password) {
+		c->auth = BGP_AUTH_MD5;
+		if (!grammar_of(p)->md5_warned)
+			parser_warn(p, &p->tok, "Missing authentication option, assuming MD5");
+		grammar_of(p)->md5_warned = true;
+	}
+	if ((c->auth == BGP_AUTH_MD5) != (c->password != NULL))
+		parser_fail(p, "MD5 authentication and password option should be used together");
+	if ((c->auth == BGP_AUTH_AO) != (c->ao_keys != NULL))
+		parser_fail(p, "AO authentication and keys option should be used together");
 	if (c->auth == BGP_AUTH_AO && c->has_range)
-		parser_fail(p, "TCP-AO cannot be used with dynamic BGP");
+		parser_fail(p, "AO authentication not supported on dynamic BGP sessions");
 }
 
 static struct table_config *igp_table(struct parser *p, const struct channel_config *ch, enum net_type net)
@@ -105,6 +107,13 @@ static struct table_config *igp_table(struct parser *p, const struct channel_con
 static void finish_channel(
 	struct parser *p, const struct bgp_config *c, struct channel_config *ch, bool interior)
 {
+	if (ch->net == NET_MPLS)
+		return;
+	if (ch->net == NET_NEIGHBOR) {
+		if (!c->has_range)
+			parser_fail(p, "Neighbor channel requires dynamic BGP (neighbor range option)");
+		return;
+	}
 	/* RFC 8212 */
 	if (!interior && !ch->import_defined)
 		parser_fail(p, "EBGP requires explicit import policy");
@@ -136,8 +145,6 @@ static void finish_channel(
 		if (!ch->igp_table6)
 			ch->igp_table6 = igp_table(p, ch, NET_IP6);
 	}
-	if (!ch->table || ch->net == NET_MPLS || ch->net == NET_NEIGHBOR)
-		return;
 	if (c->multihop && ch->gateway_recursive == TRI_OFF)
 		parser_fail(p, "Multihop BGP cannot use direct gateway mode");
 	if (ch->gateway_recursive == TRI_ON && ch->table->sorted)
@@ -167,13 +174,6 @@ void bgp_finish(struct parser *p, struct proto_config *pc, void *body)
 	if (c->internal)
 		c->remote_as = c->local_as;
 	check_times(p, c);
-	if (c->password && !b->auth_set) {
-		c->auth = BGP_AUTH_MD5;
-		if (!grammar_of(p)->md5_warned)
-			parser_warn(p, &p->tok, "%s: Password without `authentication md5` means MD5; say so",
-				pc->name);
-		grammar_of(p)->md5_warned = true;
-	}
-	check_auth(p, b);
+	check_auth(p, c);
 	cds_list_for_each_entry(ch, &pc->channels, node) finish_channel(p, c, ch, interior);
 }

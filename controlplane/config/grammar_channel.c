@@ -35,6 +35,8 @@ static struct limit_config limit(struct parser *p)
 
 	if (parser_accept(p, "off"))
 		return l;
+	if (p->tok.kind == TOK_SYMBOL && !parser_symbol(p))
+		parser_syntax_error(p, "NUM or CF_SYM_KNOWN or OFF or '('");
 	l.value = parser_number(p);
 	l.action = LIMIT_DISABLE;
 	if (!parser_accept(p, "action"))
@@ -231,6 +233,8 @@ bool grammar_channel(struct parser *p, const struct proto_grammar *g, struct pro
 		/* their options are labels and link-local sessions: nothing of it is run */
 		if (parser_is_char(p, '{'))
 			grammar_skip_block(p);
+		if (!ch->table)
+			parser_fail(p, "Routing table not specified");
 		return true;
 	}
 	if (parser_is_char(p, '{')) {

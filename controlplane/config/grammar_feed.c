@@ -111,6 +111,8 @@ static bool aggregator_item(struct parser *p, struct proto_config *pc, void *bod
 
 static void aggregator_finish(struct parser *p, struct proto_config *pc, void *body)
 {
+	if (!((const struct pipe_config *)body)->peer_table)
+		parser_fail(p, "Source table not specified");
 	pipe_finish(p, pc, body);
 	parser_warn(p, &p->tok, "Protocol %s (%s) is parsed but not run", pc->name, pc->type_name);
 }
@@ -193,16 +195,17 @@ static void bmp_init(struct parser *p, struct proto_config *pc, void *body)
 	((struct bmp_config *)body)->tx_limit_mb = 1024;
 }
 
-/* station address [ip] IP port N */
+/* station address [ip IP] [port N] */
 static void station(struct parser *p, void *target)
 {
 	struct bmp_config *b = target;
 	struct token value;
 	uint32_t port;
 
-	parser_accept(p, "ip");
-	b->station = parser_ip(p);
-	parser_expect(p, "port");
+	if (parser_accept(p, "ip"))
+		b->station = parser_ip(p);
+	if (!parser_accept(p, "port"))
+		return;
 	value = p->tok;
 	port = parser_number(p);
 	if (port < 1 || port > UINT16_MAX)
@@ -229,7 +232,8 @@ static bool bmp_item(struct parser *p, struct proto_config *pc, void *body)
 			.kind = OPT_NUMBER,
 			.offset = offsetof(struct bmp_config, tx_limit_mb),
 			.min = 1,
-			.max = 1024 * 1024},
+			.max = 1024 * 1024,
+			.range = "BMP TX buffer limit must be at least 1 megabyte"},
 	};
 	const struct option_set set = OPTION_SET(options, body);
 
@@ -240,8 +244,10 @@ static void bmp_finish(struct parser *p, struct proto_config *pc, void *body)
 {
 	const struct bmp_config *b = body;
 
-	if (ipaddr_is_zero(&b->station) || !b->port)
-		parser_fail(p, "Station address and port must be set");
+	if (ipaddr_is_zero(&b->station))
+		parser_fail(p, "Station IP address not specified");
+	if (!b->port)
+		parser_fail(p, "Station port number not specified");
 }
 
 const struct proto_grammar grammar_bmp = {

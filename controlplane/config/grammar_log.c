@@ -4,6 +4,7 @@
 #include "shared/timefmt.h"
 #include <string.h>
 
+#define LOG_LIMIT_MIN 16384 /* below, it would do nothing but rotate */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 uint32_t grammar_debug_mask(struct parser *p)
@@ -126,22 +127,25 @@ void grammar_log(struct parser *p)
 			struct token value = p->tok;
 			uint32_t port = parser_number(p);
 
-			if (port < 1 || port > UINT16_MAX)
-				parser_fail_at(p, &value, "Invalid port number");
+			if (port > UINT16_MAX)
+				parser_fail_at(p, &value, "Value %u out of range (0-65535)", port);
 			s.port = (uint16_t)port;
 		}
 	} else if (p->tok.kind == TOK_TEXT || p->tok.kind == TOK_SYMBOL) {
 		if (p->tok.kind == TOK_SYMBOL && !parser_symbol(p))
-			parser_syntax_error(p, "CF_SYM_KNOWN or TEXT or SYSLOG or STDERR");
+			parser_syntax_error(p, NULL);
 		s.path = parser_text(p);
 		if (!parser_is_char(p, '{') && !parser_is(p, "all")) {
 			if (p->tok.kind != TOK_NUMBER && p->tok.kind != '(' && p->tok.kind != TOK_SYMBOL)
 				parser_syntax_error(p, NULL);
 			s.limit_bytes = parser_number(p);
+			if (s.limit_bytes < LOG_LIMIT_MIN)
+				parser_fail(p, "Log file size limit too low, must be at least %d.",
+					LOG_LIMIT_MIN);
 			s.backup_path = parser_text(p);
 		}
 	} else {
-		parser_syntax_error(p, "CF_SYM_KNOWN or TEXT or SYSLOG or STDERR");
+		parser_syntax_error(p, NULL);
 	}
 	s.classes = log_classes(p);
 	parser_expect_char(p, ';');

@@ -59,8 +59,8 @@ static void vrf(struct parser *p, void *target)
 		pc->vrf_default = true;
 		return;
 	}
-	if (p->tok.kind != TOK_TEXT && !(p->tok.kind == TOK_SYMBOL && parser_symbol(p)))
-		parser_syntax_error(p, "CF_SYM_KNOWN or TEXT or DEFAULT");
+	if (p->tok.kind != TOK_TEXT && p->tok.kind != '(' && !parser_symbol(p))
+		parser_syntax_error(p, "CF_SYM_KNOWN or TEXT or '(' or DEFAULT");
 	pc->vrf = parser_text(p);
 	pc->vrf_default = false;
 }

@@ -95,24 +95,25 @@ static void expire(struct parser *p, void *target)
 	r->expire = interval(p, &r->keep_expire, 600, 172800, "expire");
 }
 
-static uint8_t version(struct parser *p)
+static uint8_t version(struct parser *p, const char *which)
 {
 	struct token value = p->tok;
 	uint32_t n = parser_number(p);
 
 	if (n > 2)
-		parser_fail_at(p, &value, "RPKI protocol version must be in range 0-2");
+		parser_fail_at(
+			p, &value, "RPKI version %u unsupported, %s version must be in range 0-2", n, which);
 	return (uint8_t)n;
 }
 
 static void min_version(struct parser *p, void *target)
 {
-	((struct rpki_config *)target)->min_version = version(p);
+	((struct rpki_config *)target)->min_version = version(p, "min");
 }
 
 static void max_version(struct parser *p, void *target)
 {
-	((struct rpki_config *)target)->max_version = version(p);
+	((struct rpki_config *)target)->max_version = version(p, "max");
 }
 
 static void tcp(struct parser *p, void *target)
@@ -135,10 +136,8 @@ static void tcp(struct parser *p, void *target)
 		}
 		parser_expect_char(p, ';');
 	}
-	if (md5 && !r->md5_password)
-		parser_fail(p, "MD5 authentication requires password");
-	if (!md5 && r->md5_password)
-		parser_fail(p, "Password is for MD5 authentication only");
+	if (md5 != (r->md5_password != NULL))
+		parser_fail(p, "Authentication and password options should be used together");
 	parser_next(p);
 }
 
@@ -197,8 +196,10 @@ static void finish(struct parser *p, struct proto_config *pc, void *body)
 
 	if (!b->rpki.host)
 		parser_fail(p, "IP address or hostname of cache server must be set");
+	if (pc->channels.next == &pc->channels)
+		parser_fail(p, "Channel not specified");
 	if (b->rpki.min_version > b->rpki.max_version)
-		parser_fail(p, "Min version (%u) exceeds max version (%u)", b->rpki.min_version,
+		parser_fail(p, "Impossible min/max version for RPKI: %u/%u", b->rpki.min_version,
 			b->rpki.max_version);
 	if (!b->port_set)
 		b->rpki.port = b->rpki.ssh ? 22 : 323;

@@ -63,7 +63,7 @@ static void aspa(struct parser *p, struct static_route *r)
 		return;
 	}
 	if (!parser_accept(p, "providers"))
-		parser_syntax_error(p, "PROVIDERS or TRANSIT");
+		return;
 	do {
 		if (r->n_providers == size) {
 			uint32_t *more = arena_alloc_raw(p->arena, (size ? 2 * size : 8) * sizeof(*more));
@@ -119,7 +119,7 @@ static void destination(struct parser *p, struct static_route *r)
 		if (!sym)
 			parser_syntax_error(p, NULL);
 		if (sym->cls != SYM_CONSTANT || sym->value.type != T_NET)
-			parser_fail(p, "Network constant expected");
+			parser_fail(p, "Network expected");
 		*n = *sym->value.net;
 		parser_next(p);
 	} else if (p->tok.kind == TOK_IP4 || p->tok.kind == TOK_IP6) {
@@ -130,6 +130,8 @@ static void destination(struct parser *p, struct static_route *r)
 	}
 	if (parser_accept(p, "max")) {
 		roa(p, n);
+	} else if (parser_accept(p, "mpls")) {
+		parser_number(p); /* the label of an MPLS channel, which we do not run */
 	} else if (n->type == NET_IP6 && parser_accept(p, "from")) {
 		n->src = parser_prefix(p);
 		n->type = NET_IP6_SADR;
@@ -173,6 +175,8 @@ static struct static_nexthop *nexthop(struct parser *p)
 				parser_fail_at(p, &value, "Weight must be in range 1-256");
 			nh->weight = (uint16_t)weight;
 		} else {
+			if (nh->use_bfd && nh->onlink)
+				parser_fail(p, "Options 'bfd' and 'onlink' cannot be combined");
 			return nh;
 		}
 	}

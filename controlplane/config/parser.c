@@ -283,7 +283,7 @@ static const struct value *constant(struct parser *p, uint32_t types, const char
 	if (!sym)
 		parser_syntax_error(p, expecting);
 	if (sym->cls != SYM_CONSTANT || sym->value.type >= 32 || !(types & 1u << sym->value.type))
-		parser_fail(p, "%s constant expected", what);
+		parser_fail(p, "%s expected", what);
 	return &sym->value;
 }
 
@@ -296,7 +296,7 @@ static struct value expression(struct parser *p, enum value_type type, const cha
 	v = filter_parse_constant(p);
 	parser_leave(p);
 	if (v.type != type)
-		parser_fail(p, "%s expression expected", what);
+		parser_fail(p, "%s expected", what);
 	parser_expect_char(p, ')');
 	return v;
 }
@@ -311,7 +311,7 @@ uint32_t parser_number(struct parser *p)
 		return n;
 	}
 	if (p->tok.kind == '(')
-		return expression(p, T_INT, "Integer").i;
+		return expression(p, T_INT, "Number").i;
 	n = constant(p, 1u << T_INT, "Number", "NUM or CF_SYM_KNOWN or '('")->i;
 	parser_next(p);
 	return n;
@@ -333,13 +333,13 @@ bool parser_switch(struct parser *p)
 		struct value r = filter_parse_constant(p);
 
 		if (r.type != T_INT && r.type != T_BOOL)
-			parser_fail(p, "Integer expression expected");
+			parser_fail(p, "Switch value expected");
 		parser_expect_char(p, ')');
 		return r.type == T_BOOL ? r.b : r.i != 0;
 	}
 	if (p->tok.kind != TOK_SYMBOL || !parser_symbol(p))
 		return true; /* silence means agreement */
-	v = constant(p, 1u << T_INT | 1u << T_BOOL, "Number", NULL);
+	v = constant(p, 1u << T_INT | 1u << T_BOOL, "Switch value", NULL);
 	on = v->type == T_BOOL ? v->b : v->i != 0;
 	parser_next(p);
 	return on;
@@ -356,7 +356,7 @@ const char *parser_text(struct parser *p)
 	}
 	if (p->tok.kind == '(')
 		return expression(p, T_STRING, "String").s;
-	s = constant(p, 1u << T_STRING, "String", "CF_SYM_KNOWN or TEXT")->s;
+	s = constant(p, 1u << T_STRING, "String", "CF_SYM_KNOWN or TEXT or '('")->s;
 	parser_next(p);
 	return s;
 }
@@ -372,7 +372,7 @@ struct ipaddr parser_ip(struct parser *p)
 	}
 	if (p->tok.kind == '(')
 		return expression(p, T_IP, "IP address").ip;
-	ip = constant(p, 1u << T_IP, "IP address", "IP4 or IP6 or CF_SYM_KNOWN")->ip;
+	ip = constant(p, 1u << T_IP, "IP address", "IP4 or IP6 or CF_SYM_KNOWN or '('")->ip;
 	parser_next(p);
 	return ip;
 }
@@ -429,9 +429,9 @@ struct prefix parser_prefix(struct parser *p)
 			parser_fail(p, "IP network expected");
 		return net->prefix;
 	}
-	net = constant(p, 1u << T_NET, "Network", "IP4 or IP6 or CF_SYM_KNOWN")->net;
+	net = constant(p, 1u << T_NET, "IP network", "IP4 or IP6 or CF_SYM_KNOWN or '('")->net;
 	if (net->type != NET_IP4 && net->type != NET_IP6)
-		parser_fail(p, "Network constant expected");
+		parser_fail(p, "IP network expected");
 	parser_next(p);
 	return net->prefix;
 }
