@@ -132,6 +132,17 @@ $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $$(call unit_libs,$$*)
 	@echo '  LD    $@'
 	$(V)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
 fuzz-bin: $(FUZZ_BIN)
+
+# Test tools and benchmarks that need our libraries: tests/tools/<room>_<what>.c, tests/bench/<room>_<what>_bench.c.
+$(B)/tools/%: $(B)/obj/tests/tools/%.o $$(call unit_libs,$$*)
+	@mkdir -p $(@D)
+	@echo '  LD    $@'
+	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $$(call unit_libs,$$*)
+	@mkdir -p $(@D)
+	@echo '  LD    $@'
+	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
+
 FUZZ_SECONDS ?= 60
 fuzz:
 	$(MAKE) B=$(B)/fuzzing SAN=fuzz fuzz-bin

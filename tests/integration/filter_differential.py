@@ -5,7 +5,7 @@
     filter_differential.py [--cases N] [--seed S] [--eval PATH] [--bird PATH]
 
 BIRD runs in the background with a private socket and no protocol that opens one; nothing needs root. Ours is
-tests/tools/filtereval. Older BIRDs lack part of the language: what is generated follows the version in the banner.
+tests/tools/filter_eval. Older BIRDs lack part of the language: what is generated follows the version in the banner.
 Differences that are meant are not generated (see KNOWN at the end of this file).
 """
 import argparse
@@ -589,7 +589,7 @@ def run(args):
             if len(differences) > args.most:
                 break
         if ours.stop():
-            differences.append(("(exit)", "", "filtereval failed with %d" % ours.p.returncode))
+            differences.append(("(exit)", "", "filter_eval failed with %d" % ours.p.returncode))
         while done < args.cases and len(differences) <= args.most:
             prog = Program(rng, new)
             text, calls, bodies = "", [], {}
@@ -657,7 +657,7 @@ def main():
     p.add_argument("--programs", type=int, default=500, help="how many of the cases are functions")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--most", type=int, default=50, help="differences after which to stop")
-    p.add_argument("--eval", default=os.path.join(build, "tools", "filtereval"))
+    p.add_argument("--eval", default=os.path.join(build, "tools", "filter_eval"))
     p.add_argument("--bird", default=shutil.which("bird") or "/usr/sbin/bird")
     return run(p.parse_args())
 

@@ -4,8 +4,8 @@
  * on a line of its own: what `birdc eval` prints, errors with BIRD's reply
  * codes in front. For the differential runner.
  *
- *	filtereval [-c FILE]     expressions on stdin, with FILE's symbols in scope
- *	filtereval -t FILE       runs the bt_test_suite() statements of FILE
+ *	filter_eval [-c FILE]     expressions on stdin, with FILE's symbols in scope
+ *	filter_eval -t FILE       runs the bt_test_suite() statements of FILE
  */
 #include "controlplane/config/config.h"
 #include "controlplane/filter/filter.h"
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 	const char *path = NULL;
 	static const char nothing[] = "router id 1.1.1.1; roa4 table r4; protocol device {}";
 
-	log_init("filtereval");
+	log_init("filter_eval");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while ((opt = getopt(argc, argv, "c:t:")) != -1) {
 		if (opt == 't')
