@@ -1,29 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hand-written scanner. A file is read whole (not mapped: an editor that
- * truncates it while we parse must not kill the daemon) and ends with a NUL,
- * so scanning needs no bounds checks.
- *
- * The token rules are "longest match, earlier rule wins a tie". Most tokens are
- * decided by their first two characters; what may be an address, a route
- * distinguisher, a MAC or a byte string goes to ambiguous(), which tries all.
+ * Hand-written scanner. The token rules are "longest match, earlier rule wins a
+ * tie". Most tokens are decided by their first two characters; what may be an
+ * address, a route distinguisher, a MAC or a byte string goes to ambiguous(),
+ * which tries all. Source text ends with a NUL: no bounds checks.
  */
-#include "controlplane/config/lexer.h"
-#include "shared/hash.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "controlplane/config/source.h"
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define SYMBOL_MAX 64
-#define INCLUDE_DEPTH 8
-#define FILE_MAX ((size_t)4 << 30)
-#define INTERN_FIRST 256u
 
 enum { F_WHITE = 1, F_DIGIT = 2, F_HEX = 4, F_WORD = 8 };
 
@@ -43,324 +28,11 @@ static inline bool is(char c, unsigned f)
 	return flags[(uint8_t)c] & f;
 }
 
-struct source {
-	struct source *up;
-	const char *file; /* interned */
-	char *buf;        /* NULL: to be opened when it is reached */
-	const char *pos, *end, *line_start;
-	unsigned line, depth;
-	dev_t dev;
-	ino_t ino;
-	/* where the include stands, for errors */
-	const char *from_file;
-	unsigned from_line, from_col;
-};
-
-struct ident {
-	struct ident *next;
-	uint32_t hash, len;
-	bool keyword;
-	char text[];
-};
-
-struct lexer {
-	struct arena *arena;
-	struct source *src;
-	bool allow_include;
-	struct ident **bucket;
-	unsigned n_buckets, n_idents;
-};
-
-/* ---- spellings ---- */
-
-static void intern_grow(struct lexer *l)
-{
-	unsigned n = l->n_buckets ? l->n_buckets * 2 : INTERN_FIRST;
-	struct ident **bucket = calloc(n, sizeof(*bucket));
-
-	if (!bucket)
-		abort();
-	for (unsigned i = 0; i < l->n_buckets; i++) {
-		for (struct ident *id = l->bucket[i], *next; id; id = next) {
-			next = id->next;
-			id->next = bucket[id->hash & (n - 1)];
-			bucket[id->hash & (n - 1)] = id;
-		}
-	}
-	free(l->bucket);
-	l->bucket = bucket;
-	l->n_buckets = n;
-}
-
-static struct ident *intern(struct lexer *l, const char *s, size_t len)
-{
-	uint32_t hash = (uint32_t)hash_bytes(s, len, 0);
-	struct ident *id;
-
-	if (l->n_idents >= l->n_buckets)
-		intern_grow(l);
-	for (id = l->bucket[hash & (l->n_buckets - 1)]; id; id = id->next)
-		if (id->hash == hash && id->len == len && !memcmp(id->text, s, len))
-			return id;
-	id = arena_alloc_raw(l->arena, sizeof(*id) + len + 1);
-	id->hash = hash;
-	id->len = (uint32_t)len;
-	id->keyword = keyword_known(s, len);
-	memcpy(id->text, s, len);
-	id->text[len] = 0;
-	id->next = l->bucket[hash & (l->n_buckets - 1)];
-	l->bucket[hash & (l->n_buckets - 1)] = id;
-	l->n_idents++;
-	return id;
-}
-
-const char *lexer_intern(struct lexer *l, const char *s, size_t len)
-{
-	return intern(l, s, len)->text;
-}
-
-/* ---- sources ---- */
-
-struct lexer *lexer_create(struct arena *strings)
-{
-	struct lexer *l = calloc(1, sizeof(*l));
-
-	if (!l)
-		abort();
-	l->arena = strings;
-	return l;
-}
-
-static void source_free(struct source *s)
-{
-	free(s->buf);
-	free(s);
-}
-
-void lexer_destroy(struct lexer *l)
-{
-	if (!l)
-		return;
-	while (l->src) {
-		struct source *s = l->src;
-
-		l->src = s->up;
-		source_free(s);
-	}
-	free(l->bucket);
-	free(l);
-}
-
-static struct source *source_push(struct lexer *l, const char *file)
-{
-	struct source *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		abort();
-	s->file = lexer_intern(l, file, strlen(file));
-	s->line = 1;
-	s->up = l->src;
-	s->depth = l->src ? l->src->depth + 1 : 0;
-	l->src = s;
-	return s;
-}
-
-static void source_set(struct source *s, char *buf, size_t len)
-{
-	buf[len] = 0;
-	s->buf = buf;
-	s->pos = s->line_start = buf;
-	s->end = buf + len;
-}
-
-/* 0 or -errno. Regular files are read in one go, others (a pipe from a template program) until their end. */
-static int source_read(struct source *s)
-{
-	struct stat st;
-	size_t size, len = 0;
-	char *buf;
-	int fd = open(s->file, O_RDONLY | O_CLOEXEC), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0) {
-		err = -errno;
-	} else if (S_ISDIR(st.st_mode)) {
-		err = -EISDIR;
-	} else {
-		s->dev = st.st_dev;
-		s->ino = st.st_ino;
-	}
-	size = !err && S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size + 1 : 65536;
-	buf = err ? NULL : malloc(size + 1);
-	while (buf) {
-		ssize_t n;
-
-		if (len == size) {
-			char *more = size < FILE_MAX ? realloc(buf, size * 2 + 1) : NULL;
-
-			if (!more) {
-				err = -EFBIG;
-				break;
-			}
-			buf = more;
-			size *= 2;
-		}
-		n = read(fd, buf + len, size - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			err = -errno;
-		if (n <= 0)
-			break;
-		len += (size_t)n;
-	}
-	close(fd);
-	if (!buf)
-		return err ? err : -ENOMEM;
-	if (err)
-		free(buf);
-	else
-		source_set(s, buf, len);
-	return err;
-}
-
-int lexer_open_file(struct lexer *l, const char *path)
-{
-	l->allow_include = true;
-	return source_read(source_push(l, path));
-}
-
-void lexer_open_text(struct lexer *l, const char *name, const char *text, size_t len, bool allow_include)
-{
-	struct source *s = source_push(l, name);
-	char *buf = malloc(len + 1);
-
-	if (!buf)
-		abort();
-	l->allow_include = allow_include;
-	if (len)
-		memcpy(buf, text, len);
-	source_set(s, buf, len);
-}
-
-/* ---- tokens ---- */
-
-static void at(const struct source *s, struct token *t, const char *p)
-{
-	t->file = s->file;
-	t->line = s->line;
-	t->col = (unsigned)(p - s->line_start) + 1;
-}
-
-/* The position stays, so that the error repeats. */
 static void error_at(struct lexer *l, struct token *t, const char *p, const char *text)
 {
-	at(l->src, t, p);
+	token_at(l->src, t, p);
 	t->kind = TOK_ERROR;
 	t->text = text;
-}
-
-static void error(struct token *t, const char *text)
-{
-	t->kind = TOK_ERROR;
-	t->text = text;
-}
-
-/* Opens what is on top if it was only queued. False: error in t. */
-static bool source_ready(struct lexer *l, struct token *t)
-{
-	struct source *s = l->src;
-	int err;
-
-	if (s->buf)
-		return true;
-	err = source_read(s);
-	for (struct source *u = s->up; !err && u; u = u->up)
-		if (u->ino && u->ino == s->ino && u->dev == s->dev && u->depth < s->depth)
-			err = -ELOOP; /* includes itself: can only end at the depth limit */
-	if (!err)
-		return true;
-	t->kind = TOK_ERROR;
-	t->file = s->from_file;
-	t->line = s->from_line;
-	t->col = s->from_col;
-	t->text = err == -ELOOP ? "Max include depth reached"
-				: arena_printf(l->arena, "Unable to open included file %s: %s", s->file,
-					  strerror(-err));
-	free(s->buf);
-	s->buf = NULL;
-	return false;
-}
-
-static void queue_file(struct lexer *l, const char *path, const struct token *where)
-{
-	/* The including file is not always on top: several files of one glob wait above it. */
-	struct source *top = l->src, *s = source_push(l, path);
-
-	s->depth = top->buf ? top->depth + 1 : top->depth;
-	s->from_file = where->file;
-	s->from_line = where->line;
-	s->from_col = where->col;
-}
-
-/* p: at the opening quote. Leaves the position behind the statement and the file(s) on top. */
-static bool include(struct lexer *l, struct token *t, const char *p)
-{
-	struct source *s = l->src;
-	const char *name = ++p, *slash, *path;
-	size_t len = strcspn(p, "\"\n");
-	glob_t g;
-	int rc;
-
-	at(s, t, name);
-	p += len;
-	if (*p == '"') {
-		p++;
-		while (is(*p, F_WHITE))
-			p++;
-	}
-	if (!len || *p != ';' || memchr(name, 0, len)) {
-		error(t, !len && *p == ';' ? "Include with empty argument" : "Unterminated include");
-		return false;
-	}
-	if (!l->allow_include) {
-		error(t, "Include not allowed here");
-		return false;
-	}
-	if (s->depth >= INCLUDE_DEPTH) {
-		error(t, "Max include depth reached");
-		return false;
-	}
-	slash = strrchr(s->file, '/');
-	if (*name == '/')
-		path = arena_strndup(l->arena, name, len);
-	else if (slash)
-		path = arena_printf(l->arena, "%.*s/%.*s", (int)(slash - s->file), s->file, (int)len, name);
-	else
-		path = arena_printf(l->arena, "./%.*s", (int)len, name);
-	s->pos = p + 1;
-	if (!memchr(name, '?', len) && !memchr(name, '*', len) && !memchr(name, '[', len)) {
-		queue_file(l, path, t);
-		return true;
-	}
-	rc = glob(path, GLOB_NOESCAPE | GLOB_ERR, NULL, &g);
-	if (rc == GLOB_NOMATCH)
-		return true;
-	if (rc) {
-		error(t, arena_printf(l->arena, "Unable to match pattern %s: %s", path,
-				 rc == GLOB_NOSPACE ? strerror(ENOMEM) : strerror(errno)));
-		return false;
-	}
-	for (size_t i = g.gl_pathc; i--;) {
-		struct stat st;
-
-		if (stat(g.gl_pathv[i], &st) == 0 && S_ISDIR(st.st_mode))
-			continue;
-		queue_file(l, g.gl_pathv[i], t);
-	}
-	globfree(&g);
-	return true;
 }
 
 static size_t run(const char *p, unsigned f)
@@ -433,24 +105,24 @@ static void lex_rd(struct token *t, const char *p, size_t len)
 		char text[IPADDR_STRLEN];
 
 		if (lens[0] >= sizeof(text))
-			return error(t, "Invalid route distinguisher");
+			return token_error(t, "Invalid route distinguisher");
 		memcpy(text, fields[0], lens[0]);
 		text[lens[0]] = 0;
 		if (ipaddr_parse(text, &ip) < 0 || !number(fields[1], lens[1], &b) || b > UINT16_MAX)
-			return error(t, "Number out of range");
+			return token_error(t, "Number out of range");
 		t->u64 = UINT64_C(1) << 48 | (uint64_t)ntohl(ipaddr_to_v4(&ip)) << 16 | b;
 		return;
 	}
 	if (n == 3)
 		kind = fields[0][0] == '2' ? 2 : 0;
 	if (!number(fields[n - 2], lens[n - 2], &a) || !number(fields[n - 1], lens[n - 1], &b))
-		return error(t, "Number out of range");
+		return token_error(t, "Number out of range");
 	if (n == 2 && a > UINT16_MAX)
 		kind = 2;
 	if (kind == 0 && a > UINT16_MAX)
-		return error(t, "ASN out of range");
+		return token_error(t, "ASN out of range");
 	if (kind == 2 && b > UINT16_MAX)
-		return error(t, "Number out of range");
+		return token_error(t, "Number out of range");
 	t->u64 = kind ? UINT64_C(2) << 48 | (uint64_t)a << 16 | b : (uint64_t)a << 32 | b;
 }
 
@@ -460,7 +132,7 @@ static void lex_ip(struct lexer *l, struct token *t, const char *p, size_t len, 
 
 	t->kind = kind;
 	if (len >= sizeof(text))
-		return error(t, kind == TOK_IP4 ? "Invalid IPv4 address" : "Invalid IPv6 address");
+		return token_error(t, kind == TOK_IP4 ? "Invalid IPv4 address" : "Invalid IPv6 address");
 	memcpy(text, p, len);
 	text[len] = 0;
 	if (kind == TOK_IP6) {
@@ -472,7 +144,7 @@ static void lex_ip(struct lexer *l, struct token *t, const char *p, size_t len, 
 			t->ip = ipaddr_v6(&a);
 			return;
 		}
-		error(t, arena_printf(l->arena, "Invalid IPv6 address %s", text));
+		token_error(t, arena_printf(l->arena, "Invalid IPv6 address %s", text));
 		return;
 	}
 	{
@@ -484,7 +156,8 @@ static void lex_ip(struct lexer *l, struct token *t, const char *p, size_t len, 
 			size_t n = run(q, F_DIGIT);
 
 			if (!number(q, n, &octet) || octet > 255)
-				return error(t, arena_printf(l->arena, "Invalid IPv4 address %s", text));
+				return token_error(
+					t, arena_printf(l->arena, "Invalid IPv4 address %s", text));
 			v = v << 8 | octet;
 			q += n;
 		}
@@ -620,14 +293,14 @@ static size_t ambiguous(struct lexer *l, struct token *t, const char *p)
 		for (size_t i = 2; i < len && v <= UINT32_MAX; i++)
 			v = v << 4 | hex_value(p[i]);
 		if (v > UINT32_MAX)
-			error(t, "Number out of range");
+			token_error(t, "Number out of range");
 		t->number = (uint32_t)v;
 		break;
 	}
 	case NUMBER:
 		t->kind = TOK_NUMBER;
 		if (!number(p, len, &t->number))
-			error(t, "Number out of range");
+			token_error(t, "Number out of range");
 		break;
 	case WORD: return 0;
 	case NONE: /* a lone colon */ t->kind = ':'; return 1;
@@ -688,7 +361,7 @@ static void lex_text(struct lexer *l, struct token *t, const char *p)
 	/* BIRD's place for a quoted thing is where it ends */
 	if (p[1 + n] != '"')
 		return error_at(l, t, p + n + (p[1 + n] == '\n'), "Unterminated string");
-	at(s, t, p + 1 + n);
+	token_at(s, t, p + 1 + n);
 	t->kind = TOK_TEXT;
 	t->text = arena_strndup(l->arena, p + 1, n);
 	s->pos = p + n + 2;
@@ -704,9 +377,9 @@ static void lex_quoted(struct lexer *l, struct token *t, const char *p)
 		return error_at(l, t, p + n - 1, "Unterminated symbol");
 	if (p[n] != '\'')
 		return error_at(l, t, p + n, "Invalid character in apostrophed symbol");
-	at(l->src, t, p + n);
+	token_at(l->src, t, p + n);
 	if (n - 1 > SYMBOL_MAX)
-		return error(t, "Symbol too long");
+		return token_error(t, "Symbol too long");
 	t->kind = TOK_SYMBOL;
 	t->quoted = true;
 	t->text = lexer_intern(l, p + 1, n - 1);
@@ -742,13 +415,13 @@ static bool lex_word(struct lexer *l, struct token *t, const char *p)
 		while (is(*q, F_WHITE))
 			q++;
 		if (*q == '"')
-			return !include(l, t, q);
+			return !source_include(l, t, q);
 	}
 	if (n > SYMBOL_MAX) {
-		error(t, "Symbol too long");
+		token_error(t, "Symbol too long");
 		return true;
 	}
-	id = intern(l, p, n);
+	id = lexer_ident(l, p, n);
 	t->kind = id->keyword ? TOK_KEYWORD : TOK_SYMBOL;
 	t->text = id->text;
 	s->pos = p + n;
@@ -795,7 +468,7 @@ static void lex_digit(struct lexer *l, struct token *t, const char *p)
 	t->number = (uint32_t)v;
 	s->pos = q;
 	if (v > UINT32_MAX)
-		error(t, "Number out of range");
+		token_error(t, "Number out of range");
 }
 
 void lexer_next(struct lexer *l, struct token *t)
@@ -813,7 +486,7 @@ again:
 skip:
 	while (is(*p, F_WHITE))
 		p++;
-	at(s, t, p);
+	token_at(s, t, p);
 	switch (*p) {
 	case '\n':
 		s->line++;
@@ -846,11 +519,8 @@ skip:
 		if (p != s->end)
 			break;
 		s->pos = p;
-		if (s->up) {
-			l->src = s->up;
-			source_free(s);
+		if (source_pop(l))
 			goto again;
-		}
 		t->kind = TOK_EOF;
 		return;
 	case '0' ... '9':
@@ -924,5 +594,5 @@ skip:
 	default: break;
 	}
 	s->pos = p;
-	error(t, "Unknown character");
+	token_error(t, "Unknown character");
 }
