@@ -27,10 +27,18 @@
 
 /* The log stream of a process-wide library: one per process by nature. */
 static struct {
-	char last[OPTIONS_ERR];
+	char first[OPTIONS_ERR], last[OPTIONS_ERR];
+	char kernel[160]; /* what the kernel said to libbpf: better than both */
 	bool live;
 	struct log_limit limit;
 } eal_log;
+
+static void remember(const char *line)
+{
+	if (!*eal_log.first)
+		snprintf(eal_log.first, sizeof(eal_log.first), "%s", line);
+	snprintf(eal_log.last, sizeof(eal_log.last), "%s", line);
+}
 
 static ssize_t log_write(void *cookie, const char *buf, size_t size)
 {
@@ -45,7 +53,7 @@ static ssize_t log_write(void *cookie, const char *buf, size_t size)
 		return (ssize_t)size;
 	snprintf(line, sizeof(line), "%.*s", (int)(n < sizeof(line) ? n : sizeof(line) - 1), buf);
 	if (rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR)
-		snprintf(eal_log.last, sizeof(eal_log.last), "%s", line);
+		remember(line);
 	if (eal_log.live && log_limit_ok(&eal_log.limit))
 		log_msg(LOG_CLASS_WARNING, "dpdk: %s", line);
 	else
@@ -55,9 +63,22 @@ static ssize_t log_write(void *cookie, const char *buf, size_t size)
 
 static int bpf_write(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-	if (level == LIBBPF_WARN && !eal_log.live)
-		log_vmsg(LOG_CLASS_DEBUG, fmt, ap);
+	static const char extack[] = "libbpf: Kernel error message: ";
+	char line[256];
+
+	if (level != LIBBPF_WARN)
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	if (!strncmp(line, extack, strlen(extack)) && !*eal_log.kernel)
+		snprintf(eal_log.kernel, sizeof(eal_log.kernel), "%.159s", line + strlen(extack));
+	log_msg(LOG_CLASS_DEBUG, "%s", line);
 	return 0;
+}
+
+const char *eal_reason(void)
+{
+	return *eal_log.kernel ? eal_log.kernel : eal_log.first;
 }
 
 const char *eal_last_error(void)
@@ -67,7 +88,7 @@ const char *eal_last_error(void)
 
 void eal_forget_errors(void)
 {
-	eal_log.last[0] = '\0';
+	eal_log.first[0] = eal_log.last[0] = eal_log.kernel[0] = '\0';
 }
 
 void eal_log_live(bool live)

@@ -21,6 +21,9 @@ void eal_stop(void);
 
 /* The last complaint of DPDK since eal_forget_errors(), "" if none. Manager thread. */
 const char *eal_last_error(void);
+/* Why something below a port was refused: the kernel's own words if it had any, else DPDK's first complaint.
+ */
+const char *eal_reason(void);
 void eal_forget_errors(void);
 /* From now on complaints are logged as they come (before, they only explain a failure). */
 void eal_log_live(bool live);

@@ -3,6 +3,7 @@
 #include "dataplane/dp.h"
 #include "shared/log.h"
 #include <rte_version.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,6 +26,7 @@ int main(int argc, char **argv)
 		printf("peregrine-dp %s (%s)\n", PEREGRINE_VERSION, rte_version());
 		return 0;
 	}
+	signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
 	log_init("peregrine-dp");
 	for (unsigned c = 0; c < LOG_CLASS_COUNT; c++)
 		if (options.verbose || (c != LOG_CLASS_DEBUG && c != LOG_CLASS_TRACE))

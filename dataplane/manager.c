@@ -390,6 +390,8 @@ static void log_change(const struct session *s, const struct linkstate_entry *e)
 	session_name(s, name, sizeof(name));
 	if (e->state == BFD_UP)
 		log_msg(LOG_CLASS_INFO, "BFD session %s: Up", name);
+	else if (e->state == BFD_INIT)
+		log_msg(LOG_CLASS_WARNING, "BFD session %s: went down, is coming back", name);
 	else if (s->seen_state == BFD_UP)
 		log_msg(LOG_CLASS_WARNING, "BFD session %s: %s, %s%s", name, bfd_state_name(e->state),
 			bfd_diag_name(e->diag),
@@ -505,7 +507,8 @@ static int start_workers(struct dp *dp, char err[OPTIONS_ERR])
 	if (rc == 0)
 		rc = session_table_create(dp);
 	if (rc)
-		snprintf(err, OPTIONS_ERR, "no memory for %u sessions", dp->opt->sessions);
+		snprintf(err, OPTIONS_ERR, "no memory for %u sessions and %u workers", dp->opt->sessions,
+			dp->eal.nworkers);
 	return rc;
 }
 

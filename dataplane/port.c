@@ -50,7 +50,7 @@ int port_refuse(struct port *p, int rc, const char *fmt, ...)
 
 const char *port_dpdk_reason(int err)
 {
-	const char *said = eal_last_error();
+	const char *said = eal_reason();
 
 	return *said ? said : strerror(err < 0 ? -err : err);
 }
@@ -186,7 +186,9 @@ static int setup_queue(struct port *p, unsigned q, uint16_t ethdev, uint16_t que
 	if (rc == 0)
 		rc = rte_eth_tx_queue_setup(ethdev, queue, 2048, (unsigned)socket_id, NULL);
 	if (rc)
-		return port_refuse(p, rc, "queue %u: %s", q, port_dpdk_reason(rc));
+		return port_refuse(p, rc, "queue %u: %s%s%s", q, port_dpdk_reason(rc),
+			p->spec.type == PORT_AF_XDP ? "; without XDP it would be af_packet:" : "",
+			p->spec.type == PORT_AF_XDP ? p->spec.target : "");
 	if (p->spec.type == PORT_AF_XDP)
 		p->q[q].fd = new_socket(AF_XDP, before);
 	return 0;

@@ -26,7 +26,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#define UMEM_BYTES (24u << 20) /* one queue's, about */
 
 #ifndef CAP_BPF
 #define CAP_BPF 39
@@ -73,14 +76,22 @@ static int prepare(struct port *p, const struct port_open *how)
 		{CAP_NET_RAW, -1, "CAP_NET_RAW"},
 		{CAP_BPF, CAP_SYS_ADMIN, "CAP_BPF"},
 	};
+	static const struct port_capability lock = {
+		CAP_IPC_LOCK, -1, "CAP_IPC_LOCK (or a higher RLIMIT_MEMLOCK)"};
 	unsigned combined, rx, queues;
+	struct rlimit limit = {0};
 	bool leftover;
 	int fd, rc;
 
 	rc = port_need_capabilities(p, need, sizeof(need) / sizeof(need[0]));
 	if (rc)
 		return rc;
-	rc = port_kernel_interface(p);
+	/* The kernel charges packet buffers to it. */
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (limit.rlim_cur < UMEM_BYTES)
+		rc = port_need_capabilities(p, &lock, 1);
+	if (rc == 0)
+		rc = port_kernel_interface(p);
 	if (rc)
 		return rc;
 	fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);

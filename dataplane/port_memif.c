@@ -14,6 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* 8192 packets: some milliseconds of ten thousand fast sessions, if the other side is held up. */
+#define RING_LOG2 13
+
 /* A socket that nobody answers on is what a killed server left: the driver would refuse to bind over it. */
 static int clear_stale_socket(struct port *p)
 {
@@ -55,8 +58,8 @@ static int arguments(struct port *p, const struct port_open *how, unsigned dev, 
 	int n;
 
 	snprintf(p->devname[dev], sizeof(p->devname[dev]), "net_memif%u_%u", p->index, p->opened);
-	n = snprintf(args, size, "socket=%s,socket-abstract=no,role=%s,id=%u,rsize=11", p->spec.target,
-		p->spec.server ? "server" : "client", p->spec.id);
+	n = snprintf(args, size, "socket=%s,socket-abstract=no,role=%s,id=%u,rsize=%u", p->spec.target,
+		p->spec.server ? "server" : "client", p->spec.id, RING_LOG2);
 	if (p->spec.has_mac)
 		snprintf(args + n, size - (size_t)n, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
 			m[3], m[4], m[5]);

@@ -33,8 +33,8 @@
 
 static uint32_t *bucket_of(struct dp *dp, const struct bfd_key *k)
 {
-	uint64_t h =
-		hash_ipaddr(&k->remote, dp->seed) ^ hash_u64((uint64_t)k->ifindex << 8 | k->kind, dp->seed);
+	uint64_t h = hash_ipaddr(&k->remote, dp->seed) ^ hash_ipaddr(&k->local, ~dp->seed) ^
+		     hash_u64((uint64_t)k->ifindex << 8 | k->kind, dp->seed);
 
 	return &dp->by_key[h & dp->by_key_mask];
 }
