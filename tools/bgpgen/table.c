@@ -96,7 +96,8 @@ static void make_attrs(struct gen_attrs *a, const struct gen_options *o, uint64_
 {
 	a->n_path = (uint8_t)(1 + below(seed, 5));
 	for (unsigned i = 0; i < a->n_path; i++)
-		a->path[i] = 1000 + below(seed, below(seed, 3) ? 60000 : 400000);
+		/* Never a number of a peer or of the daemon: a loop would be refused. */
+		a->path[i] = below(seed, 3) ? 1000 + below(seed, 59000) : 200000 + below(seed, 200000);
 	if (origin_as)
 		a->path[a->n_path - 1] = origin_as;
 	a->origin = below(seed, 10) ? 0 : 2;
