@@ -377,6 +377,11 @@ struct ipaddr parser_ip(struct parser *p)
 	return ip;
 }
 
+static bool in_prefix_set(int next)
+{
+	return next == '{' || next == '+' || next == '-' || next == ',' || next == ']';
+}
+
 struct prefix parser_prefix_literal(struct parser *p)
 {
 	struct ipaddr ip = p->tok.ip;
@@ -402,18 +407,19 @@ struct prefix parser_prefix_literal(struct parser *p)
 					 : len <= 8 * i   ? 0
 							  : (uint8_t)(0xff00 >> (len - 8 * i));
 	}
-	if (!v4)
-		parser_next(p); /* BIRD sees what follows an IPv6 prefix before it looks at it */
-	if (too_long)
-		parser_fail(p, "Invalid prefix length %u", len);
-	if (!ipaddr_equal(&ip, &out.addr)) {
+	if (too_long || !ipaddr_equal(&ip, &out.addr)) {
 		char wrong[IPADDR_STRLEN], right[PREFIX_STRLEN];
 
+		/* BIRD has seen what follows an IPv6 prefix before it looks at it, but for elements of a set.
+		 */
+		if (!v4 && !in_prefix_set(parser_peek(p)->kind))
+			parser_next(p);
+		if (too_long)
+			parser_fail(p, "Invalid prefix length %u", len);
 		parser_fail(p, "Invalid IPv%u prefix %s/%u, maybe you wanted %s", out.family,
 			ipaddr_format(&ip, wrong), len, prefix_format(&out, right));
 	}
-	if (v4)
-		parser_next(p);
+	parser_next(p);
 	return out;
 }
 
