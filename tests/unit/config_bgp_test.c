@@ -432,7 +432,8 @@ static void test_families(void **state)
 {
 	struct config *c = must_parse(
 		"vpn4 table v4; flow6 table f6; evpn table ev; mpls table mt; neighbor table nt;\n"
-		"protocol bgp x { local as 1; neighbor range 192.0.2.0/24 as 1; ipv4; ipv6; ipv4 multicast; ipv6 "
+		"protocol bgp x { local as 1; neighbor range 192.0.2.0/24 as 1; ipv4; ipv6; ipv4 multicast; "
+		"ipv6 "
 		"mpls; vpn4 mpls; "
 		"vpn4 multicast; flow6 { validate off; }; evpn; mpls { label policy static; }; neighbors; }");
 	static const struct {
