@@ -264,6 +264,7 @@ struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_
 	struct rib *rib = t->rib;
 	size_t size = sizeof(struct rib_source) + rib->n_shards * sizeof(struct local_source);
 	struct rib_source *src = aligned_alloc(64, (size + 63) & ~(size_t)63);
+	struct source_conf *conf;
 	uint32_t id, tries = 0;
 
 	if (!src) {
@@ -271,6 +272,7 @@ struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_
 		return NULL;
 	}
 	memset(src, 0, size);
+	conf = conf_make(c);
 	pthread_mutex_lock(&rib->lock);
 	/* Ids go round, so that one is not used again before a million others were. */
 	do
@@ -278,6 +280,7 @@ struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_
 	while (atomic_load_explicit(&rib->sources[id], memory_order_relaxed) && ++tries < SOURCES_MAX);
 	if (tries == SOURCES_MAX) {
 		pthread_mutex_unlock(&rib->lock);
+		conf_release(conf);
 		free(src);
 		errno = ENOSPC;
 		return NULL;
@@ -285,7 +288,7 @@ struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_
 	src->rib = rib;
 	src->table = t;
 	src->id = id;
-	src->conf = conf_make(c);
+	src->conf = conf;
 	atomic_init(&src->closing, rib->n_shards);
 	for (unsigned i = 0; i < rib->n_shards; i++) {
 		src->local[i].id = id;

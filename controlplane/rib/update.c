@@ -328,6 +328,7 @@ static void suppress(struct rib_shard *s, struct part *p, struct net_record *n)
 		if (c.source != RTS_BGP || !c.peer->deterministic_med)
 			continue;
 		as = candidate_neighbor_as(&c);
+		c.flags &= ~(unsigned)ROUTE_SUPPRESSED;
 		best = c;
 		for (uint32_t j = n->first; j != POOL_NONE && usable(route_at(p, j));
 			j = route_at(p, j)->next) {
@@ -335,16 +336,12 @@ static void suppress(struct rib_shard *s, struct part *p, struct net_record *n)
 			if (k.source != RTS_BGP || !k.peer->deterministic_med ||
 				k.attrs->preference != c.attrs->preference || candidate_neighbor_as(&k) != as)
 				continue;
-			if (j == i && !first)
-				continue;
 			/* Within a group the flags do not count. */
 			k.flags &= ~(unsigned)ROUTE_SUPPRESSED;
-			best.flags &= ~(unsigned)ROUTE_SUPPRESSED;
 			if (first || candidate_better(&k, &best))
 				best = k;
 			first = false;
 		}
-		c.flags &= ~(unsigned)ROUTE_SUPPRESSED;
 		if (best.attrs != c.attrs || best.peer != c.peer)
 			if (!candidate_mergable(&best, &c))
 				set_flags(route_at(p, i), ROUTE_SUPPRESSED, 0);

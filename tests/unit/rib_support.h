@@ -175,7 +175,8 @@ static inline struct filter_ref filter_from(const char *body, struct config **co
 	struct filter_ref r;
 	char text[4096];
 	int n = snprintf(text, sizeof(text),
-		"router id 1.1.1.1;\nroa4 table roas;\nfilter f { %s }\nprotocol static origin1 { ipv4 { "
+		"router id 1.1.1.1;\nroa4 table roas;\nroa6 table roas6;\naspa table aspas;\nfilter f { %s "
+		"}\nprotocol static origin1 { ipv4 { "
 		"import "
 		"filter f; }; }\n",
 		body);
