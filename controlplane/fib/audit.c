@@ -3,6 +3,7 @@
 #include "controlplane/fib/learn.h"
 #include "controlplane/fib/mem.h"
 #include "shared/clock.h"
+#include "shared/hash.h"
 #include "shared/log.h"
 #include <errno.h>
 #include <pthread.h>
@@ -21,6 +22,8 @@ struct waiter {
 
 enum phase { IDLE, DUMP, PASS };
 
+#define WRITTEN_BITS 65536
+
 struct audit {
 	struct fib *f;
 	enum phase phase;
@@ -30,6 +33,10 @@ struct audit {
 	char *buf;
 	uint32_t seq, at; /* slot */
 	bool disturbed;
+	/* Prefixes written while the piece that is being read, and the one before, were made: the kernel is
+	 * one ahead. */
+	uint64_t written[2][WRITTEN_BITS / 64];
+	unsigned generation;
 	struct fib_audit sum;
 	struct waiter *waiters;
 };
@@ -102,6 +109,36 @@ static void finish(struct audit *a)
 	fib_wake(a->f); /* others may wait */
 }
 
+/* ---- what we write meanwhile ---- */
+
+static uint32_t bit_of(const struct prefix *p)
+{
+	return (uint32_t)hash_prefix(p, 1) % WRITTEN_BITS;
+}
+
+void audit_written(struct audit *a, const struct prefix *p)
+{
+	uint32_t b = bit_of(p);
+
+	if (a && a->phase == DUMP)
+		a->written[a->generation][b / 64] |= UINT64_C(1) << b % 64;
+}
+
+static bool written_lately(const struct audit *a, const struct prefix *p)
+{
+	uint32_t b = bit_of(p);
+
+	return ((a->written[0][b / 64] | a->written[1][b / 64]) >> b % 64) & 1;
+}
+
+void audit_not_missing(struct audit *a)
+{
+	if (a->phase != PASS || !a->sum.missing)
+		return;
+	a->sum.missing--;
+	a->sum.repaired--;
+}
+
 /* ---- comparing ---- */
 
 static bool same_hops(const struct group *g, const struct kernel_route *k)
@@ -137,6 +174,11 @@ static void compare(struct audit *a, const struct kernel_route *k)
 	struct route *r = table_find(&ch->routes, &k->prefix);
 
 	a->sum.checked++;
+	if (written_lately(a, &k->prefix)) {
+		if (r)
+			r->flags = (uint8_t)((r->flags & ~ROUTE_SEEN) | ch->routes.seen);
+		return;
+	}
 	if (!r || ch->f->infos[r->info].metric != k->info.metric) {
 		a->sum.alien++;
 		a->sum.repaired++;
@@ -188,6 +230,8 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
 	ssize_t n = recv(w->fd, a->buf, CHUNK, MSG_DONTWAIT);
 
 	(void)ev, (void)revents;
+	a->generation ^= 1;
+	memset(a->written[a->generation], 0, sizeof(a->written[0]));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -266,6 +310,7 @@ static void next_channel(struct audit *a, struct fib_channel *prev)
 		if (ch->learned)
 			learned_begin(ch->learned);
 		a->phase = DUMP;
+		memset(a->written, 0, sizeof(a->written));
 		if (open_dump(a))
 			return;
 		close_dump(a);

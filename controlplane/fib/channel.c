@@ -55,10 +55,13 @@ static void feed_closed(void *arg);
 static void closed(void *ctx, struct rib_shard *s)
 {
 	struct fib_channel *ch = ctx;
+	struct loop *loop = ch->f->loop;
+	unsigned n = ch->n_shards;
 
 	(void)s;
-	if (atomic_fetch_add(&ch->closed_shards, 1) + 1 == ch->n_shards)
-		loop_call(ch->f->loop, feed_closed, ch);
+	/* Counted: from here on another shard may be the last one, and the channel gone. */
+	if (atomic_fetch_add(&ch->closed_shards, 1) + 1 == n)
+		loop_call(loop, feed_closed, ch);
 }
 
 /* ---- fib thread ---- */

@@ -305,6 +305,11 @@ static void stop_in_loop(void *arg)
 	nexthops_exit(f, s->keep);
 }
 
+static void nothing(struct rib_shard *s, void *arg)
+{
+	(void)s, (void)arg;
+}
+
 /* Channels have been closed by now: only objects and groups are left. */
 void fib_destroy(struct fib *f, bool keep)
 {
@@ -312,6 +317,8 @@ void fib_destroy(struct fib *f, bool keep)
 
 	if (!f)
 		return;
+	/* A shard that has posted its last call to us may still be inside posting it. */
+	rib_call_all(f->o.rib, nothing, NULL);
 	if (f->ifaces)
 		ifaces_unsubscribe(f->ifaces, on_iface, f);
 	loop_call_sync(f->loop, stop_in_loop, &s);

@@ -108,7 +108,8 @@ static int read_stock(struct fib *f, struct stock *s)
 		empty(s);
 		return rc;
 	}
-	qsort(s->e, s->n, sizeof(*s->e), by_id);
+	if (s->n)
+		qsort(s->e, s->n, sizeof(*s->e), by_id);
 	return 0;
 }
 

@@ -7,7 +7,7 @@
  * is through: it is set when the message is built and corrected when the kernel
  * refuses it.
  */
-#include "controlplane/fib/fib_priv.h"
+#include "controlplane/fib/audit.h"
 #include "controlplane/fib/mem.h"
 #include "shared/log.h"
 #include <errno.h>
@@ -247,6 +247,7 @@ static struct written *next_written(struct fib_channel *ch, const struct prefix 
 	/* A plain multipath message is the longest. */
 	if (f->writer.n == BATCH_ROUTES || !batch_room(&f->writer, BATCH_MESSAGE_MAX + BEST_MAX * 40))
 		route_flush(f);
+	audit_written(f->audit, p);
 	struct written *w = &f->written[f->writer.n];
 	*w = (struct written){.ch = ch, .prefix = *p};
 	return w;
@@ -448,6 +449,7 @@ static void route_lost(struct fib_channel *ch, const struct written *w, int err,
 		return;
 	if (w->repair && err == -EEXIST) {
 		COUNT(ch->repaired, -1); /* it was there all the time */
+		audit_not_missing(ch->f->audit);
 		return;
 	}
 	if ((err == -EINVAL || err == -ENOENT || err == -ENODEV) && group_at(ch->f, w->group)->id &&
