@@ -36,7 +36,7 @@ enum code_op {
 	C_JUMP_TRUE,
 	C_TEST_FALSE, /* to a unless (b x c); x: comparison */
 	C_TEST_TRUE,
-	C_GET, /* a = attribute x (c: extra) */
+	C_GET, /* a = attribute x (c: extra) of type b */
 	C_SET, /* attribute x (c: extra) = b, must be of type a */
 	C_UNSET,
 	C_CALL,   /* callee c, registers from a */

@@ -195,7 +195,7 @@ static void expression_to(struct gen *g, struct node *n, uint32_t reg)
 		if (n->slot != reg)
 			emit(g, C_MOVE, 0, reg, n->slot, 0);
 		break;
-	case N_ATTR: emit(g, C_GET, n->attr, reg, 0, n->extra); break;
+	case N_ATTR: emit(g, C_GET, n->attr, reg, n->type, n->extra); break;
 	case N_OP:
 		if (n->op == OP_LC) { /* three arguments: in a row */
 			uint32_t base = g->top;

@@ -69,8 +69,8 @@ void filter_parse_definition(struct parser *p)
 
 	if (!parser_is_word(p))
 		parser_syntax_error(p, NULL);
-	parser_next(p);
 	sym = parser_define(p, &name, SYM_FILTER);
+	parser_next(p);
 	sym->filter = compile_body(p, name.text);
 }
 
@@ -118,8 +118,8 @@ void filter_parse_function(struct parser *p)
 
 	if (!parser_is_word(p))
 		parser_syntax_error(p, NULL);
-	parser_next(p);
 	sym = parser_define(p, &name, SYM_FUNCTION);
+	parser_next(p);
 	sym->function = f;
 	f->name = sym->name;
 	outer = enter_frame(p, f, frame);
@@ -285,6 +285,7 @@ void filter_parse_attribute(struct parser *p)
 	name = p->tok;
 	if (!parser_is_word(p))
 		parser_syntax_error(p, NULL);
+	parser_next(p);
 	if (bgp) {
 		if (type != T_BYTESTRING)
 			parser_fail(p, "Attribute type must be bytestring, not %s", value_type_name(type));
@@ -305,7 +306,6 @@ void filter_parse_attribute(struct parser *p)
 		default: parser_fail(p, "Custom route attribute of unsupported type");
 		}
 	}
-	parser_next(p);
 	sym = parser_define(p, &name, SYM_ATTRIBUTE);
 	sym->type = type;
 	sym->index = bgp ? index : filter_custom_attribute(name.text, type);

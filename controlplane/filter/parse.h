@@ -5,7 +5,7 @@
 
 /* parse_expr.c */
 struct node *parse_expression(struct parser *p);
-struct node *parse_arguments(struct parser *p); /* after '(': list up to and with ')' */
+struct node *parse_arguments(struct parser *p); /* after '(': list up to ')', which is current then */
 /* The method after '.': the name is the current token. */
 struct node *parse_method(struct parser *p, struct node *object);
 /* An unquoted identifier that no symbol in scope takes. */

@@ -31,7 +31,7 @@ struct node *parse_arguments(struct parser *p)
 {
 	struct node *first = NULL, **tail = &first;
 
-	if (parser_accept_char(p, ')'))
+	if (p->tok.kind == ')')
 		return NULL;
 	do {
 		struct node *n = parse_expression(p);
@@ -39,14 +39,15 @@ struct node *parse_arguments(struct parser *p)
 		*tail = n;
 		tail = &n->next;
 	} while (parser_accept_char(p, ','));
-	parser_expect_char(p, ')');
+	if (p->tok.kind != ')')
+		parser_syntax_error(p, "',' or ')'");
 	return first;
 }
 
 struct node *parse_method(struct parser *p, struct node *object)
 {
 	const char *name = p->tok.text;
-	struct node *args = NULL;
+	struct node *args = NULL, *n;
 	bool takes;
 
 	if (!parser_is_word(p))
@@ -57,11 +58,13 @@ struct node *parse_method(struct parser *p, struct node *object)
 	if (!method_exists(object->type, name, &takes))
 		parser_fail(p, "Type %s has no method '%s'", value_type_name(object->type), name);
 	parser_next(p);
-	if (takes) {
-		parser_expect_char(p, '(');
-		args = parse_arguments(p);
-	}
-	return node_method(p, name, object, args, true);
+	if (!takes)
+		return node_method(p, name, object, NULL, true);
+	parser_expect_char(p, '(');
+	args = parse_arguments(p);
+	n = node_method(p, name, object, args, true);
+	parser_next(p);
+	return n;
 }
 
 /* prepend(path, asn) and the like: methods as functions */
@@ -80,8 +83,9 @@ static struct node *function_style(struct parser *p)
 		parser_syntax_error(p, "')'");
 	if (!method_exists(object->type, name, &takes))
 		parser_fail(p, "Cannot dispatch method '%s'", name);
+	object = node_method(p, name, object, arg, false);
 	parser_next(p);
-	return node_method(p, name, object, arg, false);
+	return object;
 }
 
 static struct node *call(struct parser *p, struct symbol *sym)
@@ -106,6 +110,7 @@ static struct node *call(struct parser *p, struct symbol *sym)
 			!node_promote(arg, f->arg_types[count], true))
 			parser_fail(p, "Argument %u of '%s' must be %s, got %s", count + 1, sym->name,
 				value_type_name(f->arg_types[count]), value_type_name(arg->type));
+	parser_next(p);
 	n->function = (struct filter_function *)f;
 	n->type = f->return_type;
 	return n;
@@ -253,7 +258,7 @@ static struct node *word_value(struct parser *p)
 /* After '(': an expression in parentheses, or a pair, a large or an extended community. */
 static struct node *parenthesised(struct parser *p)
 {
-	struct node *a, *b, *c;
+	struct node *a, *b, *c, *n;
 
 	if (parse_at_word(p, "rt") || parse_at_word(p, "ro") || parse_at_word(p, "unknown") ||
 		parse_at_word(p, "generic")) {
@@ -263,8 +268,11 @@ static struct node *parenthesised(struct parser *p)
 		a = parse_expression(p);
 		parser_expect_char(p, ',');
 		b = parse_expression(p);
-		parser_expect_char(p, ')');
-		return node_op(p, OP_EC, a, b, NULL, kind);
+		if (p->tok.kind != ')')
+			parser_syntax_error(p, "')'");
+		n = node_op(p, OP_EC, a, b, NULL, kind);
+		parser_next(p);
+		return n;
 	}
 	a = parse_expression(p);
 	if (parser_accept_char(p, ')'))
@@ -273,14 +281,20 @@ static struct node *parenthesised(struct parser *p)
 		parser_syntax_error(p, "',' or ')'");
 	parser_next(p);
 	b = parse_expression(p);
-	if (parser_accept_char(p, ')'))
-		return node_op(p, OP_PAIR, a, b, NULL, 0);
+	if (p->tok.kind == ')') {
+		n = node_op(p, OP_PAIR, a, b, NULL, 0);
+		parser_next(p);
+		return n;
+	}
 	if (p->tok.kind != ',')
 		parser_syntax_error(p, "',' or ')'");
 	parser_next(p);
 	c = parse_expression(p);
-	parser_expect_char(p, ')');
-	return node_op(p, OP_LC, a, b, c, 0);
+	if (p->tok.kind != ')')
+		parser_syntax_error(p, "')'");
+	n = node_op(p, OP_LC, a, b, c, 0);
+	parser_next(p);
+	return n;
 }
 
 /* +empty+, -empty-, --empty--, ---empty--- */

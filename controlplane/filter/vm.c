@@ -242,7 +242,7 @@ static int run(
 			if (truth == (in->op == C_TEST_TRUE))
 				in = c->insns + in->a - 1;
 			break;
-		case C_GET: TRY(vm_get(vm, in->x, in->c, &regs[in->a])); break;
+		case C_GET: TRY(vm_get(vm, in->x, in->c, in->b, &regs[in->a])); break;
 		case C_SET:
 			if (V(in->b)->type != (enum value_type)in->a)
 				FAIL(type_error(vm, in->x <= FA_LAST_STATIC ? "RTA_SET" : "EA_SET", 1, in->a,

@@ -42,7 +42,8 @@ struct filter_vm {
 };
 
 /* vm_attr.c. NULL, or what went wrong. */
-const char *vm_get(struct filter_vm *vm, unsigned attr, uint32_t extra, struct value *out);
+const char *vm_get(
+	struct filter_vm *vm, unsigned attr, uint32_t extra, enum value_type type, struct value *out);
 const char *vm_set(
 	struct filter_vm *vm, unsigned attr, uint32_t extra, enum value_type type, const struct value *v);
 const char *vm_unset(struct filter_vm *vm, unsigned attr, uint32_t extra);

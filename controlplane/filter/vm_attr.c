@@ -93,13 +93,13 @@ static size_t element_size(enum value_type t)
 	return t == T_CLIST ? 4 : t == T_ECLIST ? 8 : t == T_LCLIST ? sizeof(struct lcomm) : 1;
 }
 
-static const char *get_extra(struct filter_vm *vm, uint32_t id, struct value *out)
+static const char *get_extra(struct filter_vm *vm, uint32_t id, enum value_type type, struct value *out)
 {
 	const struct attr_extra *e = attrs_find_extra(vm->attrs, id);
 	uint32_t n;
 
 	if (!e) {
-		*out = (struct value){.type = T_VOID};
+		*out = value_empty(type);
 		return NULL;
 	}
 	switch (e->type) {
@@ -201,7 +201,8 @@ static struct value list_value(enum value_type type, const void *data, uint32_t 
 	return (struct value){.type = type, .list = {count ? data : &present_but_empty, count}};
 }
 
-const char *vm_get(struct filter_vm *vm, unsigned attr, uint32_t extra, struct value *out)
+const char *vm_get(
+	struct filter_vm *vm, unsigned attr, uint32_t extra, enum value_type type, struct value *out)
 {
 	const struct filter_route *r = vm->route;
 	const struct attrs *a = vm->attrs;
@@ -248,9 +249,9 @@ const char *vm_get(struct filter_vm *vm, unsigned attr, uint32_t extra, struct v
 	case FA_CLUSTER_LIST:
 		*out = list_value(T_CLIST, a->cluster, a->n_cluster, a->present & ATTR_CLUSTER_LIST);
 		return NULL;
-	case FA_EXTRA: return get_extra(vm, extra, out);
+	case FA_EXTRA: return get_extra(vm, extra, type, out);
 	case FA_EXTRA_BIT: {
-		const char *error = get_extra(vm, extra & 0xffffff, out);
+		const char *error = get_extra(vm, extra & 0xffffff, T_INT, out);
 
 		if (!error && out->type != T_VOID)
 			*out = (struct value){.type = T_BOOL, .b = out->i >> (extra >> 24) & 1};
@@ -375,7 +376,7 @@ static const char *set_list(struct filter_vm *vm, unsigned attr, const struct va
 	struct value old;
 	struct attrs *a;
 
-	vm_get(vm, attr, 0, &old);
+	vm_get(vm, attr, 0, T_VOID, &old);
 	if (present == !!(vm->attrs->present & bit) && old.list.count == n &&
 		(!n || old.list.data == data || !memcmp(old.list.data, data, n * element_size(old.type))))
 		return NULL;
@@ -445,7 +446,7 @@ const char *vm_set(
 	case FA_EXTRA_BIT: {
 		struct value old, word = {.type = T_INT};
 
-		get_extra(vm, extra & 0xffffff, &old);
+		get_extra(vm, extra & 0xffffff, T_INT, &old);
 		word.i = old.type == T_VOID ? 0 : old.i;
 		word.i = (word.i & ~(1u << (extra >> 24))) | (uint32_t)v->b << (extra >> 24);
 		return set_extra(vm, extra & 0xffffff, T_INT, &word);
