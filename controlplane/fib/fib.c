@@ -173,8 +173,12 @@ static void set_compat_mode(void)
 	int fd = open(COMPAT_MODE, O_RDWR | O_CLOEXEC);
 	ssize_t n;
 
-	if (fd < 0)
+	int err = 0;
+
+	if (fd < 0) {
+		err = errno;
 		fd = open(COMPAT_MODE, O_RDONLY | O_CLOEXEC);
+	}
 	if (fd < 0)
 		return; /* a kernel that has no such mode */
 	n = read(fd, &now, 1);
@@ -182,12 +186,14 @@ static void set_compat_mode(void)
 		close(fd);
 		return;
 	}
-	if (pwrite(fd, "0\n", 2, 0) != 2)
+	if (!err && pwrite(fd, "0\n", 2, 0) != 2)
+		err = errno;
+	if (err)
 		log_msg(LOG_CLASS_WARNING,
 			"Cannot set net.ipv4.nexthop_compat_mode to 0: %s. A failover will keep the kernel "
 			"busy for about a "
 			"second per million routes, and later ones wait for it",
-			strerror(errno));
+			strerror(err));
 	close(fd);
 }
 

@@ -738,6 +738,17 @@ void nexthops_iface_changed(struct fib *f, uint32_t ifindex)
 	update_all(f, false, on_interface, ifindex);
 }
 
+static bool is_any(const struct group *g, uint32_t ifindex)
+{
+	(void)g, (void)ifindex;
+	return true;
+}
+
+void nexthops_update_all(struct fib *f)
+{
+	update_all(f, true, is_any, 0);
+}
+
 void nexthops_resolution_changed(struct fib *f)
 {
 	update_all(f, true, is_dynamic, 0);

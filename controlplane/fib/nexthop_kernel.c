@@ -293,6 +293,8 @@ unsigned nexthops_verify(struct fib *f, uint32_t ifindex)
 		}
 	batch_flush(&f->ctl, NULL, NULL);
 	empty(&s);
+	if (!ifindex && n)
+		nexthops_update_all(f);
 	nexthops_publish(f);
 	return n;
 }

@@ -23,7 +23,8 @@ enum { ID_RANGE_GROUPS = 4 };
 void nexthop_put_delete(struct fib *f, uint32_t id);
 
 /* group.c, for verification and adoption */
-void nexthops_drop_gone(struct fib *f); /* members whose object is gone; groups without members are lost */
+void nexthops_update_all(struct fib *f); /* every group that is not retired: what is right now */
+void nexthops_drop_gone(struct fib *f);  /* members whose object is gone; groups without members are lost */
 void nexthops_repair_group(struct fib *f, struct group *g); /* its content is written again */
 void nexthops_lose_group(struct fib *f, struct group *g);   /* the kernel does not have it any more */
 struct group *nexthops_add_left_over(

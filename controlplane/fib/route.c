@@ -260,7 +260,7 @@ static void write_delete(struct fib_channel *ch, const struct prefix *p, uint32_
 }
 
 static void write_route(struct fib_channel *ch, const struct prefix *p, const struct group *g, uint16_t info,
-	bool replace, bool repair)
+	bool replace, enum write_reason reason)
 {
 	static const uint8_t types[] = {RTN_UNICAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT};
 	struct fib *f = ch->f;
@@ -271,7 +271,7 @@ static void write_route(struct fib_channel *ch, const struct prefix *p, const st
 
 	w->group = g->index;
 	w->info = info;
-	w->repair = repair;
+	w->reason = reason;
 	m->rtm_type = types[g->key ? g->key->kind : GROUP_UNICAST];
 	m->rtm_scope = i->scope;
 	if (g->id)
@@ -373,7 +373,7 @@ static void set_entry(
 		return;
 	}
 	set_flags(ch, r, ROUTE_IN_KERNEL);
-	write_route(ch, p, g, info, replace, false);
+	write_route(ch, p, g, info, replace, WRITE_WISH);
 }
 
 void route_set(struct fib_channel *ch, const struct prefix *p, struct group *g, uint16_t info)
@@ -410,9 +410,11 @@ void route_rewrite(struct fib_channel *ch, struct route *r, bool replace)
 		route_start_sweep(ch);
 		return;
 	}
+	enum write_reason reason = r->flags & ROUTE_REFUSED ? WRITE_RETRY : WRITE_MISSING;
+	if (reason == WRITE_MISSING)
+		COUNT(ch->repaired, 1);
 	set_flags(ch, r, ROUTE_IN_KERNEL);
-	COUNT(ch->repaired, 1);
-	write_route(ch, &p, g, r->info, replace, true);
+	write_route(ch, &p, g, r->info, replace, reason);
 }
 
 void route_refuse(struct fib_channel *ch, struct route *r)
@@ -447,7 +449,7 @@ static void route_lost(struct fib_channel *ch, const struct written *w, int err,
 	/* Written again later in the same batch: that one counts. */
 	if (!r || r->group != w->group || r->info != w->info || !(r->flags & ROUTE_IN_KERNEL))
 		return;
-	if (w->repair && err == -EEXIST) {
+	if (w->reason == WRITE_MISSING && err == -EEXIST) {
 		COUNT(ch->repaired, -1); /* it was there all the time */
 		audit_not_missing(ch->f->audit);
 		return;
@@ -466,7 +468,7 @@ static void route_lost(struct fib_channel *ch, const struct written *w, int err,
 		return;
 	}
 	set_flags(ch, r, ROUTE_REFUSED);
-	if (log_limit_ok(&ch->refused_log))
+	if (w->reason != WRITE_RETRY && log_limit_ok(&ch->refused_log))
 		log_msg(LOG_CLASS_ERROR, "FIB: the kernel refuses %s in table %u: %s%s%s",
 			prefix_format(&w->prefix, p), ch->table_id,
 			err == -EEXIST ? "there is a route of somebody else with the same metric"
