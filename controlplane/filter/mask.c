@@ -131,7 +131,7 @@ static void advance(struct place *p, unsigned n, unsigned i)
 
 bool mask_match(struct arena *a, const struct filter_mask *m, const struct value_list *path)
 {
-	const uint8_t *p = path->data, *end = p + path->count;
+	const uint8_t *p = path_bytes(path), *end = p + path->count;
 	unsigned n = 0;
 	bool result;
 

@@ -184,11 +184,6 @@ static bool glob(const char *pattern, const char *s)
 	}
 }
 
-static inline enum value_type list_of(enum value_type element)
-{
-	return element == T_EC ? T_ECLIST : element == T_LC ? T_LCLIST : T_CLIST;
-}
-
 int op_match(struct arena *a, const struct value *x, const struct value *y)
 {
 	union set_key k;
@@ -229,7 +224,7 @@ int op_match(struct arena *a, const struct value *x, const struct value *y)
 		return list_has(y->type, &y->list, &k);
 	case T_PATH:
 		if (x->type == T_INT)
-			return as_path_contains(y->list.data, y->list.count, x->i);
+			return as_path_contains(path_bytes(&y->list), y->list.count, x->i);
 		return -1;
 	case T_PATH_MASK:
 		if (x->type == T_PATH)
@@ -427,10 +422,11 @@ static const char *path_method(
 	const struct value_list *p = &x->list;
 
 	switch (op) {
-	case OP_PATH_LEN: RETURN(T_INT, i, as_path_length(p->data, p->count));
-	case OP_PATH_FIRST: RETURN(T_INT, i, as_path_first(p->data, p->count));
-	case OP_PATH_LAST: RETURN(T_INT, i, as_path_last(p->data, p->count));
-	case OP_PATH_LAST_NONAGGREGATED: RETURN(T_INT, i, as_path_last_nonaggregated(p->data, p->count));
+	case OP_PATH_LEN: RETURN(T_INT, i, as_path_length(path_bytes(p), p->count));
+	case OP_PATH_FIRST: RETURN(T_INT, i, as_path_first(path_bytes(p), p->count));
+	case OP_PATH_LAST: RETURN(T_INT, i, as_path_last(path_bytes(p), p->count));
+	case OP_PATH_LAST_NONAGGREGATED:
+		RETURN(T_INT, i, as_path_last_nonaggregated(path_bytes(p), p->count));
 	case OP_PATH_PREPEND: RETURN(T_PATH, list, path_prepend(a, p, y->i));
 	case OP_PATH_DELETE_INT: RETURN(T_PATH, list, path_filter(a, p, false, NULL, y->i, false));
 	default:

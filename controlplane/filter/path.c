@@ -4,9 +4,11 @@
 #include "controlplane/filter/text.h"
 #include "controlplane/rib/attr.h"
 
+const uint8_t path_nothing[1] = {0};
+
 bool path_walk(const struct value_list *path, uint32_t *pos, uint32_t *index, uint32_t *asn)
 {
-	const uint8_t *p = path->data;
+	const uint8_t *p = path_bytes(path);
 
 	while (*pos < path->count) {
 		const uint8_t *segment = p + *pos;
@@ -41,7 +43,7 @@ int path_compare(const struct value_list *a, const struct value_list *b)
 
 bool path_has_any(const struct value_list *path, const struct filter_set *set)
 {
-	const uint8_t *p = path->data, *end = p + path->count;
+	const uint8_t *p = path_bytes(path), *end = p + path->count;
 
 	if (!set)
 		return false;
@@ -55,12 +57,10 @@ bool path_has_any(const struct value_list *path, const struct filter_set *set)
 	return false;
 }
 
-static const uint8_t nothing; /* what an empty list that somebody made points to */
-
 struct value_list path_filter(struct arena *a, const struct value_list *path, bool set_given,
 	const struct filter_set *set, uint32_t asn, bool keep)
 {
-	const uint8_t *p = path->data, *end = p + path->count;
+	const uint8_t *p = path_bytes(path), *end = p + path->count;
 	uint8_t *out, *d;
 	bool changed = false;
 
@@ -80,7 +80,7 @@ struct value_list path_filter(struct arena *a, const struct value_list *path, bo
 	if (!changed)
 		return *path;
 	out = d = arena_alloc_raw(a, path->count);
-	for (p = path->data; p < end;) {
+	for (p = path_bytes(path); p < end;) {
 		unsigned n = p[1];
 		uint8_t *segment = d;
 
@@ -100,7 +100,7 @@ struct value_list path_filter(struct arena *a, const struct value_list *path, bo
 			d = segment;
 	}
 	if (d == out)
-		return (struct value_list){&nothing, 0};
+		return (struct value_list){path_nothing, 0}; /* empty because somebody made it so */
 	return (struct value_list){out, (uint32_t)(d - out)};
 }
 
@@ -108,12 +108,13 @@ struct value_list path_prepend(struct arena *a, const struct value_list *path, u
 {
 	uint8_t *out = arena_alloc_raw(a, path->count + 6);
 
-	return (struct value_list){out, as_path_prepend(path->data, path->count, asn, PATH_SEQUENCE, out)};
+	return (struct value_list){
+		out, as_path_prepend(path_bytes(path), path->count, asn, PATH_SEQUENCE, out)};
 }
 
 void path_put(struct text *t, const struct value_list *path)
 {
-	const uint8_t *p = path->data, *end = p + path->count;
+	const uint8_t *p = path_bytes(path), *end = p + path->count;
 
 	while (p < end) {
 		uint8_t type = p[0];

@@ -20,6 +20,13 @@ static inline uint32_t path_asn(const uint8_t *p)
 	return be32toh(be);
 }
 
+/* Its bytes, also if there are none: never NULL. */
+extern const uint8_t path_nothing[1];
+static inline const uint8_t *path_bytes(const struct value_list *path)
+{
+	return path->count ? path->data : path_nothing;
+}
+
 static inline bool path_is_set(uint8_t type)
 {
 	return type == PATH_SET || type == PATH_CONFED_SET;

@@ -43,8 +43,10 @@ const char *vm_roa_route(struct filter_vm *vm, struct roa_ref *r, struct value *
 		return "No route to access";
 	if (!(a->present & ATTR_AS_PATH))
 		return "Missing AS_PATH attribute";
-	return vm_roa(r, &(struct value){.type = T_NET, .net = vm->route->net},
-		as_path_last(a->as_path, a->as_path_bytes), out);
+	struct value_list path = {a->as_path, a->as_path_bytes};
+	struct value net = {.type = T_NET, .net = vm->route->net};
+
+	return vm_roa(r, &net, as_path_last(path_bytes(&path), path.count), out);
 }
 
 const char *vm_aspa(struct roa_ref *r, const struct value *path, bool upstream, struct value *out)
@@ -53,6 +55,7 @@ const char *vm_aspa(struct roa_ref *r, const struct value *path, bool upstream, 
 
 	*out = (struct value){.type = T_ENUM_ASPA};
 	if (t && roa_ops->aspa_check)
-		out->i = (uint32_t)roa_ops->aspa_check(t, path->list.data, path->list.count, upstream);
+		out->i =
+			(uint32_t)roa_ops->aspa_check(t, path_bytes(&path->list), path->list.count, upstream);
 	return NULL;
 }
