@@ -145,6 +145,30 @@ bool list_set_fits(enum value_type type, const struct filter_set *s)
 	return s->type == element(type);
 }
 
+static inline int lc_order(const struct lcomm *a, const struct lcomm *b)
+{
+	if (a->asn != b->asn)
+		return a->asn < b->asn ? -1 : 1;
+	if (a->data1 != b->data1)
+		return a->data1 < b->data1 ? -1 : 1;
+	return a->data2 < b->data2 ? -1 : a->data2 > b->data2;
+}
+
+/* What policies delete is mostly one or two ranges: no search then. */
+static inline bool lc_in_set(const struct filter_set *s, const struct lcomm *l)
+{
+	uint32_t n = s->n, base = 0;
+
+	while (n > 1) {
+		uint32_t half = n / 2;
+
+		if (lc_order(&s->lo[base + half].lc, l) <= 0)
+			base += half;
+		n -= half;
+	}
+	return lc_order(&s->lo[base].lc, l) <= 0 && lc_order(l, &s->hi[base].lc) <= 0;
+}
+
 /* An element of a clist is looked up among IPv4 addresses as one. */
 static inline bool in_set(
 	enum value_type type, const struct filter_set *s, const struct value_list *l, uint32_t i)
@@ -157,6 +181,8 @@ static inline bool in_set(
 		union set_key k = {.ip = ipaddr_v4(htonl(v))};
 		return set_has_key(s, &k);
 	}
+	if (type == T_LCLIST)
+		return lc_in_set(s, (const struct lcomm *)l->data + i);
 	union set_key k = list_get(type, l, i);
 	return set_has_key(s, &k);
 }

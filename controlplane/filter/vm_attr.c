@@ -206,12 +206,10 @@ const char *vm_get(
 {
 	const struct filter_route *r = vm->route;
 	const struct attrs *a = vm->attrs;
-	const struct attr_nexthop *nh;
 	const char *name;
 
 	if (!r)
 		return "No route to access";
-	nh = a->n_nexthop ? &a->nexthop[0] : NULL;
 #define RETURN(t, field, ...)                                                                                \
 	do {                                                                                                 \
 		*out = (struct value){.type = (t), .field = (__VA_ARGS__)};                                  \
@@ -222,16 +220,17 @@ const char *vm_get(
 	case FA_PROTO: RETURN(T_STRING, s, r->proto_name ? r->proto_name : "");
 	case FA_SOURCE: RETURN(T_ENUM_RTS, i, r->source);
 	case FA_FROM: RETURN(T_IP, ip, a->present & ATTR_FROM ? a->from : r->from);
-	case FA_GW: RETURN(T_IP, ip, nh ? nh->gw : (struct ipaddr){.q = {0, 0}});
+	case FA_GW: RETURN(T_IP, ip, a->n_nexthop ? a->nexthop->gw : (struct ipaddr){.q = {0, 0}});
 	case FA_DEST: RETURN(T_ENUM_RTD, i, a->dest);
 	case FA_SCOPE: RETURN(T_ENUM_SCOPE, i, a->scope);
 	case FA_IFNAME:
-		name = nh && nh->ifindex && interfaces.name_of ? interfaces.name_of(nh->ifindex) : NULL;
+		name = a->n_nexthop && a->nexthop->ifindex && interfaces.name_of ? interfaces.name_of(a->nexthop->ifindex)
+										 : NULL;
 		RETURN(T_STRING, s, name ? name : "");
-	case FA_IFINDEX: RETURN(T_INT, i, nh ? nh->ifindex : 0);
+	case FA_IFINDEX: RETURN(T_INT, i, a->n_nexthop ? a->nexthop->ifindex : 0);
 	case FA_PREFERENCE: RETURN(T_INT, i, a->preference);
-	case FA_WEIGHT: RETURN(T_INT, i, nh && nh->weight ? nh->weight : 1);
-	case FA_ONLINK: RETURN(T_BOOL, b, nh && nh->flags & NH_ONLINK);
+	case FA_WEIGHT: RETURN(T_INT, i, a->n_nexthop && a->nexthop->weight ? a->nexthop->weight : 1);
+	case FA_ONLINK: RETURN(T_BOOL, b, a->n_nexthop && a->nexthop->flags & NH_ONLINK);
 	case FA_GW_MPLS: RETURN(T_INT, i, MPLS_NULL);
 	case FA_GW_MPLS_STACK: *out = value_empty(T_CLIST); return NULL;
 	case FA_PATH:
