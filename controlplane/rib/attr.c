@@ -16,8 +16,8 @@
  * is alive and stays so. All other changes are plain atomic additions. The last
  * reference's release orders the users' reads before the free by acq_rel.
  *
- * Retirement. A set whose count is zero leaves the table at once, and goes to
- * the stripe's list. After a grace period its memory and its id are free: until
+ * Retirement. A set whose count is zero leaves the table at once, and its id goes
+ * to the stripe's list. After a grace period memory and id are free: until
  * then attrs_get() answers for readers that have the id from shared state. One
  * call_rcu() is in flight a stripe and frees a whole list.
  *
@@ -25,6 +25,7 @@
  * move, so attrs_get() is two loads.
  */
 #include "controlplane/rib/attr.h"
+#include "controlplane/rib/slab.h"
 #include "shared/hash.h"
 #include "shared/log.h"
 #include "shared/rcu.h"
@@ -57,14 +58,19 @@ struct slot {
 	uint32_t id;  /* 0: free */
 };
 
+struct id_list {
+	uint32_t *id;
+	uint32_t n, cap;
+};
+
 struct stripe {
 	_Alignas(64) pthread_mutex_t lock;
 	struct slot *slots;
 	uint32_t capacity, used; /* capacity: a power of two */
-	uint32_t *free_ids;
-	uint32_t n_free_ids, cap_free_ids;
-	struct attrs *retired; /* linked by retired_next() */
-	struct attrs *waiting; /* belongs to the grace period in flight */
+	struct id_list free_ids;
+	struct id_list retired; /* since the grace period in flight began */
+	struct id_list waiting; /* for it to end */
+	struct slab slab;
 	bool in_flight;
 	struct rcu_head rcu;
 	uint64_t sets, bytes, hits, misses;
@@ -207,7 +213,7 @@ static void normalise(const struct attrs *a, struct attrs *k)
 
 	*k = *a;
 	k->hash = 0;
-	k->id = k->refs = 0;
+	k->id = k->bytes = 0;
 	k->reserved = 0;
 	memset(k->reserved2, 0, sizeof(k->reserved2));
 	k->derived = 0;
@@ -314,20 +320,19 @@ static void chunk_make(uint32_t chunk)
 	pthread_mutex_unlock(&store.chunk_lock);
 }
 
-/* Stripe locked. */
-static void id_put(struct stripe *st, uint32_t id)
+static void id_add(struct id_list *l, uint32_t id)
 {
-	if (st->n_free_ids == st->cap_free_ids) {
-		st->cap_free_ids = st->cap_free_ids ? 2 * st->cap_free_ids : ID_BLOCK;
-		st->free_ids = must(realloc(st->free_ids, st->cap_free_ids * sizeof(uint32_t)));
+	if (l->n == l->cap) {
+		l->cap = l->cap ? 2 * l->cap : ID_BLOCK;
+		l->id = must(realloc(l->id, l->cap * sizeof(uint32_t)));
 	}
-	st->free_ids[st->n_free_ids++] = id;
+	l->id[l->n++] = id;
 }
 
 /* Stripe locked. */
 static uint32_t id_take(struct stripe *st)
 {
-	if (!st->n_free_ids) {
+	if (!st->free_ids.n) {
 		uint32_t first = atomic_fetch_add_explicit(&store.next_id, ID_BLOCK, memory_order_relaxed);
 
 		/* Blocks are aligned and chunks are multiples of them: a block is in one chunk. */
@@ -335,9 +340,9 @@ static uint32_t id_take(struct stripe *st)
 			chunk_make(first >> CHUNK_SHIFT);
 		for (uint32_t i = ID_BLOCK; i--;)
 			if (first + i) /* 0 is no id */
-				id_put(st, first + i);
+				id_add(&st->free_ids, first + i);
 	}
-	return st->free_ids[--st->n_free_ids];
+	return st->free_ids.id[--st->free_ids.n];
 }
 
 /* ---- the hash table of a stripe: linear probing, deletion by shifting back. Stripe locked. ---- */
@@ -347,10 +352,10 @@ static struct stripe *stripe_of(uint64_t hash)
 	return &store.stripes[hash & (STRIPES - 1)];
 }
 
-/* The low half without the stripe's bits: where probing starts, as many bits as capacity has. */
-static uint32_t home_of(const struct stripe *st, uint64_t hash)
+/* The tag, which the slots keep, says where probing starts: moving slots touches no set. */
+static uint32_t home_of(const struct stripe *st, uint32_t tag)
 {
-	return (uint32_t)(hash >> STRIPE_SHIFT) & (st->capacity - 1);
+	return tag & (st->capacity - 1);
 }
 
 static void table_resize(struct stripe *st, uint32_t capacity)
@@ -365,7 +370,7 @@ static void table_resize(struct stripe *st, uint32_t capacity)
 
 		if (!old[i].id)
 			continue;
-		at = home_of(st, attrs_of(old[i].id)->hash);
+		at = home_of(st, old[i].tag);
 		while (st->slots[at].id)
 			at = (at + 1) & (capacity - 1);
 		st->slots[at] = old[i];
@@ -379,7 +384,7 @@ static void table_insert(struct stripe *st, uint64_t hash, uint32_t id)
 
 	if (4 * (st->used + 1) > 3 * st->capacity)
 		table_resize(st, 2 * st->capacity);
-	at = home_of(st, hash);
+	at = home_of(st, (uint32_t)(hash >> 32));
 	while (st->slots[at].id)
 		at = (at + 1) & (st->capacity - 1);
 	st->slots[at] = (struct slot){.tag = (uint32_t)(hash >> 32), .id = id};
@@ -388,12 +393,12 @@ static void table_insert(struct stripe *st, uint64_t hash, uint32_t id)
 
 static void table_remove(struct stripe *st, uint64_t hash, uint32_t id)
 {
-	uint32_t mask = st->capacity - 1, hole = home_of(st, hash), at;
+	uint32_t mask = st->capacity - 1, hole = home_of(st, (uint32_t)(hash >> 32)), at;
 
 	while (st->slots[hole].id != id)
 		hole = (hole + 1) & mask;
 	for (at = (hole + 1) & mask; st->slots[at].id; at = (at + 1) & mask) {
-		uint32_t home = home_of(st, attrs_of(st->slots[at].id)->hash);
+		uint32_t home = home_of(st, st->slots[at].tag);
 
 		/* May it live in the hole? Only if its home is not after the hole. */
 		if (((at - home) & mask) >= ((at - hole) & mask)) {
@@ -416,12 +421,16 @@ static size_t stored_size(const struct attrs *k, size_t payload)
 	return k->n_extra ? align_up(n, 8) + k->n_extra * sizeof(struct attr_extra) : n;
 }
 
-static struct attrs *stored_make(const struct attrs *k, const uint8_t *content, size_t payload)
+/* Stripe locked. */
+static struct attrs *stored_make(
+	struct stripe *st, const struct attrs *k, const uint8_t *content, size_t payload)
 {
-	struct attrs *s = must(malloc(stored_size(k, payload)));
+	size_t size = stored_size(k, payload);
+	struct attrs *s = slab_take(&st->slab, size);
 	uint8_t *body = (uint8_t *)(s + 1);
 
 	*s = *k;
+	s->bytes = (uint32_t)size;
 	memcpy(body, content + CONTENT_FIXED, payload);
 	payload_link(s, body, (void *)(body + align_up(payload, 8)));
 	return s;
@@ -432,7 +441,7 @@ static uint32_t table_find(struct stripe *st, uint64_t hash, const uint8_t *cont
 {
 	uint32_t tag = (uint32_t)(hash >> 32), mask = st->capacity - 1;
 
-	for (uint32_t at = home_of(st, hash); st->slots[at].id; at = (at + 1) & mask) {
+	for (uint32_t at = home_of(st, tag); st->slots[at].id; at = (at + 1) & mask) {
 		const struct attrs *s;
 
 		if (st->slots[at].tag != tag)
@@ -483,7 +492,7 @@ uint32_t attrs_intern(const struct attrs *a)
 		atomic_fetch_add_explicit(refs_of(id), 1, memory_order_relaxed);
 		st->hits++;
 	} else {
-		struct attrs *s = stored_make(&k, content, payload);
+		struct attrs *s = stored_make(st, &k, content, payload);
 
 		id = id_take(st);
 		s->id = id;
@@ -491,7 +500,7 @@ uint32_t attrs_intern(const struct attrs *a)
 		attrs_put(id, s);
 		table_insert(st, k.hash, id);
 		st->sets++;
-		st->bytes += stored_size(&k, payload);
+		st->bytes += s->bytes;
 		st->misses++;
 	}
 	pthread_mutex_unlock(&st->lock);
@@ -515,21 +524,17 @@ void attrs_hold(uint32_t id)
 	attrs_hold_n(id, 1);
 }
 
-/* A retired set is not compared or moved any more: its hash is the link. Readers never look at it. */
-static struct attrs *retired_next(const struct attrs *s)
-{
-	return (struct attrs *)(uintptr_t)s->hash;
-}
-
 static void retire_done(struct rcu_head *head);
 
 /* Stripe locked. */
 static void retire_start(struct stripe *st)
 {
-	if (st->in_flight || !st->retired)
+	struct id_list empty = st->waiting;
+
+	if (st->in_flight || !st->retired.n)
 		return;
 	st->waiting = st->retired;
-	st->retired = NULL;
+	st->retired = empty;
 	st->in_flight = true;
 	call_rcu(&st->rcu, retire_done);
 }
@@ -537,23 +542,26 @@ static void retire_start(struct stripe *st)
 static void retire_done(struct rcu_head *head)
 {
 	struct stripe *st = caa_container_of(head, struct stripe, rcu);
-	struct attrs *s, *next;
 
 	rcu_callback_begin(head);
 	pthread_mutex_lock(&st->lock);
-	s = st->waiting;
-	st->waiting = NULL;
-	for (struct attrs *i = s; i; i = retired_next(i)) {
-		attrs_put(i->id, NULL);
-		id_put(st, i->id);
+	for (uint32_t i = 0; i < st->waiting.n; i++) {
+		uint32_t id = st->waiting.id[i];
+		struct attrs *s = attrs_of(id);
+
+		attrs_put(id, NULL);
+		id_add(&st->free_ids, id);
+		slab_give(&st->slab, s, s->bytes);
 	}
+	/* A burst is over: its list is not kept for the next one. */
+	if (st->waiting.cap > 4096) {
+		free(st->waiting.id);
+		st->waiting = (struct id_list){0};
+	}
+	st->waiting.n = 0;
 	st->in_flight = false;
 	retire_start(st);
 	pthread_mutex_unlock(&st->lock);
-	for (; s; s = next) {
-		next = retired_next(s);
-		free(s);
-	}
 }
 
 void attrs_release_n(uint32_t id, uint32_t n)
@@ -576,13 +584,10 @@ void attrs_release_n(uint32_t id, uint32_t n)
 	st = stripe_of(s->hash);
 	pthread_mutex_lock(&st->lock);
 	if (atomic_fetch_sub_explicit(refs, n, memory_order_acq_rel) == n) {
-		size_t payload = payload_size(s);
-
 		table_remove(st, s->hash, id);
 		st->sets--;
-		st->bytes -= stored_size(s, payload);
-		s->hash = (uint64_t)(uintptr_t)st->retired;
-		st->retired = s;
+		st->bytes -= s->bytes;
+		id_add(&st->retired, id);
 		retire_start(st);
 	}
 	pthread_mutex_unlock(&st->lock);
@@ -632,10 +637,15 @@ void attrs_exit(void)
 			pthread_mutex_lock(&st->lock);
 		}
 		for (uint32_t at = 0; at < st->capacity; at++)
-			if (st->slots[at].id)
-				free(attrs_of(st->slots[at].id));
+			if (st->slots[at].id) {
+				struct attrs *s = attrs_of(st->slots[at].id);
+
+				slab_give(&st->slab, s, s->bytes);
+			}
 		free(st->slots);
-		free(st->free_ids);
+		free(st->free_ids.id);
+		free(st->retired.id);
+		free(st->waiting.id);
 		pthread_mutex_unlock(&st->lock);
 		pthread_mutex_destroy(&st->lock);
 	}

@@ -128,7 +128,7 @@ struct attrs {
 	/* filled in by attrs_intern(); ignored while editing */
 	uint64_t hash; /* of the content, with the process's seed */
 	uint32_t id;
-	uint32_t refs; /* 0: references are counted beside the sets, attr.c */
+	uint32_t bytes; /* of the allocation: the store's own */
 
 	uint32_t present; /* enum attr_bit */
 	uint32_t local_pref, med, igp_metric;

@@ -350,6 +350,7 @@ struct update {
 	struct local_source *source;
 	const uint32_t *key;
 	uint32_t hash;
+	uint32_t hint; /* the net's number, perhaps; POOL_NONE */
 	uint32_t path; /* path id, or origin_key() */
 	bool piped;
 	uint32_t attrs; /* a reference that update_apply() takes; 0: withdrawal */
@@ -372,8 +373,8 @@ void update_idle(struct rib_shard *s, struct part *p); /* not pinned any more: i
 /* view.c */
 void view_of(
 	struct rib_shard *s, const struct route_record *r, struct rib_route_view *out); /* shard's thread */
-/* Usable routes, best first; at most max are copied, returns how many there are. Those behind the best are
- * put in order when few are asked for. */
+/* Usable routes, best first; at most max are copied, returns how many there are (1 when one was asked for).
+ * Those behind the best are put in order when few are asked for. */
 unsigned part_views(
 	struct rib_shard *s, struct part *p, uint32_t net, struct rib_route_view *out, unsigned max);
 

@@ -14,7 +14,7 @@ void memory_free(void *p);
  * enough. */
 void *memory_map(size_t n);
 void memory_unmap(void *p, size_t n); /* n as given to memory_map(); NULL is fine */
-/* Pages of 4 kB, zeroed, out of huge ones. Any thread. */
+/* Pages of 4 kB, zeroed, at multiples of 4 kB. Any thread. */
 enum { MEMORY_PAGE = 4096 };
 void *memory_page(void);
 void memory_page_free(void *p);

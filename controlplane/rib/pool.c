@@ -39,6 +39,9 @@ uint32_t pool_take(struct pool *p)
 		return POOL_NONE;
 	if (!p->chunk[chunk]) /* zeroed: a reader that gets here early sees records that were never used */
 		__atomic_store_n(&p->chunk[chunk], memory_map(chunk_bytes(p, chunk)), __ATOMIC_RELEASE);
+	/* The first touch is a write: a read would map the zero page, and the write behind it fault once
+	 * more. */
+	__atomic_store_n((uint32_t *)pool_at(p, index), 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&p->end, index + 1, __ATOMIC_RELEASE);
 	p->live++;
 	return index;

@@ -523,23 +523,31 @@ static void drained(struct rib_source *src, uint32_t n)
 	}
 }
 
-static void prefetch(const struct part *p, const uint32_t *w, unsigned stage)
+/*
+ * A route touches a bucket of the index, a net, a route and an attribute set, anywhere in memory. Each is
+ * asked for AHEAD routes before it is looked at; what the index says about a net is kept as a hint until its
+ * turn comes.
+ */
+static inline uint32_t prefetch_net(const struct part *p, const uint32_t *w)
 {
-	struct index_probe probe;
+	struct index_probe probe = index_probe(&p->index, w[ENTRY_HASH]);
 	uint32_t i;
 
-	if (stage == 0) {
-		index_prefetch(&p->index, w[ENTRY_HASH]);
-		return;
-	}
-	probe = index_probe(&p->index, w[ENTRY_HASH]);
 	if (!index_next(&probe, &i))
-		return;
-	if (stage == 1)
-		__builtin_prefetch(pool_at(&p->nets, i));
-	else if (((const struct net_record *)pool_at(&p->nets, i))->first != POOL_NONE)
-		__builtin_prefetch(
-			pool_at(&p->routes, ((const struct net_record *)pool_at(&p->nets, i))->first));
+		return POOL_NONE;
+	__builtin_prefetch(pool_at(&p->nets, i));
+	return i;
+}
+
+static inline void prefetch_route(const struct part *p, const uint32_t *w, uint32_t before, uint32_t net)
+{
+	uint32_t route =
+		net < p->nets.end ? ((const struct net_record *)pool_at(&p->nets, net))->first : POOL_NONE;
+
+	if (route < p->routes.end)
+		__builtin_prefetch(pool_at(&p->routes, route));
+	if (w[ENTRY_ATTRS] && w[ENTRY_ATTRS] != before) /* runs have equal ones */
+		__builtin_prefetch((const char *)attrs_get(w[ENTRY_ATTRS]) + offsetof(struct attrs, present));
 }
 
 static bool parcel_run(struct rib_shard *s, struct item *item, uint64_t deadline_ns)
@@ -550,36 +558,42 @@ static bool parcel_run(struct rib_shard *s, struct item *item, uint64_t deadline
 	struct local_source *l = &src->local[s->number];
 	unsigned stride = ENTRY_KEY + src->table->key_words;
 	const uint32_t *w = p->words + (size_t)p->at * stride;
-	uint32_t began = p->at;
+	uint32_t hint[4 * AHEAD], left = p->n - p->at, i;
 
-	while (p->at < p->n) {
+	for (i = 0; i < 2 * AHEAD; i++)
+		hint[i] = POOL_NONE;
+	for (i = 0; i < left; i++, w += stride) {
 		struct update u = {
 			.part = part,
 			.source = l,
 			.key = w + ENTRY_KEY,
 			.hash = w[ENTRY_HASH],
+			.hint = hint[i % (4 * AHEAD)],
 			.path = w[ENTRY_PATH],
 			.attrs = w[ENTRY_ATTRS],
 		};
 
-		if (p->at + 3 * AHEAD < p->n)
-			prefetch(part, w + 3 * AHEAD * stride, 0);
-		if (p->at + 2 * AHEAD < p->n)
-			prefetch(part, w + 2 * AHEAD * stride, 1);
-		if (p->at + AHEAD < p->n)
-			prefetch(part, w + AHEAD * stride, 2);
+		if (i && i % 64 == 0 && clock_now_ns() >= deadline_ns)
+			break;
+		/* The parcel itself comes from another core's cache. */
+		__builtin_prefetch(w + 6 * AHEAD * stride);
+		if (i + 3 * AHEAD < left)
+			index_prefetch(&part->index, w[3 * AHEAD * stride + ENTRY_HASH]);
+		if (i + 2 * AHEAD < left)
+			hint[(i + 2 * AHEAD) % (4 * AHEAD)] = prefetch_net(part, w + 2 * AHEAD * stride);
+		if (i + AHEAD < left)
+			prefetch_route(part, w + AHEAD * stride, w[(AHEAD - 1) * stride + ENTRY_ATTRS],
+				hint[(i + AHEAD) % (4 * AHEAD)]);
 		if (w[ENTRY_ORIGIN]) {
 			u.piped = true;
 			u.path = origin_key(s, w[ENTRY_ORIGIN], u.path);
 		}
 		update_apply(s, &u);
-		w += stride;
-		if (++p->at % 64 == 0 && p->at < p->n && clock_now_ns() >= deadline_ns) {
-			drained(src, p->at - began);
-			return false;
-		}
 	}
-	drained(src, p->at - began);
+	p->at += i;
+	drained(src, i);
+	if (p->at < p->n)
+		return false;
 	memory_free(p);
 	return true;
 }

@@ -35,21 +35,36 @@ static bool usable(const struct route_record *r)
 
 /* ---- finding ---- */
 
+static inline bool same_key(const struct part *p, uint32_t net, const uint32_t *key)
+{
+	const uint32_t *k = net_at(p, net)->key;
+	unsigned n = p->table->key_words;
+
+	if (n == 2)
+		return k[0] == key[0] && k[1] == key[1];
+	while (n && k[n - 1] == key[n - 1])
+		n--;
+	return n == 0;
+}
+
 uint32_t part_find(const struct part *p, const uint32_t *key, uint32_t hash)
 {
 	struct index_probe probe = index_probe(&p->index, hash);
 	uint32_t i;
 
-	while (index_next(&probe, &i)) {
-		const uint32_t *k = net_at(p, i)->key;
-		unsigned n = 0;
-
-		while (n < p->table->key_words && k[n] == key[n])
-			n++;
-		if (n == p->table->key_words)
+	while (index_next(&probe, &i))
+		if (same_key(p, i, key))
 			return i;
-	}
 	return POOL_NONE;
+}
+
+/* The hint was looked up a few updates ago: what was there then may be gone, and be there now what was not.
+ */
+static inline uint32_t find_net(const struct part *p, const struct update *u)
+{
+	if (u->hint < p->nets.end && net_at(p, u->hint)->first != POOL_NONE && same_key(p, u->hint, u->key))
+		return u->hint;
+	return part_find(p, u->key, u->hash);
 }
 
 static uint32_t net_make(struct part *p, const uint32_t *key, uint32_t hash)
@@ -102,9 +117,13 @@ static void give_up_net(struct part *p, uint32_t net)
 
 /* ---- before and after ---- */
 
+/* What identifies a route for those who are told of it; attrs 0: none. */
+struct place {
+	uint32_t attrs, who, path;
+};
+
 struct before {
-	uint32_t attrs, who, path; /* of the best; attrs 0: none */
-	uint32_t second_attrs, second_who, second_path;
+	struct place best, second;
 	unsigned views, n_views; /* RIB_LISTEN_OLD */
 };
 
@@ -113,29 +132,34 @@ static uint32_t identity(const struct route_record *r)
 	return (r->who & SOURCE_MASK) | (route_flags(r) & RECORD_PIPED) << SOURCE_BITS;
 }
 
-static void change_begin(struct rib_shard *s, struct part *p, uint32_t net, struct before *b)
+static inline struct place place_of(const struct part *p, uint32_t route)
+{
+	const struct route_record *r;
+
+	if (route == POOL_NONE)
+		return (struct place){0};
+	r = route_at(p, route);
+	return usable(r) ? (struct place){r->attrs, identity(r), r->path} : (struct place){0};
+}
+
+static inline struct place second_of(const struct part *p, const struct net_record *n)
+{
+	return n->first == POOL_NONE ? (struct place){0} : place_of(p, route_at(p, n->first)->next);
+}
+
+static inline bool same_place(const struct place *a, const struct place *b)
+{
+	return a->attrs == b->attrs && a->who == b->who && a->path == b->path;
+}
+
+static inline void change_begin(struct rib_shard *s, struct part *p, uint32_t net, struct before *b)
 {
 	const struct net_record *n = net_at(p, net);
 
-	memset(b, 0, sizeof(*b));
-	if (n->first != POOL_NONE) {
-		const struct route_record *r = route_at(p, n->first);
-
-		if (usable(r)) {
-			b->attrs = r->attrs;
-			b->who = identity(r);
-			b->path = r->path;
-			if (r->next != POOL_NONE) {
-				const struct route_record *q = route_at(p, r->next);
-
-				if (usable(q)) {
-					b->second_attrs = q->attrs;
-					b->second_who = identity(q);
-					b->second_path = q->path;
-				}
-			}
-		}
-	}
+	b->best = place_of(p, n->first);
+	if (p->want & RIB_LISTEN_BACKUP)
+		b->second = second_of(p, n);
+	b->views = b->n_views = 0;
 	if (p->want & RIB_LISTEN_OLD) {
 		/* Room for the old and the new. */
 		if (s->changed_part != p || s->n_changes == CHANGES ||
@@ -169,50 +193,13 @@ static void prefer(struct rib_shard *s, uint32_t owner, int by)
 		count32_add(&l->stats.preferred, (uint32_t)by);
 }
 
-/* Compares with what was, tells listeners, gives up a net without routes. any: some route changed. */
-static void change_end(struct rib_shard *s, struct part *p, uint32_t net, const struct before *b, bool any)
+static void tell(struct rib_shard *s, struct part *p, uint32_t net, const struct before *b,
+	const struct place *best, bool last)
 {
-	struct net_record *n = net_at(p, net);
-	struct before now;
-	bool best, second, last;
+	const struct net_record *n = net_at(p, net);
 	struct rib_change *c;
 	unsigned room;
 
-	memset(&now, 0, sizeof(now));
-	if (n->first != POOL_NONE) {
-		const struct route_record *r = route_at(p, n->first);
-
-		if (usable(r)) {
-			now.attrs = r->attrs;
-			now.who = identity(r);
-			now.path = r->path;
-			if (r->next != POOL_NONE) {
-				const struct route_record *q = route_at(p, r->next);
-
-				if (usable(q)) {
-					now.second_attrs = q->attrs;
-					now.second_who = identity(q);
-					now.second_path = q->path;
-				}
-			}
-		}
-	}
-	best = now.attrs != b->attrs || now.who != b->who || now.path != b->path;
-	second = now.second_attrs != b->second_attrs || now.second_who != b->second_who ||
-		 now.second_path != b->second_path;
-	if (best) {
-		if (b->attrs)
-			prefer(s, b->who & SOURCE_MASK, -1);
-		if (now.attrs)
-			prefer(s, now.who & SOURCE_MASK, 1);
-		if (p->table->roa)
-			roa_changed(p->table, n->key, b->attrs, now.attrs);
-	}
-	last = n->first == POOL_NONE && !p->pins;
-	if (!p->listeners || !((best && (p->want & RIB_LISTEN_BEST)) ||
-				     ((best || second) && (p->want & RIB_LISTEN_BACKUP)) ||
-				     (any && (p->want & RIB_LISTEN_ALL)) || last))
-		goto out;
 	/* change_begin() has made room already where it took old views, which must stay. */
 	if (!(p->want & RIB_LISTEN_OLD) && (s->changed_part != p || s->n_changes == CHANGES ||
 						   CHANGE_VIEWS - s->n_views < RIB_MAX_ROUTES)) {
@@ -225,19 +212,19 @@ static void change_end(struct rib_shard *s, struct part *p, uint32_t net, const 
 		.net = &s->change_nets[s->n_changes],
 		.index = net,
 		.last = last,
-		.old_best_attrs = b->attrs,
-		.best_attrs = now.attrs,
+		.old_best_attrs = b->best.attrs,
+		.best_attrs = best->attrs,
 		.old_routes = s->views + b->views,
 		.n_old_routes = b->n_views,
 		.routes = s->views + s->n_views,
 	};
-	if (b->attrs) {
+	if (b->best.attrs) {
 		uint32_t path;
 
-		origin_of(s, b->who, b->path, &c->old_best_source, &path);
+		origin_of(s, b->best.who, b->best.path, &c->old_best_source, &path);
 	}
-	if (now.attrs) {
-		origin_of(s, now.who, now.path, &c->best_source, &c->best_path_id);
+	if (best->attrs) {
+		origin_of(s, best->who, best->path, &c->best_source, &c->best_path_id);
 		room = p->want & RIB_LISTEN_ALL      ? RIB_MAX_ROUTES
 		       : p->want & RIB_LISTEN_BACKUP ? RIB_BACKUP_ROUTES
 						     : 1;
@@ -247,20 +234,49 @@ static void change_end(struct rib_shard *s, struct part *p, uint32_t net, const 
 		s->n_views += c->n_routes;
 	}
 	s->n_changes++;
-out:
-	if (n->first == POOL_NONE) {
-		if (!p->pins) {
-			/* The number may be used again at once: the change that says so goes out before any
-			 * that follows it. */
-			give_up_net(p, net);
-		} else {
-			if (p->n_idle == p->cap_idle) {
-				p->cap_idle = p->cap_idle ? 2 * p->cap_idle : 64;
-				p->idle = memory_grow(p->idle, p->cap_idle * sizeof(*p->idle));
-			}
-			p->idle[p->n_idle++] = net;
-		}
+}
+
+static void emptied(struct part *p, uint32_t net)
+{
+	/* The number may be used again at once: the change that says so goes out before any that follows it.
+	 */
+	if (!p->pins) {
+		give_up_net(p, net);
+		return;
 	}
+	if (p->n_idle == p->cap_idle) {
+		p->cap_idle = p->cap_idle ? 2 * p->cap_idle : 64;
+		p->idle = memory_grow(p->idle, p->cap_idle * sizeof(*p->idle));
+	}
+	p->idle[p->n_idle++] = net;
+}
+
+/* Compares with what was, tells listeners, gives up a net without routes. any: some usable route changed. */
+static inline void change_end(
+	struct rib_shard *s, struct part *p, uint32_t net, const struct before *b, bool any)
+{
+	const struct net_record *n = net_at(p, net);
+	struct place best = place_of(p, n->first);
+	bool changed = !same_place(&best, &b->best), last = n->first == POOL_NONE && !p->pins;
+	unsigned what = (changed ? RIB_LISTEN_BEST | RIB_LISTEN_BACKUP : 0) | (any ? RIB_LISTEN_ALL : 0);
+
+	if (changed) {
+		if (b->best.attrs)
+			prefer(s, b->best.who & SOURCE_MASK, -1);
+		if (best.attrs)
+			prefer(s, best.who & SOURCE_MASK, 1);
+		if (p->table->roa)
+			roa_changed(p->table, n->key, b->best.attrs, best.attrs);
+	} else if (p->want & RIB_LISTEN_BACKUP) {
+		struct place second = second_of(p, n);
+
+		if (!same_place(&second, &b->second))
+			what |= RIB_LISTEN_BACKUP;
+	}
+	if (p->listeners && ((p->want & what) || last))
+		tell(s, p, net, b, &best, last);
+	if (n->first == POOL_NONE)
+		emptied(p, net);
 }
 
 /* ---- the list ---- */
@@ -573,7 +589,7 @@ static void withdraw(struct rib_shard *s, const struct update *u)
 {
 	struct part *p = u->part;
 	struct local_source *l = u->source;
-	uint32_t net = part_find(p, u->key, u->hash), route = POOL_NONE;
+	uint32_t net = find_net(p, u), route = POOL_NONE;
 
 	count_add(&l->stats.withdraws_received, 1);
 	if (net != POOL_NONE)
@@ -658,7 +674,7 @@ static void announce(struct rib_shard *s, const struct update *u)
 	struct net_record *n;
 	struct before b;
 	struct verdict v;
-	uint32_t net = part_find(p, u->key, u->hash), route = POOL_NONE, origin = l->id, path_id;
+	uint32_t net = find_net(p, u), route = POOL_NONE, origin = l->id, path_id;
 	bool was_best, old_usable, any;
 	unsigned flags;
 

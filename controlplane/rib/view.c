@@ -77,6 +77,8 @@ unsigned part_views(
 		if (count < max)
 			fill_view(s, r, &out[count]);
 		count++;
+		if (max == 1)
+			break; /* the best alone: nobody asks how many there are */
 	}
 	if (count > 2 && !p->table->sorted && max > 1 && max <= RIB_BACKUP_ROUTES)
 		select_views(s, p, n->first, out, count < max ? count : max);

@@ -76,6 +76,15 @@ static void visit_route(struct rib_shard *s, struct part *p, uint32_t net, uint3
 		update_llgr(s, p, net, route);
 }
 
+/* A sweep that empties nets goes to the index as well. */
+static void prefetch_index(const struct part *p, uint32_t net)
+{
+	const struct net_record *n = net < p->nets.end ? pool_at(&p->nets, net) : NULL;
+
+	if (n && n->first != POOL_NONE)
+		index_prefetch(&p->index, index_hash(key_hash(p->table->rib, n->key, p->table->key_words)));
+}
+
 static void visit(struct rib_shard *s, struct part *p, uint32_t net)
 {
 	struct net_record *n = pool_at(&p->nets, net);
@@ -121,6 +130,8 @@ static bool walk_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_
 				break;
 			rib_shard_prefetch(p->table, s, p->walk_at + 2 * AHEAD, 0);
 			rib_shard_prefetch(p->table, s, p->walk_at + AHEAD, 1);
+			if (p->walking && (p->walking->walk & WALK_SWEEP))
+				prefetch_index(p, p->walk_at + AHEAD);
 			visit(s, p, p->walk_at++);
 		}
 		while ((l = *lp)) {
