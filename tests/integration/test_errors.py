@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from netlab import build_dir
+from netlab import BirdError, build_dir, wait_for
 from netlab.pair import NODE, PEER, PEER_NET
 
 IPC_MAGIC, IPC_VERSION = 0x50475243, 1
@@ -72,23 +72,41 @@ def test_no_configuration_file(tmp_path):
 
 # ---- what the system refuses ----
 
-def test_port_179_in_use(make_pair):
-    """Somebody else listens on the BGP port: said in one line; outgoing sessions still work."""
-    p = make_pair("bird")
-    with p.lab.inside("node"):
-        taken = [socket.socket(f, socket.SOCK_STREAM) for f in (socket.AF_INET, socket.AF_INET6)]
-    for s, address in zip(taken, ("0.0.0.0", "::")):
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if s.family == socket.AF_INET6:
-            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        s.bind((address, 179))
-        s.listen(1)
+@contextlib.contextmanager
+def taken(lab, port):
+    """Somebody else listens on the port in the node's namespace, on all addresses of both families."""
     with contextlib.ExitStack() as stack:
-        for s in taken:
-            stack.enter_context(s)
-        p.start()
-        p.logged(r"(?i)address already in use")
-        assert p.node.dead() is None
+        for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            with lab.inside("node"):
+                s = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            s.bind((address, port))
+            s.listen(1)
+        yield
+
+
+@pytest.mark.ours
+def test_port_in_use_at_the_start(make_pair):
+    p = make_pair("bird")
+    p.node.write(".conf", p.config())
+    with taken(p.lab, 179):
+        q = subprocess.run(p.lab.command("node", *p.node.argv()), text=True, capture_output=True, timeout=20, check=False)
+        assert q.returncode == 1
+        assert re.search(r"port 179: Address already in use", one_line(q.stderr)), q.stderr
+    p.start().up()
+
+
+@pytest.mark.ours
+def test_port_in_use_at_a_reload_changes_nothing(make_pair):
+    p = make_pair("bird").start().up()
+    before = p.ctl.session_since("peer_v4", "peer_v6")
+    other = p.config().replace(f"local {NODE[6]} as", f"local {NODE[6]} port 1790 as")
+    with taken(p.lab, 1790), pytest.raises(BirdError) as e:
+        p.node.configure(other)
+    assert re.search(r"port 1790: Address already in use", e.value.text), e.value.text
+    assert p.ctl.session_since("peer_v4", "peer_v6") == before
 
 
 def test_control_socket_in_use(make_pair):
@@ -147,7 +165,6 @@ def test_no_privilege_control_plane(make_pair):
     def said():
         text = p.node.log_text() + p.node.last_words()
         return re.search(r"(?i)permission|not permitted|CAP_", text)
-    from netlab import wait_for
     assert wait_for(said, "it says that a permission is missing")
 
 

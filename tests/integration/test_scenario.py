@@ -177,6 +177,7 @@ def test_peer_without_bfd(site):
     site.wait(lambda: not any(b["state"] == "Up" for a, b in site.pri.ctl.bfd_sessions().items() if a in UPA.values()),
               "BFD is not Up")
     site.wait(site.sessions_up, "sessions are Established all the same")
+    site.wait(lambda: site.exits("pri", UPA), "and the kernel uses the link")
 
 
 def test_reload_reports_the_place_of_an_error_and_keeps_the_old(site):

@@ -24,6 +24,7 @@ import tempfile
 from .proc import CommandError, end_process, pid_alive, run
 
 PREFIX = "pglab"
+KEEP_MARK = "kept-logs"  # a directory left by NETLAB_KEEP_LOGS=1
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,7 +63,8 @@ def sweep(everything=False):
     for name in gone:
         _delete_namespace(name)
     for path in filter(left, directories):
-        shutil.rmtree(path, ignore_errors=True)
+        if everything or not os.path.exists(os.path.join(path, KEEP_MARK)):
+            shutil.rmtree(path, ignore_errors=True)
     if everything:
         for path in glob.glob(f"/run/{PREFIX}[0-9]*.keep"):
             os.unlink(path)
@@ -142,7 +144,9 @@ class Lab:
         for name in _namespaces():
             if name.startswith(self.tag + "-"):
                 _delete_namespace(name)
-        if self.dir and not os.environ.get("NETLAB_KEEP_LOGS"):
+        if os.environ.get("NETLAB_KEEP_LOGS"):
+            open(self.path(KEEP_MARK), "w", encoding="ascii").close()
+        else:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def on_close(self, closer):
