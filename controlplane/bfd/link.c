@@ -140,6 +140,8 @@ static void act(struct bfd_client *c, struct transition *t, unsigned n)
 		fib_link_event(c->fib, links, n_links);
 	pthread_mutex_lock(&c->lock);
 	for (unsigned i = 0; i < n; i++)
+		t[i].s->fib_down = t[i].event == BFD_EVENT_DOWN;
+	for (unsigned i = 0; i < n; i++)
 		tell(t[i].s, t[i].event, &t[i].e, &t[i].t, event_text(&t[i]));
 	pthread_mutex_unlock(&c->lock);
 	for (unsigned i = 0; i < n; i++)
@@ -231,8 +233,24 @@ static void free_session(struct bfd_client *c, struct bfd_session *s)
 	free(s);
 }
 
+/* Nobody says any more that the link is lost when BFD does not run on it: links to be taken back, outside the
+ * lock. */
+struct forgiven {
+	struct fib_link link[BATCH];
+	unsigned n;
+};
+
+static void forgive(struct forgiven *f, struct bfd_session *s)
+{
+	if (!s->fib_down || f->n == BATCH)
+		return;
+	s->fib_down = false;
+	f->link[f->n++] = (struct fib_link){
+		.addr = s->key.remote, .ifindex = s->key.ifindex, .up = true, .reason = "bfd"};
+}
+
 /* What must happen for one session; under the lock. */
-static void provision_one(struct bfd_client *c, struct bfd_session *s, uint64_t now)
+static void provision_one(struct bfd_client *c, struct bfd_session *s, uint64_t now, struct forgiven *f)
 {
 	struct bfd_params p;
 	bool wanted = s->configured || !cds_list_empty(&s->requests), allowed;
@@ -243,6 +261,7 @@ static void provision_one(struct bfd_client *c, struct bfd_session *s, uint64_t 
 	s->retry_ns = 0;
 	allowed = options_apply(c, s, &p) == 0;
 	if (!wanted || !allowed) {
+		forgive(f, s);
 		if (atomic_load(&c->alive) && (s->slot != CLIENT_NO_SLOT || s->awaiting))
 			c->ops->remove(c, s);
 		forget_slot(c, s);
@@ -283,10 +302,11 @@ static void provision(struct bfd_client *c)
 {
 	uint64_t now = clock_now_ns();
 	struct bfd_session *s, *tmp;
+	struct forgiven f = {.n = 0};
 	bool pending = false;
 
 	pthread_mutex_lock(&c->lock);
-	cds_list_for_each_entry_safe(s, tmp, &c->sessions, node) provision_one(c, s, now);
+	cds_list_for_each_entry_safe(s, tmp, &c->sessions, node) provision_one(c, s, now, &f);
 	cds_list_for_each_entry(s, &c->sessions, node) pending |= s->awaiting || s->dirty;
 	pthread_mutex_unlock(&c->lock);
 	if (atomic_load(&c->alive)) {

@@ -436,8 +436,9 @@ static void bgp_reconfigure(struct proto *p, const struct proto_config *old, uin
 	(void)old;
 	if (is_parent(p))
 		reconfigure_children(p, change);
-	else if (change)
-		send_settings(p, change);
+	else
+		send_settings(p,
+			change); /* also without a change: soft ones hide from us which filter is to wait */
 }
 
 struct reload_call {
@@ -462,6 +463,8 @@ static int bgp_reload(struct proto *p, bool in, bool out)
 
 	if (!peer || !peer->session)
 		return is_parent(p) ? 0 : -ENOTSUP;
+	/* Filters that `configure soft` has left aside come into force now. */
+	send_settings(p, (in ? PROTO_IMPORT_CHANGED : 0) | (out ? PROTO_EXPORT_CHANGED : 0));
 	c = malloc(sizeof(*c));
 	if (!c)
 		abort();

@@ -135,7 +135,7 @@ struct rib_source_config bgp_source_config(struct bgp_session *s, unsigned index
 		.channel_name = cs->name,
 		.type_name = "BGP",
 		.source = RTS_BGP,
-		.import = cs->cf.import,
+		.import = s->channel[index].import_from->channel[index].cf.import,
 		.keep_filtered = cs->cf.import_keep_filtered,
 		.receive_limit = cs->cf.receive_limit,
 		.import_limit = cs->cf.import_limit,
@@ -328,7 +328,7 @@ static void make_export_config(struct bgp_channel *ch, struct export_peer_config
 	memset(x, 0, sizeof(*x));
 	x->table = cs->table;
 	x->own_source = rib_source_id(ch->source);
-	x->filter = cs->cf.export;
+	x->filter = ch->export_from->channel[ch->index].cf.export;
 	x->mode = ch->add_path_tx ? EXPORT_ALL : cs->cf.secondary ? EXPORT_SECONDARY : EXPORT_BEST;
 	x->export_limit = cs->cf.export_limit;
 	x->end_of_rib = true;
@@ -345,6 +345,20 @@ static void make_export_config(struct bgp_channel *ch, struct export_peer_config
 }
 
 /* ---- up and down ---- */
+
+static void take_filters(struct bgp_channel *ch, bool import, bool export)
+{
+	struct bgp_settings *now = ch->s->cf;
+
+	if (import && ch->import_from != now) {
+		bgp_settings_release(ch->import_from);
+		ch->import_from = bgp_settings_hold(now);
+	}
+	if (export && ch->export_from != now) {
+		bgp_settings_release(ch->export_from);
+		ch->export_from = bgp_settings_hold(now);
+	}
+}
 
 static void on_stale_timer(struct ev_loop *ev, ev_timer *w, int revents)
 {
@@ -367,6 +381,8 @@ void channels_init(struct bgp_session *s)
 		ch->index = i;
 		ch->afi = s->cf->channel[i].afi;
 		ch->safi = s->cf->channel[i].safi;
+		ch->import_from = bgp_settings_hold(s->cf);
+		ch->export_from = bgp_settings_hold(s->cf);
 		ev_timer_init(&ch->stale_timer, on_stale_timer, 0, 0);
 		ch->stale_timer.data = ch;
 	}
@@ -444,8 +460,10 @@ static bool add_path_agreed(const struct bgp_channel *ch, enum add_path_mode our
 
 void channel_up(struct bgp_channel *ch)
 {
-	struct rib_source_config sc = bgp_source_config(ch->s, ch->index);
+	struct rib_source_config sc;
 
+	take_filters(ch, true, true);
+	sc = bgp_source_config(ch->s, ch->index);
 	ch->up = true;
 	ch->eor_received = false;
 	ch->refreshing = false;
@@ -524,16 +542,30 @@ void channel_stale_expired(struct bgp_channel *ch)
 	session_publish(ch->s);
 }
 
+void channels_release(struct bgp_session *s)
+{
+	for (unsigned i = 0; i < s->n_channels; i++) {
+		bgp_settings_release(s->channel[i].import_from);
+		bgp_settings_release(s->channel[i].export_from);
+	}
+}
+
+/* Filters that differ wait for a reload when it was not asked for (`configure soft`); everything else is
+ * taken over. */
 void channel_reconfigure(struct bgp_channel *ch, bool reload_in, bool reload_out)
 {
-	struct rib_source_config sc = bgp_source_config(ch->s, ch->index);
+	const struct channel_config *now = &settings_of(ch)->cf;
+	struct rib_source_config sc;
 
-	(void)reload_out; /* the export side compares by content */
 	if (!ch->source)
 		return;
+	take_filters(ch,
+		reload_in || filter_same(&now->import, &ch->import_from->channel[ch->index].cf.import),
+		reload_out || filter_same(&now->export, &ch->export_from->channel[ch->index].cf.export));
+	sc = bgp_source_config(ch->s, ch->index);
 	if (ch->up)
 		make_import_class(ch);
-	rib_source_reconfigure(ch->source, &sc, reload_in);
+	rib_source_reconfigure(ch->source, &sc, false);
 	if (!ch->up)
 		return;
 	find_next_hop(ch);
@@ -748,6 +780,7 @@ void channel_reload(struct bgp_channel *ch, bool in, bool out)
 {
 	if (!ch->up)
 		return;
+	take_filters(ch, in, out);
 	if (in) {
 		struct rib_source_config sc = bgp_source_config(ch->s, ch->index);
 
@@ -755,8 +788,11 @@ void channel_reload(struct bgp_channel *ch, bool in, bool out)
 		if (!settings_of(ch)->cf.import_table)
 			request_refresh(ch);
 	}
-	if (out && ch->export)
+	if (out && ch->export) {
+		make_export_config(ch, &ch->export_cf);
+		export_reconfigure(ch->export, &ch->export_cf);
 		export_refresh(ch->export, ch->s->conn->enhanced_refresh);
+	}
 }
 
 static void begin_refresh(struct bgp_channel *ch)

@@ -33,6 +33,7 @@ void session_release(struct bgp_session *s)
 {
 	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	channels_release(s);
 	bgp_settings_release(s->cf);
 	bgp_settings_release(s->identity);
 	pthread_mutex_destroy(&s->lock);
@@ -476,14 +477,19 @@ static void fail_all(struct bgp_session *s, enum bgp_error_class cls, const char
  */
 #define LINK_MARK_S 30
 
-static void mark_link(struct bgp_session *s, bool up)
+static void mark_link(struct bgp_session *s, bool up, bool established)
 {
 	struct bfd_stamps t = {.detected = clock_now_ns()};
-	struct fib_link l = {
-		.addr = s->cf->c.remote, .ifindex = s->ifindex, .up = up, .t = &t, .reason = "bgp session"};
+	struct fib_link l = {.addr = s->cf->c.remote,
+		.ifindex = s->ifindex,
+		.up = up,
+		.t = &t,
+		.reason = established ? FIB_LINK_REASON_ESTABLISHED : "bgp session"};
 
 	ev_timer_stop(ev_of(s), &s->link_timer);
-	if (!s->daemon->fib || !s->cf->direct || s->cf->internal || s->link_marked_down != up)
+	if (!s->daemon->fib || !s->cf->direct || s->cf->internal)
+		return;
+	if (s->link_marked_down != up && !established)
 		return;
 	fib_link_event(s->daemon->fib, &l, 1);
 	s->link_marked_down = !up;
@@ -498,7 +504,7 @@ static void on_link_timer(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	(void)ev;
 	(void)revents;
-	mark_link(w->data, true);
+	mark_link(w->data, true, false);
 }
 
 bool session_can_retain(const struct bgp_session *s)
@@ -534,7 +540,7 @@ void session_established(struct bgp_session *s)
 	pthread_mutex_lock(&s->lock);
 	s->status.last_error[0] = 0;
 	pthread_mutex_unlock(&s->lock);
-	mark_link(s, true);
+	mark_link(s, true, true);
 	if (!s->cf->direct)
 		open_bfd(s);
 	ev_timer_stop(ev_of(s), &s->gr_timer);
@@ -570,7 +576,7 @@ void session_lost(struct bgp_session *s, bool retain)
 		channel_down(&s->channel[i], retain);
 	if (!retain) {
 		if (s->silent_loss)
-			mark_link(s, false);
+			mark_link(s, false, false);
 		s->silent_loss = false;
 		s->reported_up = false;
 		ev_timer_stop(ev_of(s), &s->gr_timer);
@@ -733,7 +739,7 @@ void session_stop(struct bgp_session *s, const struct bgp_error *e, bool silent)
 	}
 	for (unsigned i = 0; i < s->n_channels; i++)
 		channel_stop(&s->channel[i]);
-	mark_link(s, true);
+	mark_link(s, true, false);
 	close_bfd(s);
 	s->gr_active = false;
 	if (was)

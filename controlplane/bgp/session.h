@@ -100,6 +100,9 @@ struct bgp_channel {
 	struct bgp_session *s;
 	unsigned index; /* in settings and status */
 	uint8_t afi, safi;
+	/* Whose filters are in force: the settings of now, or older ones after `configure soft` until a
+	 * reload by hand. Held. */
+	struct bgp_settings *import_from, *export_from;
 	struct rib_source *source; /* open while the protocol is not down */
 	struct rib_batch *batch;   /* being filled */
 	bool up;                   /* negotiated, session Established */
@@ -279,6 +282,7 @@ void bgp_local_caps(struct bgp_session *s, struct bgp_caps *out);
 void channels_init(struct bgp_session *s);
 void channel_up(struct bgp_channel *ch);
 void channel_down(struct bgp_channel *ch, bool retain);
+void channels_release(struct bgp_session *s);
 void channel_stop(struct bgp_channel *ch); /* the protocol stops: main closes the source */
 void channel_reconfigure(struct bgp_channel *ch, bool reload_in, bool reload_out);
 bool channel_update(struct bgp_session *s, const uint8_t *body, size_t len, struct bgp_error *e);

@@ -70,6 +70,9 @@ struct fib_link {
 	struct bfd_stamps *t;
 	const char *reason; /* "bfd", "carrier", "bgp session", "neighbour unreachable" */
 };
+/* Up with this reason takes every mark of the link back: a BGP session was established over it, whether or
+ * not BFD agrees (the neighbour may have stopped running BFD). */
+#define FIB_LINK_REASON_ESTABLISHED "session established"
 void fib_link_event(struct fib *f, const struct fib_link *links, unsigned n);
 /* Later stages of the same event, for the timeline: BGP was told, updates went out. */
 void fib_link_stage(struct fib *f, const struct ipaddr *addr, uint32_t ifindex, uint64_t bgp_told_ns,

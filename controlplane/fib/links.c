@@ -247,6 +247,8 @@ static uint8_t down_bit(const char *reason)
 		return LINK_DOWN_BFD;
 	if (reason && !strcmp(reason, LINK_REASON_NEIGHBOUR))
 		return LINK_DOWN_NEIGHBOUR;
+	if (reason && !strcmp(reason, FIB_LINK_REASON_ESTABLISHED))
+		return LINK_DOWN_BFD | LINK_DOWN_NEIGHBOUR; /* only ever up: TCP has just crossed the link */
 	return 0;
 }
 

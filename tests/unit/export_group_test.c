@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Groups against the plain way. A number of peers announce, change and withdraw
+ * routes at random; sessions read at different speeds, some not at all for a
+ * while; peers join, leave, ask for a refresh and get another policy. When all is
+ * quiet, what each peer has been told, message by message, must be what a walk over the table
+ * says for that peer alone: best route, not its own, rules, filter, rewriting.
+ */
+#include "controlplane/export/export.h"
+#include "tests/unit/rib_support.h"
+
+#define PEERS 12
+#define PREFIXES 3000
+#define ROUNDS 150
+
+struct session {
+	struct rib_source *source;
+	struct export_peer *peer;
+	struct export_peer_config cf;
+	unsigned number;
+	unsigned speed; /* bytes at a time; 0: does not read now */
+	uint8_t pending[1 << 17];
+	size_t n_pending;
+	/* what it has been told: attribute bytes by prefix number (and path id) */
+	char *has[PREFIXES][PEERS + 1];
+	unsigned long messages, announced, withdrawn, end_of_rib, needless;
+	_Atomic unsigned wakes;
+};
+
+struct world {
+	struct rib *rib;
+	struct rib_table *table;
+	struct export_engine *x;
+	struct session s[PEERS];
+	unsigned seed;
+	bool all_paths;
+};
+
+static unsigned roll(struct world *w, unsigned n)
+{
+	w->seed = w->seed * 1103515245 + 12345;
+	return (w->seed >> 8) % n;
+}
+
+static void on_wake(void *ctx)
+{
+	struct session *s = ctx;
+
+	atomic_fetch_add(&s->wakes, 1);
+}
+
+/* ---- the reader's side of a session ---- */
+
+static void told(struct session *s, unsigned prefix, unsigned path_id, const char *attrs, size_t len)
+{
+	assert_true(prefix < PREFIXES);
+	assert_true(path_id <= PEERS);
+	free(s->has[prefix][path_id]);
+	s->has[prefix][path_id] = NULL;
+	if (!attrs) {
+		s->withdrawn++;
+		return;
+	}
+	s->announced++;
+	s->has[prefix][path_id] = malloc(2 * len + 1);
+	for (size_t i = 0; i < len; i++)
+		sprintf(s->has[prefix][path_id] + 2 * i, "%02x", (uint8_t)attrs[i]);
+}
+
+static void nlri(struct session *s, const uint8_t *p, size_t len, const char *attrs, size_t attr_len)
+{
+	while (len) {
+		uint32_t id = 0;
+
+		if (s->cf.encode.add_path) {
+			id = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+			p += 4;
+			len -= 4;
+		}
+		assert_int_equal(p[0], 24);
+		told(s, ((unsigned)p[1] << 16 | (unsigned)p[2] << 8 | p[3]) - 0x0b0000, id, attrs, attr_len);
+		p += 4;
+		len -= 4;
+	}
+}
+
+static void message(struct session *s, const uint8_t *b, size_t len)
+{
+	size_t wd, al;
+
+	s->messages++;
+	assert_true(len <= s->cf.encode.max_message);
+	if (b[18] == 5)
+		return;
+	assert_int_equal(b[18], 2);
+	wd = (size_t)b[19] << 8 | b[20];
+	nlri(s, b + 21, wd, NULL, 0);
+	al = (size_t)b[21 + wd] << 8 | b[22 + wd];
+	assert_true(23 + wd + al <= len);
+	nlri(s, b + 23 + wd + al, len - 23 - wd - al, (const char *)b + 23 + wd, al);
+	if (!wd && !al && len == 23)
+		s->end_of_rib++;
+}
+
+/* Reads some; false when there was nothing. */
+static bool read_some(struct session *s, size_t most)
+{
+	struct iovec iov[8];
+	unsigned n = s->peer ? export_take(s->peer, iov, 8) : 0;
+	size_t got = 0, at = 0;
+
+	if (!n)
+		return false;
+	for (unsigned i = 0; i < n && got < most; i++) {
+		size_t take = iov[i].iov_len < most - got ? iov[i].iov_len : most - got;
+
+		if (s->n_pending + take > sizeof(s->pending))
+			take = sizeof(s->pending) - s->n_pending;
+		memcpy(s->pending + s->n_pending, iov[i].iov_base, take);
+		s->n_pending += take;
+		got += take;
+		if (take < iov[i].iov_len)
+			break;
+	}
+	export_sent(s->peer, got);
+	while (s->n_pending - at >= 19) {
+		size_t len = (size_t)s->pending[at + 16] << 8 | s->pending[at + 17];
+
+		if (s->n_pending - at < len)
+			break;
+		message(s, s->pending + at, len);
+		at += len;
+	}
+	memmove(s->pending, s->pending + at, s->n_pending - at);
+	s->n_pending -= at;
+	return true;
+}
+
+/* ---- the plain way ---- */
+
+static void expected(
+	struct world *w, struct session *s, unsigned prefix, char out[PEERS + 1][512], unsigned *n)
+{
+	struct {
+		struct rib_net_view v;
+		struct rib_route_view routes[PEERS];
+	} view;
+	struct net net = net4(0x0b000000 + prefix * 256, 24);
+	static uint8_t scratch[65536], bytes[65536];
+
+	*n = 0;
+	rcu_read_lock();
+	if (!rib_find(w->table, &net, &view.v, PEERS))
+		view.v.n_routes = 0;
+	for (unsigned i = 0; i < view.v.n_routes; i++) {
+		const struct rib_route_view *r = &view.v.routes[i];
+		const struct rib_source_config *from = rib_source_config(rib_source_by_id(w->rib, r->source));
+		const struct attrs *a = attrs_get(r->attrs);
+		struct attrs sent;
+		size_t len;
+
+		if (i && s->cf.mode == EXPORT_BEST)
+			break;
+		if (r->source == s->cf.own_source)
+			continue;
+		if (!bgp_export_allowed(&s->cf.class, a, from) ||
+			!bgp_export_attrs(&s->cf.class, a, a, from, &sent, scratch, sizeof(scratch)))
+			continue;
+		len = bgp_encode_attrs(&sent, &s->cf.encode, bytes, sizeof(bytes));
+		assert_true(len > 0 && len < 250);
+		for (size_t k = 0; k < len; k++)
+			sprintf(out[*n] + 2 * k, "%02x", bytes[k]);
+		++*n;
+	}
+	rcu_read_unlock();
+}
+
+static void compare(struct world *w, struct session *s)
+{
+	for (unsigned p = 0; p < PREFIXES; p++) {
+		char want[PEERS + 1][512];
+		unsigned n, have = 0, found = 0;
+
+		expected(w, s, p, want, &n);
+		for (unsigned id = 0; id <= PEERS; id++) {
+			if (!s->has[p][id])
+				continue;
+			have++;
+			for (unsigned k = 0; k < n; k++)
+				if (!strcmp(want[k], s->has[p][id])) {
+					found++;
+					break;
+				}
+		}
+		if (have != n || found != n) {
+			print_error("peer %u prefix %u: has %u, %u of them right, should have %u\n",
+				s->number, p, have, found, n);
+			fail();
+		}
+	}
+}
+
+/* ---- events ---- */
+
+static struct rib_source *open_source(struct world *w, unsigned number)
+{
+	char name[16];
+	struct rib_source_config c;
+
+	sprintf(name, "p%u", number);
+	c = bgp_source(name, number);
+	c.peer.rs_client = true;
+	return rib_source_open(w->table, &c);
+}
+
+static void attach(struct world *w, unsigned number, unsigned variant)
+{
+	struct session *s = &w->s[number];
+
+	s->number = number;
+	memset(&s->cf, 0, sizeof(s->cf));
+	s->cf.table = w->table;
+	s->cf.own_source = rib_source_id(s->source);
+	s->cf.filter.kind = FILTER_ALL;
+	s->cf.mode = w->all_paths ? EXPORT_ALL : EXPORT_BEST;
+	s->cf.class.external = true;
+	s->cf.class.rs_client = variant % 2 == 0;
+	s->cf.class.local_as = 65000 + variant;
+	s->cf.class.public_as = 65000 + variant;
+	s->cf.class.router_id = 1;
+	s->cf.class.role = -1;
+	s->cf.class.next_hop_keep = NHMODE_ALL;
+	s->cf.class.local_addr = ipaddr_v4(htonl(0x0a0000fe));
+	s->cf.encode.afi = 1;
+	s->cf.encode.safi = 1;
+	s->cf.encode.as4 = true;
+	s->cf.encode.add_path = w->all_paths;
+	s->cf.encode.max_message = 4096;
+	s->cf.end_of_rib = true;
+	s->cf.wake = on_wake;
+	s->cf.ctx = s;
+	s->peer = export_attach(w->x, &s->cf);
+	assert_non_null(s->peer);
+}
+
+static void detach(struct session *s)
+{
+	export_detach(s->peer);
+	s->peer = NULL;
+	s->n_pending = 0;
+	for (unsigned p = 0; p < PREFIXES; p++)
+		for (unsigned id = 0; id <= PEERS; id++) {
+			free(s->has[p][id]);
+			s->has[p][id] = NULL;
+		}
+	s->end_of_rib = 0;
+}
+
+static void churn(struct world *w, struct session *s)
+{
+	struct rib_batch *b = rib_batch_create(s->source);
+	unsigned n = 1 + roll(w, 400), at = roll(w, PREFIXES);
+	uint32_t attrs = simple_attrs(100 + s->number, 1 + roll(w, 4), 0x0a000000 + s->number);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct net net = net4(0x0b000000 + ((at + i) % PREFIXES) * 256, 24);
+
+		if (roll(w, 20) == 0) {
+			attrs_release(attrs);
+			attrs = simple_attrs(100 + s->number, 1 + roll(w, 6), 0x0a000000 + s->number);
+		}
+		if (roll(w, 3) == 0)
+			rib_batch_withdraw(b, &net, 0);
+		else
+			rib_batch_announce(b, &net, 0, attrs);
+	}
+	attrs_release(attrs);
+	rib_submit(b);
+}
+
+static void event(struct world *w)
+{
+	struct session *s = &w->s[roll(w, PEERS)];
+
+	switch (roll(w, 12)) {
+	case 0:
+		if (s->peer)
+			detach(s);
+		else
+			attach(w, s->number, roll(w, 3));
+		break;
+	case 1:
+		if (s->peer)
+			export_refresh(s->peer, roll(w, 2));
+		break;
+	case 2:
+		if (s->peer && !w->all_paths) {
+			s->cf.class.local_as = s->cf.class.public_as = 65000 + roll(w, 3);
+			s->cf.class.rs_client = roll(w, 2);
+			export_reconfigure(s->peer, &s->cf);
+		}
+		break;
+	case 3: s->speed = roll(w, 2) ? 0 : 1 + roll(w, 3000); break;
+	default: churn(w, s);
+	}
+}
+
+/* Until shards and readers have nothing to do. */
+static void settle(struct world *w)
+{
+	for (unsigned idle = 0; idle < 3;) {
+		bool any = false;
+
+		rib_quiet(w->rib);
+		for (unsigned i = 0; i < PEERS; i++)
+			while (read_some(&w->s[i], 65536))
+				any = true;
+		idle = any ? 0 : idle + 1;
+	}
+}
+
+static void run(unsigned shards, bool all_paths)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_int_equal(attrs_init(), 0);
+	w->seed = 7 + shards;
+	w->all_paths = all_paths;
+	w->rib = rib_create(shards);
+	w->table = rib_table_open(w->rib, "t", NET_IP4, all_paths);
+	w->x = export_create(w->rib);
+	for (unsigned i = 0; i < PEERS; i++) {
+		w->s[i].source = open_source(w, i);
+		w->s[i].number = i;
+		w->s[i].speed = 1 + roll(w, 100000);
+		attach(w, i, i % 3);
+	}
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned k = roll(w, 6); k; k--)
+			event(w);
+		for (unsigned i = 0; i < PEERS; i++)
+			if (w->s[i].speed)
+				read_some(&w->s[i], w->s[i].speed);
+		if (round % 50 == 49) {
+			settle(w);
+			for (unsigned i = 0; i < PEERS; i++)
+				if (w->s[i].peer)
+					compare(w, &w->s[i]);
+		}
+	}
+	settle(w);
+	for (unsigned i = 0; i < PEERS; i++) {
+		struct export_peer_stats st;
+		unsigned have = 0;
+
+		if (!w->s[i].peer)
+			continue;
+		compare(w, &w->s[i]);
+		for (unsigned p = 0; p < PREFIXES; p++)
+			for (unsigned id = 0; id <= PEERS; id++)
+				have += w->s[i].has[p][id] != NULL;
+		export_peer_stats(w->s[i].peer, &st);
+		assert_int_equal(st.exported, have);
+		assert_int_equal(w->s[i].end_of_rib, 1);
+		assert_false(st.detached);
+	}
+	for (unsigned i = 0; i < PEERS; i++) {
+		if (w->s[i].peer)
+			detach(&w->s[i]);
+		rib_source_close(w->s[i].source, NULL, NULL);
+	}
+	rib_quiet(w->rib);
+	rib_table_close(w->table);
+	export_destroy(w->x);
+	rib_destroy(w->rib);
+	rcu_barrier();
+	attrs_exit();
+	free(w);
+}
+
+static void one_shard(void **state)
+{
+	run(1, false);
+}
+
+static void four_shards(void **state)
+{
+	run(4, false);
+}
+
+static void every_path(void **state)
+{
+	run(2, true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_shard),
+		cmocka_unit_test(four_shards),
+		cmocka_unit_test(every_path),
+	};
+	int rc;
+
+	rcu_register_thread();
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	rcu_unregister_thread();
+	return rc;
+}
