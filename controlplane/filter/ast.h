@@ -63,6 +63,7 @@ struct node {
 	uint8_t op;   /* N_OP: enum filter_op; mask items: enum mask_node */
 	uint8_t attr; /* enum filter_attr */
 	uint8_t verdict;
+	uint8_t on_net;       /* compile.c: how it depends on the prefix */
 	bool definite;        /* an expression whose value is surely of its type, not void */
 	enum value_type type; /* T_VOID: not known before it is run */
 	uint32_t extra;

@@ -131,6 +131,24 @@ void code_switch_targets(struct code_builder *b, uint32_t index, const uint32_t 
 	t->otherwise = target[otherwise];
 }
 
+static bool same_digest(const struct digest *a, const struct digest *b)
+{
+	return a->low == b->low && a->high == b->high;
+}
+
+void code_condition(
+	struct code_builder *b, const struct code *c, unsigned bits, const struct filter_prefix_set *set)
+{
+	for (uint32_t i = 0; i < b->n_conditions; i++)
+		if (same_digest(&b->conditions[i].code->digest, &c->digest)) {
+			code_release(c);
+			return;
+		}
+	b->conditions =
+		more(b->scratch, b->conditions, b->n_conditions, &b->room_conditions, sizeof(*b->conditions));
+	b->conditions[b->n_conditions++] = (struct net_condition){c, (uint8_t)bits, set};
+}
+
 /* ---- the memory of finished code ---- */
 
 struct blob {
@@ -349,6 +367,10 @@ static void analyse(struct code *c)
 			break;
 		case C_PRINT:
 		case C_FLUSH: c->reads |= FILTER_PRINTS; break;
+		case C_ACCEPT:
+		case C_REJECT:
+		case C_ERROR:
+		case C_ASSERT: c->decides = true; break;
 		case C_ROA_ROUTE:
 			c->reads |= FILTER_READS_ROA | FILTER_READS_NET;
 			c->attrs_read |= UINT64_C(1) << FA_NET | UINT64_C(1) << FA_PATH;
@@ -362,6 +384,7 @@ static void analyse(struct code *c)
 		c->reads |= c->callees[i]->reads;
 		c->attrs_read |= c->callees[i]->attrs_read;
 		c->attrs_written |= c->callees[i]->attrs_written;
+		c->decides = c->decides || c->callees[i]->decides;
 	}
 }
 
@@ -423,6 +446,9 @@ const struct code *code_finish(struct code_builder *b, const char *name)
 	c->n_roas = b->n_roas;
 	for (uint32_t i = 0; i < c->n_roas; i++)
 		c->roas[i].name = own_copy(c, c->roas[i].name, strlen(c->roas[i].name) + 1);
+	c->conditions = own_copy(c, b->conditions, b->n_conditions * sizeof(*b->conditions));
+	c->n_conditions = b->n_conditions;
+	c->net_free = b->net_free;
 	analyse(c);
 	digest(c);
 	return c;
@@ -442,6 +468,8 @@ void code_release(const struct code *code)
 		return;
 	for (uint32_t i = 0; i < c->n_callees; i++)
 		code_release(c->callees[i]);
+	for (uint32_t i = 0; i < c->n_conditions; i++)
+		code_release(c->conditions[i].code);
 	for (uint32_t i = 0; i < c->held.n_sets; i++)
 		set_release(c->held.sets[i]);
 	for (uint32_t i = 0; i < c->held.n_prefix_sets; i++)

@@ -87,6 +87,14 @@ struct roa_ref {
 	void *_Atomic handle; /* NULL until somebody could provide it */
 };
 
+/* A condition on the prefix alone: what filter_net_key() asks. */
+struct net_condition {
+	const struct code *code; /* an expression */
+	uint8_t bits;            /* that its value takes in a key */
+	/* the usual form, net ~ [ prefixes ], is asked without running code */
+	const struct filter_prefix_set *set;
+};
+
 struct source_line {
 	uint32_t file; /* index into files */
 	uint32_t line;
@@ -99,6 +107,10 @@ struct code {
 	uint32_t reads; /* enum filter_reads, callees included */
 	uint32_t n_insns, n_consts, n_regs, n_args;
 	uint64_t attrs_read, attrs_written; /* bit per enum filter_attr, callees included */
+	bool decides;                       /* accept, reject, error or an assertion in it or its callees */
+	bool net_free; /* the prefix is used in other ways than by the conditions below */
+	uint32_t n_conditions;
+	struct net_condition *conditions; /* callees' included */
 	const struct insn *insns;
 	const struct value *consts;
 	const struct code **callees;

@@ -22,6 +22,9 @@ struct code_builder {
 	uint32_t n_roas, room_roas;
 	const char **files;
 	uint32_t n_files, room_files;
+	struct net_condition *conditions; /* each with a reference on its code */
+	uint32_t n_conditions, room_conditions;
+	bool net_free;
 	uint32_t n_regs, n_args;
 	uint32_t barrier; /* instructions before this one must not be merged with later ones */
 };
@@ -35,4 +38,7 @@ uint32_t code_roa(struct code_builder *b, const char *name, enum net_type type);
 /* Ranges with the branch as tag; targets by branch come when they are known. */
 uint32_t code_switch(struct code_builder *b, const struct set_builder *labels);
 void code_switch_targets(struct code_builder *b, uint32_t index, const uint32_t *target, uint32_t otherwise);
+/* Takes the reference over. */
+void code_condition(
+	struct code_builder *b, const struct code *c, unsigned bits, const struct filter_prefix_set *set);
 const struct code *code_finish(struct code_builder *b, const char *name);

@@ -18,6 +18,7 @@ struct gen {
 	uint32_t top;   /* first free temporary */
 	unsigned line;
 	const char *file;
+	bool in_condition; /* inside a condition on the prefix that has been noted as a whole */
 };
 
 static uint32_t expression(struct gen *g, struct node *n);
@@ -70,6 +71,101 @@ static void place(struct gen *g, struct label *l)
 	g->b->barrier = here; /* somebody may arrive here: no looking back over it */
 }
 
+/* ---- how the prefix is used: see filter_net_use() ---- */
+
+enum on_net { ON_NET_UNKNOWN, ON_NET_CONSTANT /* does not depend on anything */, ON_NET_ONLY, ON_NET_OTHER };
+
+/* A function that could as well be written out as a condition. */
+static bool depends_on_net_alone(const struct code *c)
+{
+	return !(c->reads & ~(uint32_t)FILTER_READS_NET) && !(c->attrs_read & ~(UINT64_C(1) << FA_NET)) &&
+	       !c->decides;
+}
+
+static enum on_net on_net(const struct gen *g, struct node *n)
+{
+	enum on_net worst = ON_NET_CONSTANT, sub;
+	struct node *operand[3] = {n->a, n->b, n->c};
+
+	if (n->on_net)
+		return n->on_net;
+	switch (n->kind) {
+	case N_CONST: break;
+	case N_ATTR: worst = n->attr == FA_NET ? ON_NET_ONLY : ON_NET_OTHER; break;
+	case N_OP:
+	case N_AND:
+	case N_OR:
+		for (int i = 0; i < 3; i++)
+			if (operand[i] && (sub = on_net(g, operand[i])) > worst)
+				worst = sub;
+		break;
+	case N_CALL:
+		if (!n->function->code || !depends_on_net_alone(n->function->code)) {
+			worst = ON_NET_OTHER;
+			break;
+		}
+		if (n->function->code->reads & FILTER_READS_NET)
+			worst = ON_NET_ONLY;
+		for (struct node *arg = n->a; arg; arg = arg->next)
+			if ((sub = on_net(g, arg)) > worst)
+				worst = sub;
+		break;
+	default: worst = ON_NET_OTHER;
+	}
+	n->on_net = (uint8_t)worst;
+	return worst;
+}
+
+/* Width of the value in a key, an error included; 0: too many values. */
+static unsigned key_bits(const struct node *n)
+{
+	if (n->type == T_BOOL)
+		return 2;
+	if (n->type == T_ENUM_NETTYPE)
+		return 5;
+	if (n->kind == N_OP && n->op == OP_NET_LEN)
+		return 8;
+	return 0;
+}
+
+/* Called for every expression before it is compiled, the outer before the inner. True: noted as a whole, and
+ * the caller clears in_condition when it is done with n. */
+static bool note_condition(struct gen *g, struct node *n)
+{
+	const struct filter_prefix_set *set = NULL;
+	unsigned bits;
+
+	if (g->in_condition || on_net(g, n) != ON_NET_ONLY)
+		return false;
+	bits = key_bits(n);
+	if (!bits) {
+		/* perhaps a part of it will do: net.len of net.len + 1 */
+		if (n->kind == N_ATTR || n->kind == N_CALL)
+			g->b->net_free = true;
+		return false;
+	}
+	if (n->kind == N_OP && n->op == OP_MATCH && n->a->kind == N_ATTR && n->b->kind == N_CONST &&
+		n->b->type == T_PREFIX_SET)
+		set = n->b->value.pset;
+	struct node *rest = n->next; /* it may stand in a list of arguments */
+	n->next = NULL;
+	code_condition(g->b, code_compile(g->b->scratch, COMPILE_EXPRESSION, n, 0, 0, NULL, NULL), bits, set);
+	n->next = rest;
+	g->in_condition = true;
+	return true;
+}
+
+/* What a function that is called with other things in hand asks about the prefix. */
+static void note_callee(struct gen *g, const struct code *callee)
+{
+	if (!callee || g->in_condition)
+		return;
+	g->b->net_free = g->b->net_free || callee->net_free;
+	for (uint32_t i = 0; i < callee->n_conditions; i++)
+		code_condition(g->b, code_hold(callee->conditions[i].code), callee->conditions[i].bits,
+			callee->conditions[i].set);
+}
+
 /* ---- conditions ---- */
 
 static bool is_comparison(uint8_t op)
@@ -80,7 +176,18 @@ static bool is_comparison(uint8_t op)
 
 /* Jumps to the label if the condition is `when`, else goes on behind. by: whom a value that is no bool is
  * reported for. */
+static void condition_inside(struct gen *g, struct node *n, bool when, struct label *l, enum checked_by by);
+
 static void condition(struct gen *g, struct node *n, bool when, struct label *l, enum checked_by by)
+{
+	bool noted = note_condition(g, n);
+
+	condition_inside(g, n, when, l, by);
+	if (noted)
+		g->in_condition = false;
+}
+
+static void condition_inside(struct gen *g, struct node *n, bool when, struct label *l, enum checked_by by)
 {
 	uint32_t top = g->top, x, y;
 
@@ -137,6 +244,7 @@ static void call(struct gen *g, struct node *n, uint32_t reg)
 {
 	uint32_t base = g->top, i = 0;
 
+	note_callee(g, n->function->code);
 	for (struct node *arg = n->a; arg; arg = arg->next, i++) {
 		uint32_t r = temporary(g);
 
@@ -183,8 +291,19 @@ static void path_mask(struct gen *g, struct node *n, uint32_t reg)
 	g->top = base;
 }
 
+static void expression_inside(struct gen *g, struct node *n, uint32_t reg);
+
 /* Computes n into the register. */
 static void expression_to(struct gen *g, struct node *n, uint32_t reg)
+{
+	bool noted = note_condition(g, n);
+
+	expression_inside(g, n, reg);
+	if (noted)
+		g->in_condition = false;
+}
+
+static void expression_inside(struct gen *g, struct node *n, uint32_t reg)
 {
 	uint32_t top = g->top, x, y;
 
@@ -240,6 +359,7 @@ static void expression_to(struct gen *g, struct node *n, uint32_t reg)
 		uint32_t table = code_roa(g->b, n->table, n->table_type);
 
 		if (!n->a) {
+			g->b->net_free = true;
 			emit(g, C_ROA_ROUTE, 0, reg, 0, table);
 			break;
 		}
@@ -443,6 +563,7 @@ const struct code *code_compile(struct arena *scratch, enum compile_kind kind, s
 	at(&g, body);
 	switch (kind) {
 	case COMPILE_EXPRESSION: {
+		g.in_condition = true; /* nobody asks an expression for a key */
 		uint32_t x = expression(&g, body);
 
 		at(&g, body);

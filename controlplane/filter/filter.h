@@ -49,6 +49,23 @@ const char *filter_ref_name(const struct filter_ref *r);
 
 enum filter_verdict { FILTER_ACCEPT, FILTER_REJECT, FILTER_ERROR /* run-time error: reject, was logged */ };
 
+struct filter_vm;
+/*
+ * How far a verdict can be shared between prefixes: most filters look at the prefix only through conditions
+ * on it alone (net ~ [ ... ], net.len > 24, net.type = NET_IP4, is_bogon()). For those the answers to all
+ * such conditions, packed into a word, stand for the prefix: routes with equal attributes (and equal source,
+ * if the filter reads it) and equal keys get the same verdict and the same changes.
+ */
+enum filter_net_use {
+	FILTER_NET_UNUSED,     /* the key is always 0 */
+	FILTER_NET_CONDITIONS, /* as said above */
+	FILTER_NET_FREE,       /* other uses (printed, looked up in ROA tables, kept in a variable): no key */
+};
+enum filter_net_use filter_net_use(const struct filter *f);
+unsigned filter_net_key_bits(const struct filter *f);
+/* Not for FILTER_NET_FREE. Does not touch what the last filter_run() on vm returned. */
+uint64_t filter_net_key(struct filter_vm *vm, const struct filter *f, const struct net *net);
+
 struct filter_route {
 	const struct net *net;
 	const struct attrs *attrs;

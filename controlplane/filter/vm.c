@@ -443,6 +443,27 @@ int filter_eval(struct filter_vm *vm, const struct filter *expression, const str
 	return -EINVAL;
 }
 
+bool vm_condition(struct filter_vm *vm, const struct code *c, const struct net *net, struct value *out)
+{
+	static const struct attrs none;
+	struct filter_route r = {.net = net, .attrs = &none};
+	const struct filter_route *route = vm->route;
+	const struct attrs *attrs = vm->attrs;
+	const char *error;
+	unsigned line;
+	int rc;
+
+	vm->route = &r;
+	vm->attrs = &none;
+	for (uint32_t i = 0; i < c->n_args; i++)
+		vm->stack[i].type = T_VOID;
+	rc = run(vm, c, vm->stack, &error, &line);
+	vm->route = route;
+	vm->attrs = attrs;
+	*out = vm->stack[0];
+	return rc == RUN_RETURNED;
+}
+
 /* For test suites: the value of a call without arguments. */
 int filter_vm_call(
 	struct filter_vm *vm, const struct code *c, struct value *out, const char **error, unsigned *line)

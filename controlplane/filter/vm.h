@@ -52,6 +52,9 @@ const char *vm_unset(struct filter_vm *vm, unsigned attr, uint32_t extra);
 int filter_vm_call(
 	struct filter_vm *vm, const struct code *c, struct value *out, const char **error, unsigned *line);
 
+/* The value of an expression on the prefix alone; false: a run-time error. The last run's results stay. */
+bool vm_condition(struct filter_vm *vm, const struct code *c, const struct net *net, struct value *out);
+
 /* vm_trace.c */
 void vm_trace_step(struct filter_vm *vm, const struct code *c, const struct insn *in, const struct value *v);
 

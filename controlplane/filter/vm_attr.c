@@ -224,8 +224,9 @@ const char *vm_get(
 	case FA_DEST: RETURN(T_ENUM_RTD, i, a->dest);
 	case FA_SCOPE: RETURN(T_ENUM_SCOPE, i, a->scope);
 	case FA_IFNAME:
-		name = a->n_nexthop && a->nexthop->ifindex && interfaces.name_of ? interfaces.name_of(a->nexthop->ifindex)
-										 : NULL;
+		name = a->n_nexthop && a->nexthop->ifindex && interfaces.name_of
+			       ? interfaces.name_of(a->nexthop->ifindex)
+			       : NULL;
 		RETURN(T_STRING, s, name ? name : "");
 	case FA_IFINDEX: RETURN(T_INT, i, a->n_nexthop ? a->nexthop->ifindex : 0);
 	case FA_PREFERENCE: RETURN(T_INT, i, a->preference);

@@ -150,9 +150,15 @@ static void run_all(struct config *c, struct filter_vm *vm, unsigned runs)
 			if (took < best)
 				best = took;
 		}
-		printf("%-16s %8.1f ns a run   %5.1f %% accepted   %5.1f %% changed   %u instructions\n",
+		uint64_t start = clock_now_ns(), sum = 0;
+		if (filter_net_use(s->filter) == FILTER_NET_CONDITIONS)
+			for (unsigned i = 0; i < n; i++)
+				sum += filter_net_key(vm, s->filter, &nets[i % ROUTES]);
+		double key_ns = sum ? (double)(clock_now_ns() - start) / n : 0;
+		printf("%-16s %8.1f ns a run   %5.1f %% accepted   %5.1f %% changed   %3u instructions   key "
+		       "%5.1f ns\n",
 			s->name, (double)best / n, 100.0 * accepted / n, 100.0 * changed_n / n,
-			s->filter->code->n_insns);
+			s->filter->code->n_insns, key_ns);
 	}
 }
 

@@ -741,6 +741,94 @@ static void reads(void **state)
 	}
 }
 
+/* Routes that differ in nothing but the prefix, and have equal keys, get the same verdict and changes. */
+static void keys(void **state)
+{
+	static const struct {
+		const char *body;
+		enum filter_net_use use;
+		unsigned bits;
+	} cases[] = {
+		{"{ if bgp_med = 5 then accept; reject; }", FILTER_NET_UNUSED, 0},
+		{"{ if net ~ [ 10.0.0.0/8+ ] then accept; reject; }", FILTER_NET_CONDITIONS, 2},
+		{"{ if net ~ [ 10.0.0.0/8+ ] then accept; if net ~ [ 10.0.0.0/8{8,32} ] then reject; accept; "
+		 "}",
+			FILTER_NET_CONDITIONS, 2},
+		{"{ if net.len > 24 || net.len < 8 then reject; if net.type != NET_IP4 then reject; accept; "
+		 "}",
+			FILTER_NET_CONDITIONS, 4},
+		{"{ case net.len { 8..16: accept; else: reject; } }", FILTER_NET_CONDITIONS, 8},
+		{"{ case net.type { NET_IP4: accept; } reject; }", FILTER_NET_CONDITIONS, 5},
+		{"{ bgp_med = net.len + 1; accept; }", FILTER_NET_CONDITIONS, 8},
+		{"{ if bogon() then reject; accept; }", FILTER_NET_CONDITIONS, 2},
+		{"{ if inside(net) then reject; accept; }", FILTER_NET_CONDITIONS, 2},
+		{"{ if inside(net) && bgp_med = 5 || net = 10.0.0.0/8 then accept; reject; }",
+			FILTER_NET_CONDITIONS, 4},
+		{"{ mark(); accept; }", FILTER_NET_CONDITIONS, 12}, /* what a function asks */
+		{"{ bool b = net ~ [ 10.0.0.0/8 ]; if b then accept; reject; }", FILTER_NET_CONDITIONS, 2},
+		{"{ if net.rd = 1:2 then accept; reject; }", FILTER_NET_CONDITIONS,
+			2}, /* fails for every prefix here */
+		{"{ print net; accept; }", FILTER_NET_FREE, 0},
+		{"{ prefix p = net; if p.len = 24 then accept; reject; }", FILTER_NET_FREE, 0},
+		{"{ prefix set s = [ 10.0.0.0/8 ]; if net ~ s then accept; reject; }", FILTER_NET_FREE, 0},
+		{"{ if roa_check(r4) = ROA_VALID then accept; reject; }", FILTER_NET_FREE, 0},
+		{"{ if roa_check(r4, net, 5) = ROA_VALID then accept; reject; }", FILTER_NET_FREE, 0},
+		{"{ if net.ip = from then accept; reject; }", FILTER_NET_FREE, 0},
+	};
+	static const char *const prefixes[] = {"10.0.0.0/8", "10.0.0.0/9", "10.1.0.0/16", "10.2.0.0/16",
+		"10.1.2.0/24", "10.1.2.0/25", "192.0.2.0/24", "192.0.2.0/23", "198.51.100.0/24", "0.0.0.0/0",
+		"10.1.2.3/32", "172.16.0.0/12", "2001:db8::/32", "2001:db8::/48", "::/0"};
+	enum { N = sizeof(prefixes) / sizeof(prefixes[0]) };
+	struct fixture f;
+	unsigned shared = 0, apart = 0;
+
+	(void)state;
+	make_route(&f);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[2048];
+		uint64_t key[N];
+		struct result r[N];
+
+		snprintf(text, sizeof(text),
+			"roa4 table r4;\nfunction bogon() -> bool { if net ~ [ 10.0.0.0/8+ ] then return "
+			"true; return net.len > 24; }\n"
+			"function inside(prefix p) -> bool { return p ~ [ 10.0.0.0/8+ ]; }\n"
+			"function mark() { if net.len = 24 && bgp_med = 5 then bgp_local_pref = net.len; if "
+			"net ~ 10.0.0.0/8 then bgp_med = 1; }\n"
+			"filter f %s",
+			cases[i].body);
+		struct config *c = config_of(text);
+		const struct filter *filter = find_filter(c, "f");
+		if (filter_net_use(filter) != cases[i].use || filter_net_key_bits(filter) != cases[i].bits)
+			fail_msg("%s: use %u, %u bits", cases[i].body, filter_net_use(filter),
+				filter_net_key_bits(filter));
+		for (unsigned k = 0; k < N && cases[i].use != FILTER_NET_FREE; k++) {
+			set_net(&f, prefixes[k]);
+			memset(&r[k], 0, sizeof(r[k]));
+			r[k].verdict = filter_run(f.vm, filter, &f.route, &r[k].changed, &r[k].out);
+			struct attrs before = r[k].out;
+			key[k] = filter_net_key(f.vm, filter, &f.net);
+			assert_memory_equal(&before, &r[k].out, sizeof(before));
+			for (unsigned j = 0; j < k; j++) {
+				if (key[j] != key[k]) {
+					apart++;
+					continue;
+				}
+				shared++;
+				assert_int_equal(r[j].verdict, r[k].verdict);
+				assert_int_equal(r[j].changed, r[k].changed);
+				if (r[j].changed) {
+					assert_int_equal(r[j].out.med, r[k].out.med);
+					assert_int_equal(r[j].out.local_pref, r[k].out.local_pref);
+				}
+			}
+		}
+		config_release(c);
+	}
+	assert_true(shared > 100 && apart > 100);
+	drop_route(&f);
+}
+
 static void references(void **state)
 {
 	struct config *c = config_of("filter named { accept; }\n"
@@ -816,6 +904,7 @@ int main(void)
 		cmocka_unit_test(tracing),
 		cmocka_unit_test(identity),
 		cmocka_unit_test(reads),
+		cmocka_unit_test(keys),
 		cmocka_unit_test(references),
 		cmocka_unit_test(actions),
 	};
