@@ -598,6 +598,17 @@ void attrs_release(uint32_t id)
 	attrs_release_n(id, 1);
 }
 
+void attrs_release_list(uint32_t (*list)[2], unsigned count)
+{
+	enum { AHEAD = 8 };
+
+	for (unsigned i = 0; i < count; i++) {
+		if (i + AHEAD < count && list[i + AHEAD][0])
+			__builtin_prefetch(refs_of(list[i + AHEAD][0]), 1);
+		attrs_release_n(list[i][0], list[i][1]);
+	}
+}
+
 uint32_t attrs_references(uint32_t id)
 {
 	return atomic_load_explicit(refs_of(id), memory_order_relaxed);

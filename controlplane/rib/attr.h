@@ -166,6 +166,9 @@ void attrs_hold(uint32_t id);
 void attrs_hold_n(uint32_t id, uint32_t n);
 void attrs_release(uint32_t id);
 void attrs_release_n(uint32_t id, uint32_t n);
+/* The same for a list of (id, n), whose counters are fetched ahead: what many prefixes let go of is all over
+ * memory. */
+void attrs_release_list(uint32_t (*list)[2], unsigned count);
 uint32_t attrs_references(uint32_t id); /* a guess unless nobody else has any: for tests */
 
 struct attrs_usage {

@@ -168,7 +168,7 @@ void shard_drop(struct rib_shard *s, uint32_t attrs, uint32_t n)
 void shard_flush_changes(struct rib_shard *s)
 {
 	struct part *p = s->changed_part;
-	unsigned n = s->n_changes, n_dropped;
+	unsigned n = s->n_changes;
 
 	/* Listeners may drop and even change things (a pipe does not: it submits). What they drop is for the
 	 * next time. */
@@ -179,9 +179,7 @@ void shard_flush_changes(struct rib_shard *s)
 			next = l->next;
 			listener_changed(s, l, s->changes, n);
 		}
-	n_dropped = s->n_dropped;
-	for (unsigned i = 0; i < n_dropped; i++)
-		attrs_release_n(s->dropped[i][0], s->dropped[i][1]);
+	attrs_release_list(s->dropped, s->n_dropped);
 	s->n_dropped = 0;
 }
 
