@@ -8,6 +8,7 @@
  */
 #include "controlplane/bgp/listener.h"
 #include "controlplane/bgp/recovery.h"
+#include "controlplane/bgp/refuse.h"
 #include "controlplane/bgp/session.h"
 #include "controlplane/fib/fib.h"
 #include <errno.h>
@@ -268,6 +269,32 @@ static void post_spawn(struct bgp_engine *e, uint64_t id, const struct bgp_incom
 	loop_call(e->daemon->main, run_spawn, rc);
 }
 
+static void run_refusal(void *arg)
+{
+	struct range_call *rc = arg;
+	char text[IPADDR_STRLEN];
+
+	if (!bgp_refuse_disabled(rc->engine->daemon, &rc->in.remote, rc->in.fd)) {
+		if (log_limit_ok(&rc->engine->unknown_limit))
+			log_msg(LOG_CLASS_WARNING,
+				"BGP: Unexpected connect from unknown address %s (port %u)",
+				ipaddr_format(&rc->in.remote, text), rc->in.port);
+		close(rc->in.fd);
+	}
+	free(rc);
+}
+
+/* Nobody runs a session with this neighbour: main knows whether somebody would. */
+static void post_refusal(struct bgp_engine *e, const struct bgp_incoming *in)
+{
+	struct range_call *rc = malloc(sizeof(*rc));
+
+	if (!rc)
+		abort();
+	*rc = (struct range_call){e, 0, *in};
+	loop_call(e->daemon->main, run_refusal, rc);
+}
+
 /* The most specific range; its id, 0: none. Under the lock. */
 static uint64_t find_range(struct bgp_engine *e, const struct bgp_listener *l, const struct ipaddr *remote)
 {
@@ -284,7 +311,6 @@ static void dispatch(struct bgp_engine *e, struct bgp_listener *l, const struct 
 {
 	struct bgp_session *s;
 	uint64_t range = 0;
-	char text[IPADDR_STRLEN];
 
 	pthread_mutex_lock(&e->lock);
 	s = find_session(e, l, in);
@@ -297,11 +323,7 @@ static void dispatch(struct bgp_engine *e, struct bgp_listener *l, const struct 
 	} else if (range) {
 		post_spawn(e, range, in);
 	} else {
-		if (log_limit_ok(&e->unknown_limit))
-			log_msg(LOG_CLASS_WARNING,
-				"BGP: Unexpected connect from unknown address %s (port %u)",
-				ipaddr_format(&in->remote, text), in->port);
-		close(in->fd);
+		post_refusal(e, in);
 	}
 }
 
