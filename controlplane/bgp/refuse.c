@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "controlplane/bgp/refuse.h"
+#include "controlplane/bgp/message.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINGER_S                                                                                             \
+	2.0 /* closing at once with the neighbour's OPEN unread would reset the connection and lose the      \
+	       message */
+
+struct refusal {
+	ev_io io;
+	ev_timer timer;
+	int fd;
+};
+
+static void finish(struct ev_loop *ev, struct refusal *r)
+{
+	ev_io_stop(ev, &r->io);
+	ev_timer_stop(ev, &r->timer);
+	close(r->fd);
+	free(r);
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct refusal *r = w->data;
+	char waste[4096];
+	ssize_t n = read(r->fd, waste, sizeof(waste));
+
+	(void)revents;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		finish(ev, r);
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)revents;
+	finish(ev, w->data);
+}
+
+static const struct proto *disabled_for(struct daemon *d, const struct ipaddr *remote)
+{
+	struct proto *p;
+
+	cds_list_for_each_entry(p, &d->protos, node)
+	{
+		const struct bgp_config *c = p->cf->body;
+
+		if (p->cf->type == PROTO_BGP && p->disabled && !c->has_range &&
+			ipaddr_equal(&c->remote, remote))
+			return p;
+	}
+	return NULL;
+}
+
+static size_t shutdown_message(const char *text, uint8_t *b)
+{
+	size_t len = text ? strlen(text) : 0, total;
+
+	len = len > 255 ? 255 : len;
+	total = 21 + (len ? 1 + len : 0);
+	memset(b, 0xff, 16);
+	b[16] = (uint8_t)(total >> 8);
+	b[17] = (uint8_t)total;
+	b[18] = BGP_MSG_NOTIFICATION;
+	b[19] = BGP_ERR_CEASE;
+	b[20] = 2; /* RFC 4486: Administrative Shutdown */
+	if (len) {
+		b[21] = (uint8_t)len;
+		memcpy(b + 22, text, len);
+	}
+	return total;
+}
+
+bool bgp_refuse_disabled(struct daemon *d, const struct ipaddr *remote, int fd)
+{
+	const struct proto *p = disabled_for(d, remote);
+	struct ev_loop *ev = loop_ev(d->main);
+	uint8_t b[21 + 256];
+	struct refusal *r;
+
+	if (!p)
+		return false;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		abort();
+	r->fd = fd;
+	(void)!send(fd, b, shutdown_message(p->message, b), MSG_NOSIGNAL | MSG_DONTWAIT);
+	shutdown(fd, SHUT_WR);
+	ev_io_init(&r->io, on_readable, fd, EV_READ);
+	ev_timer_init(&r->timer, on_timer, LINGER_S, 0);
+	r->io.data = r->timer.data = r;
+	ev_io_start(ev, &r->io);
+	ev_timer_start(ev, &r->timer);
+	return true;
+}
