@@ -190,7 +190,11 @@ class Peregrine(BirdLike):
         self._one(self.name, signal.SIGKILL)
 
     def start_control(self):
-        return super().start(None)
+        self.extra = ["-R"]  # what a service manager does after a crash
+        try:
+            return super().start(None)
+        finally:
+            self.extra = []
 
     def kill_dp(self):
         self._one("peregrine-dp", signal.SIGKILL)

@@ -121,6 +121,7 @@ template bgp timers {{
 	connect delay time 1;
 	connect retry time 2;
 	error wait time 1, 3;
+	graceful restart on;
 }}
 """
     for f in (4, 6):
