@@ -289,7 +289,7 @@ class Gen:
             t, u = self.r.choice(["int", "pair", "ip", "prefix", "lc", "string"]), self.r.choice(["int", "pair", "bool", "enum", "string"])
             return "%s %s %s" % (self.p(t, d), self.r.choice(["=", "!="]), self.p(u, d))
         if k == 6:
-            return "defined%s" % self.p(self.r.choice(["int", "clist", "lclist"]), d)
+            return "defined%s" % self.p(self.r.choice(self.DEFINED), d)
         if k == 7:
             return "%s.is_v4" % self.p("ip", d) if self.new else "true"
         x, y = self.r.choice([("int", "int set"), ("pair", "pair set"), ("ip", "ip set"), ("ec", "ec set"), ("lc", "lc set"),
@@ -366,6 +366,7 @@ class Gen:
     def x_lclist(self, d):
         return self.lists("lclist", "lc", d)
 
+    DEFINED = ["int", "clist", "lclist"]
     TOP = ["int", "bool", "bool", "bool", "bool", "pair", "ip", "prefix", "ec", "lc", "string", "bgppath", "clist", "eclist", "lclist",
            "enum", "rd", "bgpmask", "int set", "pair set", "ip set", "ec set", "lc set", "prefix set"]
 
@@ -453,6 +454,61 @@ class Program(Gen):
         return "\t%s\n" % self.inner(depth) if depth else ""
 
 
+class Routes(Program):
+    """Static routes with attribute blocks, and questions about the routes that come out."""
+    ATTRS = {"bgp_path": "bgppath", "bgp_community": "clist", "bgp_large_community": "lclist", "bgp_ext_community": "eclist",
+             "bgp_med": "int", "bgp_local_pref": "int", "bgp_next_hop": "ip", "preference": "int", "krt_metric": "int", "krt_prefsrc": "ip",
+             "mark": "int", "tags": "lclist", "trail": "bgppath"}
+    DEFINED = ["int", "ip"]   # an attribute that is an empty list is none here
+    READ = dict(ATTRS, **{"net": "prefix", "from": "ip", "proto": "string"})
+    HEAD = "attribute int mark;\nattribute lclist tags;\nattribute bgppath trail;\n"
+
+    def statement(self, depth):
+        k = self.r.randrange(8)
+        if k < 3:
+            n = self.r.choice(list(self.ATTRS))
+            t = self.ATTRS[n]
+            if n == "preference":
+                return "\tpreference = %d;\n" % self.r.randrange(65536)
+            return "\t%s = %s;\n" % (n, self.expr(t, 2))
+        if k == 3:
+            return "\tunset(%s);\n" % self.r.choice([a for a in self.ATTRS if a != "preference"])
+        if k < 6:
+            n = self.r.choice([a for a, t in self.ATTRS.items() if t in ("bgppath", "clist", "eclist", "lclist")])
+            t = self.ATTRS[n]
+            if n in ("tags", "trail") and not self.new:
+                return ""
+            e = {"bgppath": "int", "clist": "pair", "eclist": "ec", "lclist": "lc"}[t]
+            m = self.r.choice(["prepend" if t == "bgppath" else "add", "prepend" if t == "bgppath" else "add", "delete", "empty"])
+            if m == "empty":
+                return "\t%s.empty;\n" % n
+            return "\t%s.%s(%s);\n" % (n, m, self.expr(e + " set" if m == "delete" and self.r.random() < 0.4 else e, 1))
+        if k == 6 and depth:
+            # not constant: BIRD's static protocol loses what stands around a condition that it works out while parsing
+            return "\tif preference >= 0 && (%s) then %s\n" % (self.expr("bool", 2), self.inner(depth))
+        return "\tbgp_origin = %s;\n" % self.r.choice(["ORIGIN_IGP", "ORIGIN_EGP", "ORIGIN_INCOMPLETE"])
+
+    made = 0
+
+    def config(self, n):
+        self.count = 0
+        self.vars, self.blocks = {}, {}
+        self.made += 1   # other nets each time: some changes to a static route are not seen by BIRD
+        self.nets = ["10.%d.%d.0/%d" % (self.made % 256, i, self.r.choice([24, 25, 28, 32])) for i in range(n)]
+        text = self.HEAD + "protocol static statics {\n\tipv4;\n"
+        for net in self.nets:
+            # what is read must be there: reading what is absent is an error, of which there are enough without
+            self.vars = dict((a, t) for a, t in self.ATTRS.items() if t not in ("int", "ip"))
+            self.vars["preference"] = "int"
+            self.blocks[net] = self.block(self.r.randrange(0, 6), 1)
+            text += "\troute %s blackhole {\n%s\t};\n" % (net, self.blocks[net])
+        return text + "}\n"
+
+    def question(self):
+        self.vars = self.READ
+        return self.r.choice(self.nets), self.expr(self.r.choice(self.TOP[:17]), self.r.randrange(0, 3))
+
+
 class Bird:
     def __init__(self, program, directory):
         self.dir = directory
@@ -495,8 +551,16 @@ class Bird:
 
     def configure(self, functions):
         self.write(functions)
-        self.s.sendall(b"configure\n")
-        return self.reply()[-1]
+        try:
+            self.s.sendall(b"configure\n")
+            return self.reply()[-1]
+        except OSError:
+            self.process.kill()
+            self.process.wait()
+            self.crashes += 1
+            self.write("")
+            self.start()
+            return CRASHED
 
     def evaluate(self, expressions):
         out = []
@@ -515,14 +579,29 @@ class Bird:
             out.append(line[5:] if line.startswith("0023 ") else line)
         return out
 
+    def count(self, net, condition):
+        """How many routes to the net satisfy it: 1 or 0; None if BIRD does not understand it."""
+        try:
+            self.s.sendall(("show route %s where %s\n" % (net, condition)).encode())
+            lines = self.reply()
+        except OSError:
+            self.process.kill()
+            self.process.wait()
+            self.crashes += 1
+            self.start()
+            return CRASHED
+        if lines[-1].startswith("9001 "):
+            return None
+        return sum(1 for x in lines if net in x)
+
     def stop(self):
         self.process.terminate()
         self.process.wait()
 
 
 class Ours:
-    def __init__(self, program, conf=None):
-        self.p = subprocess.Popen([program] + (["-c", conf] if conf else []), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def __init__(self, program, conf=None, routes=False):
+        self.p = subprocess.Popen([program] + (["-r"] if routes else []) + (["-c", conf] if conf else []), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL)
 
     def evaluate(self, expressions):
@@ -618,15 +697,57 @@ def run(args):
                 else:
                     differences.append((bodies[e] + e, x, y))
             ours.stop()
+        routes = Routes(rng, new)
+        more = args.cases + args.routes
+        while done < more and len(differences) <= args.most:
+            d, s, c = compare_routes(args, bird, routes, differences, min(500, more - done))
+            done, same, cut = done + d, same + s, cut + c
     finally:
         bird.stop()
         shutil.rmtree(directory)
     for e, x, y in differences[:args.most]:
         print("%s\n    bird: %s\n    ours: %s" % (e[:2000], x[:400], y[:400]))
-    print("BIRD %s, seed %d: %d cases in %.0f s: %d same, %d cut by BIRD, %d crashed it, %d different" %
-          (".".join(map(str, bird.version)), args.seed, done, time.time() - started, same, cut - bird.crashes, bird.crashes,
+    print("BIRD %s, seed %d: %d cases in %.0f s: %d same, %d without an answer (too long, or BIRD crashed: %d times), %d different" %
+          (".".join(map(str, bird.version)), args.seed, done, time.time() - started, same, cut, bird.crashes,
            len(differences)))
     return 1 if differences else 0
+
+
+def compare_routes(args, bird, gen, differences, n):
+    """Ours says what an expression is for a route; BIRD is asked whether it is that."""
+    done = same = cut = 0
+    for _ in range(50):
+        answer = bird.configure(gen.config(30 if gen.new else 8))
+        if answer.startswith(("0003", "0004")):
+            break
+    else:
+        raise SystemExit("BIRD accepts none of the configurations with routes: " + answer)
+    ours = Ours(args.eval, bird.conf, routes=True)
+    questions = [gen.question() for _ in range(n)]
+    for (net, e), text in zip(questions, ours.evaluate(["%s %s" % q for q in questions])):
+        done += 1
+        if text == "failed" or len(text) > 900 or len(e) > 2000:
+            cut += 1
+            continue
+        if text.startswith("9001 "):
+            same += 1   # how it is said is compared elsewhere
+            if bird.count(net, "format(%s) = \"\"" % e) is not None:
+                differences.append(("%s: %s" % (net, e), "(accepted)", text))
+            continue
+        if text.startswith("8008 "):
+            got, want = bird.count(net, "defined(format(%s))" % e), 0
+        else:
+            if bird.version < (2, 14):
+                text = text.replace("(enum 34)", "(enum 35)").replace("(enum 33)", "(enum 34)")
+            got, want = bird.count(net, "format(%s) = \"%s\"" % (e, text)), 1
+        if got == CRASHED:
+            cut += 1
+        elif got == want:
+            same += 1
+        else:
+            differences.append(("%s {\n%s}\n%s" % (net, gen.blocks[net], e), "%s route(s) for which it is so" % got, text))
+    ours.stop()
+    return done, same, cut
 
 
 def one_by_one(args, bird, bodies, differences):
@@ -655,6 +776,7 @@ def main():
     build = os.environ.get("PEREGRINE_BUILD", "build")
     p.add_argument("--cases", type=int, default=10000)
     p.add_argument("--programs", type=int, default=500, help="how many of the cases are functions")
+    p.add_argument("--routes", type=int, default=0, help="questions about routes, on top of the cases")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--most", type=int, default=50, help="differences after which to stop")
     p.add_argument("--eval", default=os.path.join(build, "tools", "filter_eval"))
