@@ -280,8 +280,10 @@ static void provision_one(struct bfd_client *c, struct bfd_session *s, uint64_t 
 		s->dirty = true; /* when the back end is there */
 		return;
 	}
-	if (c->ops->add(c, s) < 0)
+	if (c->ops->add(c, s) < 0) {
+		memset(&s->params, 0, sizeof(s->params)); /* not said yet: to be said again */
 		s->dirty = true;
+	}
 }
 
 /* State of sessions that have just got their slot: the dataplane may have held them Up all the time. */
