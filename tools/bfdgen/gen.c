@@ -18,14 +18,17 @@
 #define SAMPLE_NS NS_PER_S
 #define GOODBYE_NS (150 * NS_PER_MS)
 #define SETTLE_NS (200 * NS_PER_MS) /* from the last Up to the hold: polls end, rhythms settle */
+#define TX_ROUND_NS (60 * NS_PER_US)
+#define AHEAD 4u
 #define RX_BURSTS 8u
 #define ADDS_A_TICK 32u
 #define FLOOD_A_ROUND 32u
 /* A real-time thread that never sleeps is stopped by the kernel for 50 ms in each second. */
 #define AWAKE_NS NS_PER_MS
-#define AWAKE_BUSY_NS (4 * NS_PER_MS)
+#define AWAKE_BUSY_NS (3 * NS_PER_MS / 2)
 #define AWAKE_HOT_NS (25 * NS_PER_MS)
-#define NAP_PERCENT 6
+#define NAP_MAX_NS (2 * NS_PER_MS)
+#define NAP_PERCENT 8
 
 /* Marks of a session. */
 #define MARK_MUTE 1  /* what it would send is not sent */
@@ -153,12 +156,14 @@ static void send_alone(struct gen *g, const struct bfd_tx *t)
 		meter_probed(g->meter, t->slot, before);
 }
 
-static unsigned send_due(struct gen *g, uint64_t now)
+static unsigned send_burst(struct gen *g, uint64_t now)
 {
 	struct bfd_tx due[WIRE_BURST];
 	unsigned n = bfd_engine_tx(g->engine, now, due, WIRE_BURST);
 
 	g->burst_ns = now;
+	for (unsigned i = 0; i < n; i++)
+		meter_prefetch_tx(g->meter, due[i].slot);
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t mark = g->marks[due[i].slot];
 
@@ -175,6 +180,20 @@ static unsigned send_due(struct gen *g, uint64_t now)
 	}
 	flush(g);
 	return n;
+}
+
+/* As much as is due, but back at receiving soon. */
+static unsigned send_due(struct gen *g, uint64_t now)
+{
+	uint64_t end = now + TX_ROUND_NS;
+	unsigned n, total = 0;
+
+	do {
+		n = send_burst(g, now);
+		total += n;
+		now = n == WIRE_BURST ? clock_now_ns() : end;
+	} while (now < end);
+	return total;
 }
 
 static void choose_probe(struct gen *g, uint64_t now)
@@ -244,6 +263,21 @@ static unsigned send_floods(struct gen *g, uint64_t now)
 
 /* Receiving */
 
+/* The engine looks for sessions without a discriminator by remote address and interface. All of ours may have
+ * one remote, so each local address is an interface of its own to it. */
+static uint32_t link_number(const struct gen *g, const struct ipaddr *local)
+{
+	return g->o->multihop ? 0 : 1 + gen_number(&g->o->local, local, g->o->locals);
+}
+
+static inline void prefetch(const struct gen *g, const struct bfd_rx *rx)
+{
+	if (rx->len < BFD_PACKET_LEN)
+		return;
+	bfd_engine_rx_prefetch(g->engine, rx->payload);
+	meter_prefetch_rx(g->meter, bfd_discriminator_slot(g->salt, bfd_get32(rx->payload + 8)));
+}
+
 static unsigned receive(struct gen *g, unsigned bursts)
 {
 	struct wire_packet k[WIRE_BURST];
@@ -257,8 +291,9 @@ static unsigned receive(struct gen *g, unsigned bursts)
 			enum bfd_rx_result r;
 			uint32_t slot;
 
-			if (i + 4 < n && k[i + 4].rx.len >= BFD_PACKET_LEN)
-				bfd_engine_rx_prefetch(g->engine, k[i + 4].rx.payload);
+			if (i + AHEAD < n)
+				prefetch(g, &k[i + AHEAD].rx);
+			k[i].rx.ifindex = link_number(g, &k[i].rx.dst);
 			r = bfd_engine_rx(g->engine, &k[i].rx, k[i].at_ns, &slot);
 			if (r != BFD_RX_OK)
 				g->refused_rx[r]++;
@@ -326,9 +361,10 @@ static void add_sessions(struct gen *g, uint64_t now)
 	uint64_t due = (uint64_t)((double)(now - g->start_ns) / 1e9 * o->ramp) + 1;
 
 	for (unsigned i = 0; i < ADDS_A_TICK && g->added < o->sessions && g->added < due; i++) {
-		struct bfd_key key = {.local = gen_local(o, g->added),
+		struct ipaddr local = gen_local(o, g->added);
+		struct bfd_key key = {.local = local,
 			.remote = gen_peer(o, g->added),
-			.ifindex = o->multihop ? 0 : g->wire->ifindex,
+			.ifindex = link_number(g, &local),
 			.kind = o->multihop ? BFD_KIND_MULTIHOP : BFD_KIND_SINGLEHOP};
 
 		if (bfd_engine_add(g->engine, g->added, 1, bfd_discriminator_make(g->salt, 1, g->added), &key,
@@ -449,7 +485,7 @@ static uint64_t maybe_nap(struct gen *g, uint64_t now, bool idle)
 		(g->cut.hot && awake < AWAKE_HOT_NS))
 		return 0;
 	ns = awake * NAP_PERCENT / 100;
-	ts = (struct timespec){.tv_nsec = (long)(ns < 400 * NS_PER_US ? ns : 400 * NS_PER_US)};
+	ts = (struct timespec){.tv_nsec = (long)(ns < NAP_MAX_NS ? ns : NAP_MAX_NS)};
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 	g->slept_ns = clock_now_ns();
 	return now + (uint64_t)ts.tv_nsec;
@@ -495,7 +531,9 @@ void gen_run(struct gen *g)
 		expected = judged ? last : clock_now_ns();
 		if (!judged)
 			last = expected;
-		back = maybe_nap(g, clock_now_ns(), work == 0);
+		now = clock_now_ns();
+		/* Not when this round itself was interrupted: the next one has to see that. */
+		back = now <= expected + stall ? maybe_nap(g, now, work == 0) : 0;
 		if (back)
 			expected = back;
 	}

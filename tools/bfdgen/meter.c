@@ -97,11 +97,11 @@ void meter_sent(struct meter *m, uint32_t session, uint64_t before_ns, uint64_t 
 
 	/* While both ends are Up we send periodically; before that, and until the new rhythm is agreed on,
 	 * once a second. */
-	if (s->phase == METER_UP && s->tx_warm >= METER_WARM) {
+	if (s->tx_up && s->tx_warm >= METER_WARM) {
 		if (before_ns - last > s->tx_gap_max_ns)
 			s->tx_gap_max_ns = before_ns - last;
 	} else {
-		s->tx_warm++;
+		s->tx_warm += s->tx_up;
 	}
 	s->tx_ns[s->tx_count++ % METER_RECENT] = before_ns;
 	s->sent_after_ns = after_ns;
@@ -138,6 +138,7 @@ static void set_phase(struct meter *m, struct meter_session *s, uint8_t phase, u
 	m->up -= s->phase == METER_UP;
 	m->up += phase == METER_UP;
 	s->phase = phase;
+	s->tx_up = phase == METER_UP;
 	if (phase != METER_UP)
 		return;
 	if (m->up == m->n && !m->all_up_ns)

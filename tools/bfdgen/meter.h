@@ -33,7 +33,7 @@
 
 #define METER_BINS_FINE 64 /* of 1/32 interval each: up to twice the interval */
 #define METER_BINS 71      /* and [2,3) [3,4) [4,6) [6,8) [8,16) [16,32) [32,...) intervals */
-#define METER_RECENT 8
+#define METER_RECENT 4
 
 enum meter_phase {
 	METER_NEW,       /* not Up yet */
@@ -43,28 +43,31 @@ enum meter_phase {
 	METER_RETURNING, /* and answer again */
 };
 
-/* All that a packet of a session touches when nothing has changed, two cache lines. */
+/* A packet from the device touches the first cache line and one of the histogram's, a packet of ours the
+ * second. */
 struct meter_session {
 	_Alignas(64) uint64_t last_rx_ns;
 	uint64_t scale;       /* bins a ns, in 2^-32; 0: no gap can be judged */
 	uint32_t interval_us; /* the device's, before jitter */
 	uint32_t gap_max_ns;
 	uint32_t gaps, over, late; /* over the interval; over it by more than the tolerance */
-	uint32_t spoilt;
+	uint32_t rx_count;
 	uint8_t said[20];  /* discriminators and intervals */
 	uint8_t dut_state; /* enum bfd_state */
 	uint8_t our_state;
-	uint8_t phase;                             /* enum meter_phase */
-	uint8_t steady;                            /* like packets in a row, up to 2 */
-	_Alignas(64) uint64_t tx_ns[METER_RECENT]; /* when our last packets left, a ring */
-	_Alignas(64) uint64_t sent_after_ns;       /* of the last one: by then it was gone */
-	uint64_t probe_ns;                         /* a poll of ours is out since then; 0: none */
+	uint8_t phase;  /* enum meter_phase */
+	uint8_t steady; /* like packets in a row, up to 2 */
+	_Alignas(64)
+		uint64_t tx_ns[METER_RECENT]; /* when our last packets left, a ring; this line is sending's */
+	uint64_t sent_after_ns;               /* of the last one: by then it was gone */
+	uint64_t tx_gap_max_ns;               /* ours */
+	uint32_t tx_count;
+	bool tx_up;                     /* phase is METER_UP */
+	uint8_t tx_warm;                /* packets sent since then */
+	_Alignas(64) uint64_t probe_ns; /* a poll of ours is out since then; 0: none */
 	uint64_t gap_max_at_ns;
-	uint64_t tx_gap_max_ns; /* ours */
-	uint32_t tx_count, rx_count;
 	uint32_t flaps, last_flap; /* last_flap: index + 1 into meter.flap */
-	uint32_t detections;
-	uint8_t tx_warm; /* packets sent since both are Up */
+	uint32_t detections, spoilt;
 };
 
 enum meter_flap_kind {
@@ -99,6 +102,8 @@ struct meter_stall {
 	uint64_t from_ns, to_ns;
 };
 
+_Static_assert(sizeof(struct meter_session) == 3 * 64, "what belongs together is in one cache line");
+
 struct meter {
 	struct meter_session *session;
 	uint32_t (*hist)[METER_BINS];
@@ -128,6 +133,18 @@ struct meter {
 struct meter *meter_create(uint32_t sessions, const struct bfd_params *ours, uint64_t tolerance_ns);
 void meter_destroy(struct meter *m);
 
+/* For bursts: a packet for this session will be received, or sent, in a moment. */
+static inline void meter_prefetch_rx(const struct meter *m, uint32_t session)
+{
+	if (session < m->n) {
+		__builtin_prefetch(&m->session[session], 1);
+		__builtin_prefetch(&m->hist[session][27], 1); /* about where gaps fall: 75 to 100 % */
+	}
+}
+static inline void meter_prefetch_tx(const struct meter *m, uint32_t session)
+{
+	__builtin_prefetch(m->session[session].tx_ns, 1);
+}
 /* A packet of ours left between these moments. */
 void meter_sent(struct meter *m, uint32_t session, uint64_t before_ns, uint64_t after_ns);
 /* It carried a Poll. */

@@ -385,6 +385,17 @@ struct ipaddr gen_address(const struct ipaddr *a, uint64_t n)
 	return out;
 }
 
+uint32_t gen_number(const struct ipaddr *first, const struct ipaddr *a, uint32_t n)
+{
+	uint32_t delta = ntohl(a->w[3]) - ntohl(first->w[3]);
+	struct ipaddr should;
+
+	if (delta >= n)
+		return n;
+	should = gen_address(first, delta);
+	return ipaddr_equal(&should, a) ? delta : n;
+}
+
 struct ipaddr gen_local(const struct gen_options *o, uint32_t session)
 {
 	return gen_address(&o->local, session % o->locals);

@@ -61,5 +61,7 @@ extern const char gen_options_usage[];
 struct ipaddr gen_local(const struct gen_options *o, uint32_t session);
 struct ipaddr gen_peer(const struct gen_options *o, uint32_t session);
 uint32_t gen_peers(const struct gen_options *o); /* how many different ones */
+/* The number of an address among n that follow first; n: it is none of them. */
+uint32_t gen_number(const struct ipaddr *first, const struct ipaddr *a, uint32_t n);
 /* a + n, carrying over all 32 or 128 bits. */
 struct ipaddr gen_address(const struct ipaddr *a, uint64_t n);

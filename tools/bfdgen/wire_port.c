@@ -55,15 +55,6 @@ static bool is_bfd(const struct bfd_rx *rx)
 	return rx->dport == BFD_PORT_CONTROL || rx->dport == BFD_PORT_MULTIHOP;
 }
 
-/* The number of an address among n that follow first; n: it is none of them. */
-static uint32_t number_of(const struct ipaddr *first, const struct ipaddr *a, uint32_t n)
-{
-	uint32_t delta = bfd_get32(a->b + 12) - bfd_get32(first->b + 12);
-	struct ipaddr should = gen_address(first, delta);
-
-	return delta < n && ipaddr_equal(&should, a) ? delta : n;
-}
-
 static void send_now(struct wire_port *p, const uint8_t *frame, uint16_t len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(p->port.q[0].pool);
@@ -85,12 +76,12 @@ static void neighbour(struct wire_port *p, const uint8_t *frame, uint16_t len)
 	p->w.foreign++;
 	if (p->port.kernel || neigh_packet_parse(frame, len, &n) || !n.has_mac)
 		return;
-	peer = number_of(&p->o->peer, &n.sender, p->peers);
+	peer = gen_number(&p->o->peer, &n.sender, p->peers);
 	if (peer < p->peers && !(n.sender_mac[0] & 1) && !p->peer_known[peer]) {
 		memcpy(p->peer_mac[peer], n.sender_mac, 6);
 		p->peer_known[peer] = true;
 	}
-	if (n.request && number_of(&p->o->local, &n.target, p->o->locals) < p->o->locals)
+	if (n.request && gen_number(&p->o->local, &n.target, p->o->locals) < p->o->locals)
 		send_now(p, answer,
 			neigh_packet_reply(answer, p->port.mac, &n.target, n.sender_mac, &n.sender));
 }
@@ -165,7 +156,7 @@ static void queue(struct wire *w, uint32_t number, const uint8_t *payload, uint1
 static int set_path(struct wire *w, uint32_t number, const struct wire_path *path)
 {
 	struct wire_port *p = port_of(w);
-	uint32_t peer = number_of(&p->o->peer, &path->dst, p->peers);
+	uint32_t peer = gen_number(&p->o->peer, &path->dst, p->peers);
 	struct bfd_frame_addr a = {
 		.src = path->src,
 		.dst = path->dst,
@@ -215,7 +206,7 @@ static uint32_t unknown_peer(const struct wire_port *p)
 static void resolved(void *arg, struct neigh_watch *w)
 {
 	struct wire_port *p = arg;
-	uint32_t peer = number_of(&p->o->peer, &w->ip, p->peers);
+	uint32_t peer = gen_number(&p->o->peer, &w->ip, p->peers);
 
 	for (uint32_t i = 0; w->known && i < p->peers; i++) {
 		if (i != peer && !ipaddr_equal(&w->ip, &p->via))
