@@ -178,6 +178,7 @@ void channel_gone(struct fib_channel *ch)
 	void *ctx = ch->done_ctx;
 
 	cds_list_del(&ch->node);
+	merge_set_filter(ch, NULL);
 	table_free(&ch->routes);
 	free(ch->queues);
 	free(ch);
@@ -197,10 +198,21 @@ static void feed_closed(void *arg)
 	route_start_sweep(ch);
 }
 
+struct close {
+	struct fib_channel *ch;
+	bool keep;
+	void (*done)(void *ctx);
+	void *ctx;
+};
+
 static void close_in_loop(void *arg)
 {
-	struct fib_channel *ch = arg;
+	const struct close *c = arg;
+	struct fib_channel *ch = c->ch;
 
+	ch->keep = c->keep;
+	ch->done = c->done;
+	ch->done_ctx = c->ctx;
 	audit_forget(ch->f->audit, ch);
 	learned_close(ch->learned);
 	ch->learned = NULL;
@@ -286,12 +298,10 @@ void fib_channel_reconfigure(struct fib_channel *ch, const struct fib_channel_co
 void fib_channel_close(struct fib_channel *ch, bool keep_routes, void (*done)(void *), void *ctx)
 {
 	struct export_feed *feed = ch->feed;
+	struct close c = {ch, keep_routes, done, ctx};
 
-	ch->keep = keep_routes;
-	ch->done = done;
-	ch->done_ctx = ctx;
 	/* The learning source is the caller's to close: the fib thread must have let go of it. */
-	loop_call_sync(ch->f->loop, close_in_loop, ch);
+	loop_call_sync(ch->f->loop, close_in_loop, &c);
 	export_feed_close(feed);
 }
 
