@@ -3,14 +3,16 @@
  * peregrined: options, start, signals, end.
  *
  * The order of a start matters: the configuration is read and the control
- * socket is claimed before anything is touched, so that a mistake changes
- * nothing; the process goes to the background before the first thread is made;
- * its parent waits to hear whether the start went well, and exits accordingly.
+ * socket is claimed before anything is touched, so that a mistake, or a second
+ * instance, changes nothing; the process goes to the background and gives up
+ * its privileges before the first thread is made; its parent waits to hear whether
+ * the start went well, and exits accordingly.
  */
 #include "controlplane/bfd/bfd_client.h"
 #include "controlplane/bgp/bgp.h"
 #include "controlplane/cli/cli.h"
 #include "controlplane/fib/fib.h"
+#include "controlplane/privileges.h"
 #include "controlplane/proto/proto.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -18,8 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
-#include <pwd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,10 @@ struct process {
 	unsigned n_more_cli;
 	ev_signal sig_hup, sig_term, sig_int;
 	ev_timer sync_timer, kill_timer;
+	uint64_t left_before; /* protocols and routes at the last look of kill_timer */
+	pthread_t reader;     /* of a configuration, after SIGHUP */
+	bool reading, read_again;
+	bool attrs;   /* the attribute store is there */
 	int ready_fd; /* tells the waiting parent; -1 in the foreground */
 };
 
@@ -57,13 +62,13 @@ static void usage(FILE *f)
 	      "  -s CTLSOCK     control socket (default " DEFAULT_SOCKET ")\n"
 	      "  -f             stay in the foreground\n"
 	      "  -d             stay in the foreground, log to standard error\n"
-	      "  -D FILE        log to FILE as well as -d does\n"
+	      "  -D FILE        log to FILE too\n"
 	      "  -p             parse the configuration, say what is wrong with it, exit\n"
 	      "  -P PIDFILE     write the process id there\n"
 	      "  -R             recover after a graceful restart\n"
 	      "  -l             look for the configuration and the socket in the working directory\n"
-	      "  -u, -g         accepted for compatibility: the process keeps the privileges it was started "
-	      "with\n"
+	      "  -u USER        run as USER, with the network capabilities only\n"
+	      "  -g GROUP       run in GROUP, whose members may use the control socket\n"
 	      "  --dp SOCK      peregrine-dp's socket; without it BFD runs on kernel sockets in this "
 	      "process\n",
 		f);
@@ -86,10 +91,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 's': o->socket = optarg; break;
 		case 'f': o->foreground = true; break;
 		case 'd': o->debug = o->foreground = true; break;
-		case 'D':
-			o->debug_file = optarg;
-			o->debug = true;
-			break;
+		case 'D': o->debug_file = optarg; break;
 		case 'p': o->parse_only = true; break;
 		case 'P': o->pid_file = optarg; break;
 		case 'R': o->recover = true; break;
@@ -176,27 +178,84 @@ static void write_pid_file(const char *path)
 
 /* ---- signals and timers of main ---- */
 
+/*
+ * A configuration of millions of prefixes takes seconds to read: that is done in a thread of its own, so that
+ * main goes on answering.
+ */
+struct reading {
+	struct process *pr;
+	struct config *c;
+	struct config_error err;
+};
+
+static void start_reading(struct process *pr);
+
+static void configuration_read(void *arg)
+{
+	struct reading *r = arg;
+	struct process *pr = r->pr;
+	struct config *c = r->c;
+	char text[800];
+
+	if (pr->daemon.shutting_down) { /* the thread is joined at the end */
+		if (c)
+			config_release(c);
+		free(r);
+		return;
+	}
+	pthread_join(pr->reader, NULL);
+	pr->reading = false;
+	if (!c) {
+		config_error_format(&r->err, text, sizeof(text));
+		log_msg(LOG_CLASS_ERROR, "%s", text);
+	} else if (daemon_check(&pr->daemon, c, text, sizeof(text)) < 0) {
+		log_msg(LOG_CLASS_ERROR, "%s", text);
+		config_release(c);
+	} else {
+		daemon_commit(&pr->daemon, c, false, 0);
+	}
+	free(r);
+	if (pr->read_again)
+		start_reading(pr);
+}
+
+static void *read_configuration(void *arg)
+{
+	struct reading *r = arg;
+
+	rcu_register_thread();
+	r->c = config_read(r->pr->daemon.config_path, &r->err);
+	loop_call(r->pr->daemon.main, configuration_read, r);
+	rcu_unregister_thread();
+	return NULL;
+}
+
+static void start_reading(struct process *pr)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+
+	pr->read_again = false;
+	if (!r)
+		abort();
+	r->pr = pr;
+	if (pthread_create(&pr->reader, NULL, read_configuration, r)) {
+		log_msg(LOG_CLASS_ERROR, "Reconfiguration failed: no thread to read the file");
+		free(r);
+		return;
+	}
+	pr->reading = true;
+}
+
 static void on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 {
 	struct process *pr = w->data;
-	struct config_error err;
-	struct config *c;
-	char text[800];
 
 	(void)ev, (void)revents;
 	log_msg(LOG_CLASS_INFO, "Reconfiguration requested by SIGHUP");
-	c = config_read(pr->daemon.config_path, &err);
-	if (!c) {
-		config_error_format(&err, text, sizeof(text));
-		log_msg(LOG_CLASS_ERROR, "%s", text);
-		return;
-	}
-	if (daemon_check(&pr->daemon, c, text, sizeof(text)) < 0) {
-		log_msg(LOG_CLASS_ERROR, "%s", text);
-		config_release(c);
-		return;
-	}
-	daemon_commit(&pr->daemon, c, false, 0);
+	if (pr->reading)
+		pr->read_again = true; /* the file may have changed since */
+	else
+		start_reading(pr);
 }
 
 static void all_down(struct daemon *d)
@@ -204,13 +263,51 @@ static void all_down(struct daemon *d)
 	loop_stop(d->main);
 }
 
+static void remove_files(struct process *pr)
+{
+	unlink(pr->opt.socket);
+	if (pr->opt.pid_file)
+		unlink(pr->opt.pid_file);
+}
+
+/* Without taking anything apart: threads may be in the middle of it. What is in the kernel stays for the next
+ * start to adopt. */
+static _Noreturn void leave(struct process *pr, const char *why)
+{
+	log_msg(LOG_CLASS_WARNING, "%s, leaving anyway", why);
+	remove_files(pr);
+	_exit(1);
+}
+
+static uint64_t left_to_do(struct daemon *d)
+{
+	struct rib_table *tables[64];
+	struct rib_table_stats st;
+	struct proto *p;
+	uint64_t n = 0;
+	unsigned found;
+
+	cds_list_for_each_entry(p, &d->protos, node) n += p->state != PS_DOWN;
+	rcu_read_lock();
+	found = rib_tables(d->rib, tables, 64);
+	for (unsigned i = 0; i < found && i < 64; i++) {
+		rib_table_stats(tables[i], &st);
+		n += st.routes;
+	}
+	rcu_read_unlock();
+	return n;
+}
+
+/* Millions of routes take their time to be withdrawn; no progress at all is an end. */
 static void on_kill_timer(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	struct process *pr = w->data;
+	uint64_t left = left_to_do(&pr->daemon);
 
 	(void)ev, (void)revents;
-	log_msg(LOG_CLASS_WARNING, "Some protocols did not stop in time, leaving anyway");
-	loop_stop(pr->daemon.main);
+	if (left == pr->left_before)
+		leave(pr, "Some protocols did not stop in time");
+	pr->left_before = left;
 }
 
 void daemon_shutdown(struct daemon *d, bool graceful_restart)
@@ -223,7 +320,7 @@ void daemon_shutdown(struct daemon *d, bool graceful_restart)
 	d->shutting_down = true;
 	d->kernel_keep = graceful_restart;
 	d->on_down = all_down;
-	ev_timer_init(&pr->kill_timer, on_kill_timer, 10, 0);
+	ev_timer_init(&pr->kill_timer, on_kill_timer, 10, 10);
 	pr->kill_timer.data = pr;
 	ev_timer_start(loop_ev(d->main), &pr->kill_timer);
 	proto_shutdown_all(d);
@@ -234,6 +331,8 @@ static void on_term(struct ev_loop *ev, ev_signal *w, int revents)
 	struct process *pr = w->data;
 
 	(void)ev, (void)revents;
+	if (pr->daemon.shutting_down)
+		leave(pr, "Asked to stop once more");
 	daemon_shutdown(&pr->daemon, false);
 }
 
@@ -264,7 +363,8 @@ static void watch_signals(struct process *pr)
 
 /* ---- interfaces: told in a thread of the FIB ---- */
 
-/* For recursive next hops where no direct protocol runs: the connected network that holds addr. Any thread. */
+/* For recursive next hops where no direct protocol runs: the connected network that holds addr. Any thread.
+ */
 static bool connected_network(void *ctx, const struct ipaddr *addr, struct prefix *net, uint32_t *ifindex)
 {
 	struct daemon *d = ctx;
@@ -332,6 +432,7 @@ static int make_parts(struct process *pr, const struct config *c)
 	rc = attrs_init();
 	if (rc < 0)
 		return rc;
+	pr->attrs = true;
 	d->ifaces = ifaces_create();
 	if (!d->ifaces)
 		return -errno;
@@ -405,11 +506,19 @@ static void unmake_parts(struct process *pr)
 		config_release(d->old_config);
 	if (d->config)
 		config_release(d->config);
-	rcu_barrier();
-	attrs_exit();
+	if (pr->attrs) {
+		rcu_barrier();
+		attrs_exit();
+	}
 }
 
-static int open_control_sockets(struct process *pr, const struct config *c)
+static void give_away(const char *path, const struct identity *who)
+{
+	if ((who->uid != (uid_t)-1 || who->gid != (gid_t)-1) && chown(path, who->uid, who->gid) < 0)
+		log_msg(LOG_CLASS_WARNING, "Cannot change the owner of %s: %s", path, strerror(errno));
+}
+
+static int open_control_sockets(struct process *pr, const struct config *c, const struct identity *who)
 {
 	const struct cli_socket_config *s;
 	int rc = cli_server_create(&pr->daemon, pr->opt.socket, false, &pr->cli);
@@ -421,11 +530,14 @@ static int open_control_sockets(struct process *pr, const struct config *c)
 	}
 	for (s = c->cli_sockets; s && pr->n_more_cli < 8; s = s->next) {
 		rc = cli_server_create(&pr->daemon, s->path, s->restricted, &pr->more_cli[pr->n_more_cli]);
-		if (rc < 0)
+		if (rc < 0) {
 			log_msg(LOG_CLASS_ERROR, "Control socket %s: %s", s->path, strerror(-rc));
-		else
-			pr->n_more_cli++;
+			continue;
+		}
+		pr->n_more_cli++;
+		give_away(s->path, who);
 	}
+	give_away(pr->opt.socket, who);
 	return 0;
 }
 
@@ -442,27 +554,39 @@ static void raise_limits(void)
 static int run(struct process *pr, struct config *c)
 {
 	struct daemon *d = &pr->daemon;
+	struct identity who;
 	char err[512];
 	int rc;
 
+	rc = privileges_find(pr->opt.user, pr->opt.group, &who, err, sizeof(err));
+	if (rc < 0) {
+		fprintf(stderr, "peregrined: %s\n", err);
+		config_release(c);
+		return rc;
+	}
 	d->main = loop_create("peregrined");
 	if (!d->main)
 		return -ENOMEM;
+	rc = open_control_sockets(pr, c, &who);
+	if (rc < 0)
+		goto out;
+	if (pr->opt.pid_file)
+		write_pid_file(pr->opt.pid_file);
+	rc = privileges_drop(&who, err, sizeof(err));
+	if (rc < 0) {
+		fprintf(stderr, "peregrined: %s\n", err);
+		goto out;
+	}
 	rc = make_parts(pr, c);
 	if (rc < 0) {
 		fprintf(stderr, "peregrined: cannot start: %s\n", strerror(-rc));
 		goto out;
 	}
-	rc = open_control_sockets(pr, c);
-	if (rc < 0)
-		goto out;
 	rc = daemon_check(d, c, err, sizeof(err));
 	if (rc < 0) {
 		fprintf(stderr, "peregrined: %s\n", err);
 		goto out;
 	}
-	if (pr->opt.pid_file)
-		write_pid_file(pr->opt.pid_file);
 	watch_signals(pr);
 	config_hold(c);
 	daemon_commit(d, c, false, 0);
@@ -470,14 +594,17 @@ static int run(struct process *pr, struct config *c)
 	report_ready(pr);
 	log_msg(LOG_CLASS_INFO, "Started");
 	loop_run(d->main);
-	log_msg(LOG_CLASS_INFO, "Shutdown completed");
-	if (pr->opt.pid_file)
-		unlink(pr->opt.pid_file);
 	rc = d->exit_code;
 out:
+	d->shutting_down = true; /* for calls that are still in the mailbox */
+	if (pr->reading)
+		pthread_join(pr->reader, NULL);
 	config_release(c);
 	unmake_parts(pr);
+	if (pr->opt.pid_file)
+		unlink(pr->opt.pid_file);
 	loop_join_destroy(d->main);
+	log_msg(LOG_CLASS_INFO, "Shutdown completed");
 	return rc;
 }
 
@@ -510,6 +637,8 @@ int main(int argc, char **argv)
 	pr->daemon.config_path = pr->opt.config;
 	pr->daemon.ctl_path = pr->opt.socket;
 	pr->daemon.recovering = pr->opt.recover;
+	pr->daemon.log_stderr = pr->opt.debug;
+	pr->daemon.log_file = pr->opt.debug_file;
 	pr->daemon.boot_wall_ns = clock_wall_ns();
 	pr->ready_fd = pr->opt.foreground ? -1 : go_to_background();
 	rcu_register_thread();

@@ -550,8 +550,8 @@ void channels_release(struct bgp_session *s)
 	}
 }
 
-/* Filters that differ wait for a reload when it was not asked for (`configure soft`); everything else is
- * taken over. */
+/* `configure soft` asks for no reload: an import filter that differs is for routes to come, an export filter
+ * waits for a reload; everything else is taken over. */
 void channel_reconfigure(struct bgp_channel *ch, bool reload_in, bool reload_out)
 {
 	const struct channel_config *now = &settings_of(ch)->cf;
@@ -559,13 +559,12 @@ void channel_reconfigure(struct bgp_channel *ch, bool reload_in, bool reload_out
 
 	if (!ch->source)
 		return;
-	take_filters(ch,
-		reload_in || filter_same(&now->import, &ch->import_from->channel[ch->index].cf.import),
+	take_filters(ch, true,
 		reload_out || filter_same(&now->export, &ch->export_from->channel[ch->index].cf.export));
 	sc = bgp_source_config(ch->s, ch->index);
 	if (ch->up)
 		make_import_class(ch);
-	rib_source_reconfigure(ch->source, &sc, false);
+	rib_source_reconfigure(ch->source, &sc, reload_in ? RIB_IF_CHANGED : RIB_NEVER);
 	if (!ch->up)
 		return;
 	find_next_hop(ch);

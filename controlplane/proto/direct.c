@@ -37,11 +37,12 @@ static void collect(struct proto_channel *c, const struct iface_view *v, unsigne
 			if (ipaddr_is_v4(&ia->addr) != (c->cf->net == NET_IP4) ||
 				ipaddr_is_link_local(&ia->addr))
 				continue;
-			if (ia->scope < SCOPE_SITE)
+			if (ia->scope < SCOPE_SITE || ia->secondary)
 				continue;
 			if (cf->pattern && !iface_pattern_match(cf->pattern, v[i].name, &ia->addr))
 				continue;
-			origin_add(out, &net, device_attrs(c, v[i].ifindex));
+			/* A network on two interfaces is two routes. */
+			origin_add(out, &net, v[i].ifindex, device_attrs(c, v[i].ifindex));
 		}
 	}
 }
@@ -49,7 +50,7 @@ static void collect(struct proto_channel *c, const struct iface_view *v, unsigne
 static void look(struct proto *p)
 {
 	struct direct *d = p->data;
-	unsigned max = 4096, n;
+	unsigned max = ifaces_all(p->daemon->ifaces, NULL, 0) + 16, n;
 	struct iface_view *v = malloc(max * sizeof(*v));
 	struct proto_channel *c;
 
@@ -107,7 +108,8 @@ static void direct_reconfigure(struct proto *p, const struct proto_config *old, 
 {
 	(void)old;
 	proto_channels_reconfigure(p, change);
-	look(p);
+	if (change & ~PROTO_SOFT)
+		look(p);
 }
 
 static void direct_destroy(struct proto *p)

@@ -84,10 +84,29 @@ static void kernel_reconfigure(struct proto *p, const struct proto_config *old, 
 	if (!c || !c->export)
 		return;
 	proto_channels_reconfigure(p, change);
-	if (!change)
+	if (!(change & ~PROTO_SOFT)) /* `soft`: another export filter waits for a reload */
 		return;
 	fc = channel_config(p, c);
 	fib_channel_reconfigure(c->export, &fc);
+}
+
+static int kernel_reload(struct proto *p, bool in, bool out)
+{
+	struct proto_channel *c = only_channel(p);
+	struct fib_channel_config fc;
+
+	if (!c || !c->export)
+		return -ENOTSUP;
+	if (in && c->source) {
+		struct rib_source_config sc = *rib_source_config(c->source);
+
+		rib_source_reconfigure(c->source, &sc, RIB_ALWAYS);
+	}
+	if (out) {
+		fc = channel_config(p, c);
+		fib_channel_reconfigure(c->export, &fc);
+	}
+	return 0;
 }
 
 static void kernel_export_stats(struct proto *p, struct proto_channel *c, struct export_feed_stats *out)
@@ -107,4 +126,5 @@ const struct proto_ops kernel_ops = {
 	.stop = kernel_stop,
 	.reconfigure = kernel_reconfigure,
 	.export_stats = kernel_export_stats,
+	.reload = kernel_reload,
 };

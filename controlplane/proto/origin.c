@@ -2,7 +2,7 @@
 #include "controlplane/proto/origin.h"
 #include <stdlib.h>
 
-void origin_add(struct origin_set *s, const struct net *n, uint32_t attrs)
+void origin_add(struct origin_set *s, const struct net *n, uint32_t path_id, uint32_t attrs)
 {
 	if (s->n == s->size) {
 		s->size = s->size ? 2 * s->size : 16;
@@ -10,7 +10,7 @@ void origin_add(struct origin_set *s, const struct net *n, uint32_t attrs)
 		if (!s->route)
 			abort();
 	}
-	s->route[s->n++] = (struct origin_route){*n, attrs};
+	s->route[s->n++] = (struct origin_route){*n, path_id, attrs};
 }
 
 void origin_clear(struct origin_set *s)
@@ -22,8 +22,9 @@ void origin_clear(struct origin_set *s)
 }
 
 /* Any total order will do: only equality matters to the merge. */
-static int net_order(const struct net *a, const struct net *b)
+static int order(const struct origin_route *x, const struct origin_route *y)
 {
+	const struct net *a = &x->net, *b = &y->net;
 	int c = prefix_cmp(&a->prefix, &b->prefix);
 
 	if (c)
@@ -34,12 +35,56 @@ static int net_order(const struct net *a, const struct net *b)
 		return a->maxlen < b->maxlen ? -1 : 1;
 	if (a->asn != b->asn)
 		return a->asn < b->asn ? -1 : 1;
+	if (x->path_id != y->path_id)
+		return x->path_id < y->path_id ? -1 : 1;
 	return 0;
 }
 
-static int by_net(const void *a, const void *b)
+struct numbered {
+	struct origin_route r;
+	unsigned n;
+};
+
+/* Equal ones in the order they were added: the last one counts. */
+static int by_order(const void *a, const void *b)
 {
-	return net_order(&((const struct origin_route *)a)->net, &((const struct origin_route *)b)->net);
+	const struct numbered *x = a, *y = b;
+	int c = order(&x->r, &y->r);
+
+	return c ? c : x->n < y->n ? -1 : x->n > y->n;
+}
+
+static void sort(struct origin_set *s)
+{
+	struct numbered *v;
+	unsigned i = 1;
+
+	while (i < s->n && order(&s->route[i - 1], &s->route[i]) <= 0)
+		i++;
+	if (i >= s->n)
+		return;
+	v = malloc(s->n * sizeof(*v));
+	if (!v)
+		abort();
+	for (i = 0; i < s->n; i++)
+		v[i] = (struct numbered){s->route[i], i};
+	qsort(v, s->n, sizeof(*v), by_order);
+	for (i = 0; i < s->n; i++)
+		s->route[i] = v[i].r;
+	free(v);
+}
+
+void origin_number(struct origin_set *s)
+{
+	sort(s);
+	for (unsigned i = 1; i < s->n; i++) {
+		struct origin_route before = s->route[i - 1];
+		uint32_t id = before.path_id;
+
+		before.path_id = s->route[i].path_id;
+		if (!order(&before, &s->route[i]))
+			s->route[i].path_id = id + 1;
+	}
 }
 
 void origin_sync(struct rib_source *src, struct origin_set *announced, struct origin_set *wanted)
@@ -49,26 +94,27 @@ void origin_sync(struct rib_source *src, struct origin_set *announced, struct or
 
 	if (!b)
 		abort();
-	if (wanted->n)
-		qsort(wanted->route, wanted->n, sizeof(*wanted->route), by_net);
+	sort(wanted);
 	while (i < announced->n || j < wanted->n) {
 		int c = i == announced->n ? 1
 			: j == wanted->n  ? -1
-					  : net_order(&announced->route[i].net, &wanted->route[j].net);
+					  : order(&announced->route[i], &wanted->route[j]);
 
 		if (c < 0) {
-			rib_batch_withdraw(b, &announced->route[i++].net, 0);
+			rib_batch_withdraw(b, &announced->route[i].net, announced->route[i].path_id);
+			i++;
 			continue;
 		}
 		/* The last of several routes for one net counts, as when they are announced one after the
 		 * other. */
-		while (j + 1 < wanted->n && !net_order(&wanted->route[j].net, &wanted->route[j + 1].net)) {
+		while (j + 1 < wanted->n && !order(&wanted->route[j], &wanted->route[j + 1])) {
 			attrs_release(wanted->route[j].attrs);
 			wanted->route[j].attrs = 0;
 			j++;
 		}
 		if (c > 0 || announced->route[i].attrs != wanted->route[j].attrs)
-			rib_batch_announce(b, &wanted->route[j].net, 0, wanted->route[j].attrs);
+			rib_batch_announce(
+				b, &wanted->route[j].net, wanted->route[j].path_id, wanted->route[j].attrs);
 		if (c == 0)
 			i++;
 		j++;

@@ -12,12 +12,15 @@
  * The listener's calls come in shard threads and fill a batch there: a prefix is
  * in the same shard in every table, so order is kept.
  */
-#include "controlplane/proto/proto.h"
+#include "controlplane/proto/pipe.h"
+#include "shared/log.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct direction {
+	struct proto *proto;
+	bool out;              /* from the channel's table to the peer table */
 	struct rib_source *to; /* in the table that routes go to */
 	uint32_t not_from;     /* what this pipe's other direction puts into the table we read */
 	struct rib_listener *listener;
@@ -28,6 +31,7 @@ struct pipe_data {
 	struct proto *proto;
 	struct direction in, out; /* in: peer table -> table */
 	struct rib_table *peer_table;
+	unsigned closing; /* sources that are still giving back their routes */
 };
 
 static const struct rib_route_view *same_route(
@@ -96,48 +100,95 @@ static void closed(void *ctx, struct rib_shard *s)
 
 static const struct rib_listener_ops listener_ops = {changed, dumped, closed, flush};
 
-static struct proto_channel *channel_of(struct proto *p)
+static struct proto_channel *channel_of(const struct proto *p)
 {
 	return cds_list_first_entry(&p->channels, struct proto_channel, node);
 }
 
-static int pipe_start(struct proto *p)
+/* ---- limits: `import limit` counts what comes into the table, `export limit` what goes out of it ---- */
+
+struct limit_call {
+	struct proto *p;
+	bool out;
+	enum limit_action action;
+};
+
+static void limit_in_main(void *arg)
+{
+	struct limit_call *l = arg;
+	const struct channel_config *cf = channel_of(l->p)->cf;
+
+	if (l->p->data && l->action != LIMIT_NONE)
+		proto_limit_hit(l->p, l->out ? "export" : "import",
+			l->out ? cf->export_limit.value : cf->import_limit.value, l->action);
+	free(l);
+}
+
+/* A shard's thread. Main hears of the source's end later than of this. */
+static void limit_in_shard(void *ctx, bool import, enum limit_action action)
+{
+	struct direction *d = ctx;
+	struct limit_call *l = malloc(sizeof(*l));
+
+	(void)import;
+	if (!l)
+		abort();
+	*l = (struct limit_call){d->proto, d->out, action};
+	loop_call(d->proto->daemon->main, limit_in_main, l);
+}
+
+/* ---- start and stop: main ---- */
+
+static int open_sources(struct proto *p, struct pipe_data *d)
 {
 	const struct pipe_config *cf = p->cf->body;
-	struct rib_source_config sc = {.source = RTS_PIPE};
+	struct rib_source_config sc = {.source = RTS_PIPE, .limit_hit = limit_in_shard, .ctx = &d->in};
 	struct proto_channel *c = channel_of(p);
-	struct pipe_data *d = calloc(1, sizeof(*d));
 	int rc;
 
-	if (!d)
-		return -ENOMEM;
-	d->proto = p;
-	p->data = d;
-	if (rib_shards(p->daemon->rib) > sizeof(d->in.batch) / sizeof(*d->in.batch))
-		return -E2BIG;
+	d->peer_table = rib_table_open(
+		p->daemon->rib, cf->peer_table->name, cf->peer_table->net, cf->peer_table->sorted);
 	rc = proto_channel_open(c, &sc);
 	if (rc < 0)
 		return rc;
-	d->peer_table = rib_table_open(
-		p->daemon->rib, cf->peer_table->name, cf->peer_table->net, cf->peer_table->sorted);
-	if (!d->peer_table)
-		return -ENOMEM;
 	sc = *rib_source_config(c->source);
 	sc.import = c->cf->export;
+	sc.keep_filtered = false;
 	sc.receive_limit = (struct limit_config){0};
 	sc.import_limit = c->cf->export_limit;
+	sc.ctx = &d->out;
 	d->out.to = rib_source_open(d->peer_table, &sc);
-	d->in.to = c->source;
 	if (!d->out.to)
+		return -errno;
+	d->in.to = c->source;
+	return 0;
+}
+
+static int pipe_start(struct proto *p)
+{
+	struct pipe_data *d;
+	int rc;
+
+	if (rib_shards(p->daemon->rib) > sizeof(d->in.batch) / sizeof(*d->in.batch))
+		return -E2BIG;
+	d = calloc(1, sizeof(*d));
+	if (!d)
 		return -ENOMEM;
+	d->proto = d->in.proto = d->out.proto = p;
+	d->out.out = true;
+	rc = open_sources(p, d);
+	if (rc < 0) {
+		rib_table_close(d->peer_table);
+		free(d);
+		return rc;
+	}
+	p->data = d;
 	d->in.not_from = rib_source_id(d->out.to);
 	d->out.not_from = rib_source_id(d->in.to);
 	d->in.listener =
 		rib_listener_open(d->peer_table, RIB_LISTEN_ALL | RIB_LISTEN_OLD, &listener_ops, &d->in);
-	d->out.listener =
-		rib_listener_open(c->table, RIB_LISTEN_ALL | RIB_LISTEN_OLD, &listener_ops, &d->out);
-	if (!d->in.listener || !d->out.listener)
-		return -ENOMEM;
+	d->out.listener = rib_listener_open(
+		channel_of(p)->table, RIB_LISTEN_ALL | RIB_LISTEN_OLD, &listener_ops, &d->out);
 	proto_set_state(p, PS_UP);
 	return 0;
 }
@@ -148,49 +199,49 @@ static void no_more_calls(struct rib_shard *s, void *arg)
 	(void)arg;
 }
 
-static void out_closed(void *arg)
+/* Both sources call us by way of limits until they are closed. */
+static void one_closed(void *arg)
 {
 	struct proto *p = arg;
 	struct pipe_data *d = p->data;
 
+	if (--d->closing)
+		return;
 	rib_table_close(d->peer_table);
 	free(d);
 	p->data = NULL;
 	proto_set_state(p, PS_DOWN);
 }
 
+static void in_closed(struct proto_channel *c, void *arg)
+{
+	(void)arg;
+	one_closed(c->proto);
+}
+
+/* A shard's thread. */
 static void out_closed_in_shard(void *ctx)
 {
 	struct proto *p = ctx;
 
-	loop_call(p->daemon->main, out_closed, p);
+	loop_call(p->daemon->main, one_closed, p);
 }
 
 static void pipe_stop(struct proto *p, const char *message)
 {
 	struct pipe_data *d = p->data;
+	struct rib_source *to = d->out.to;
 
 	(void)message;
-	if (!d) {
-		proto_set_state(p, PS_DOWN);
-		return;
-	}
-	if (d->in.listener)
-		rib_listener_close(d->in.listener);
-	if (d->out.listener)
-		rib_listener_close(d->out.listener);
+	rib_listener_close(d->in.listener);
+	rib_listener_close(d->out.listener);
 	/* Behind this no shard calls us any more, and batches that were under way are in the queues before
 	 * the flush. */
 	rib_call_all(p->daemon->rib, no_more_calls, NULL);
-	if (!d->out.to) {
-		if (d->peer_table)
-			rib_table_close(d->peer_table);
-		free(d);
-		p->data = NULL;
-		proto_set_state(p, PS_DOWN);
-		return;
-	}
-	rib_source_close(d->out.to, out_closed_in_shard, p);
+	d->out.to = NULL;
+	d->closing = 2;
+	rib_source_close(to, out_closed_in_shard, p);
+	proto_channel_close(channel_of(p), in_closed, NULL);
 }
 
 static void pipe_reconfigure(struct proto *p, const struct proto_config *old, uint32_t change)
@@ -207,8 +258,34 @@ static void pipe_reconfigure(struct proto *p, const struct proto_config *old, ui
 	sc.proto_name = p->cf->name;
 	sc.import = c->cf->export;
 	sc.import_limit = c->cf->export_limit;
-	rib_source_reconfigure(d->out.to, &sc, change & PROTO_EXPORT_CHANGED);
+	sc.no_roa_reload = !c->cf->rpki_reload;
+	rib_source_reconfigure(d->out.to, &sc, proto_reevaluate(change, PROTO_EXPORT_CHANGED));
 }
+
+static int reload_one(struct rib_source *s)
+{
+	struct rib_source_config sc;
+
+	if (!s)
+		return -ENOTSUP;
+	sc = *rib_source_config(s);
+	rib_source_reconfigure(s, &sc, RIB_ALWAYS);
+	return 0;
+}
+
+static int pipe_reload(struct proto *p, bool in, bool out)
+{
+	struct pipe_data *d = p->data;
+	int rc = 0;
+
+	if (in)
+		rc = reload_one(channel_of(p)->source);
+	if (out && rc == 0)
+		rc = reload_one(d ? d->out.to : NULL);
+	return rc;
+}
+
+/* ---- show ---- */
 
 static void pipe_info(struct proto *p, char *buf, size_t size)
 {
@@ -217,24 +294,20 @@ static void pipe_info(struct proto *p, char *buf, size_t size)
 	snprintf(buf, size, "%s <=> %s", channel_of(p)->cf->table->name, cf->peer_table->name);
 }
 
-static void pipe_export_stats(struct proto *p, struct proto_channel *c, struct export_feed_stats *out)
+void pipe_view(struct proto *p, struct pipe_view *out)
 {
 	struct pipe_data *d = p->data;
-	struct rib_source_stats st;
+	struct proto_channel *c = channel_of(p);
 
-	(void)c;
-	if (!d || !d->out.to)
-		return;
-	rib_source_stats(d->out.to, &st);
-	*out = (struct export_feed_stats){
-		.exported = st.imported,
-		.updates_received = st.updates_received,
-		.updates_rejected = st.updates_rejected,
-		.updates_filtered = st.updates_filtered,
-		.updates_accepted = st.updates_accepted,
-		.withdraws_received = st.withdraws_received,
-		.withdraws_accepted = st.withdraws_accepted,
-	};
+	*out = (struct pipe_view){.table = c->cf->table->name,
+		.peer_table = ((const struct pipe_config *)p->cf->body)->peer_table->name};
+	if (d && c->source && d->out.to) {
+		out->running = true;
+		out->in_source = rib_source_id(c->source);
+		out->out_source = rib_source_id(d->out.to);
+		rib_source_stats(c->source, &out->in);
+		rib_source_stats(d->out.to, &out->out);
+	}
 }
 
 const struct proto_ops pipe_ops = {
@@ -243,5 +316,5 @@ const struct proto_ops pipe_ops = {
 	.stop = pipe_stop,
 	.reconfigure = pipe_reconfigure,
 	.info = pipe_info,
-	.export_stats = pipe_export_stats,
+	.reload = pipe_reload,
 };

@@ -81,6 +81,57 @@ void proto_channel_set_state(struct proto_channel *c, enum channel_state s)
 	c->since_ns = clock_wall_ns();
 }
 
+/* ---- limits of protocols that have no session of their own to end ---- */
+
+struct limit_call {
+	struct proto_channel *c;
+	bool import;
+	enum limit_action action;
+};
+
+const char *proto_limit_action_name(enum limit_action a)
+{
+	static const char *const names[] = {"none", "warn", "block", "restart", "disable"};
+
+	return names[a];
+}
+
+void proto_limit_hit(struct proto *p, const char *direction, uint32_t value, enum limit_action action)
+{
+	log_msg(LOG_CLASS_WARNING, "Protocol %s hits route %s limit (%u), action: %s", p->cf->name, direction,
+		value, proto_limit_action_name(action));
+	if (p->state != PS_UP)
+		return;
+	if (action == LIMIT_RESTART)
+		proto_restart(p, NULL);
+	else if (action == LIMIT_DISABLE)
+		proto_disable(p, NULL);
+}
+
+static void channel_limit(void *arg)
+{
+	struct limit_call *l = arg;
+	struct proto_channel *c = l->c;
+
+	if (c->source && l->action != LIMIT_NONE)
+		proto_limit_hit(c->proto, l->import ? "import" : "receive",
+			l->import ? c->cf->import_limit.value : c->cf->receive_limit.value, l->action);
+	free(l);
+}
+
+/* A shard's thread. This call reaches main before the one that says that the source is closed: the channel is
+ * still there then. */
+static void channel_limit_in_shard(void *ctx, bool import, enum limit_action action)
+{
+	struct proto_channel *c = ctx;
+	struct limit_call *l = malloc(sizeof(*l));
+
+	if (!l)
+		abort();
+	*l = (struct limit_call){c, import, action};
+	loop_call(c->proto->daemon->main, channel_limit, l);
+}
+
 int proto_channel_open(struct proto_channel *c, const struct rib_source_config *given)
 {
 	struct rib_source_config sc = *given;
@@ -98,11 +149,21 @@ int proto_channel_open(struct proto_channel *c, const struct rib_source_config *
 	sc.keep_filtered = c->cf->import_keep_filtered;
 	sc.receive_limit = c->cf->receive_limit;
 	sc.import_limit = c->cf->import_limit;
+	sc.no_roa_reload = !c->cf->rpki_reload;
+	if (!sc.limit_hit) {
+		sc.limit_hit = channel_limit_in_shard;
+		sc.ctx = c;
+	}
 	c->source = rib_source_open(c->table, &sc);
 	if (!c->source)
 		return -ENOMEM;
 	proto_channel_set_state(c, CS_UP);
 	return 0;
+}
+
+enum rib_reevaluate proto_reevaluate(uint32_t change, uint32_t bit)
+{
+	return change & PROTO_SOFT ? RIB_NEVER : change & bit ? RIB_ALWAYS : RIB_IF_CHANGED;
 }
 
 void proto_channels_reconfigure(struct proto *p, uint32_t change)
@@ -123,13 +184,14 @@ void proto_channels_reconfigure(struct proto *p, uint32_t change)
 		sc.keep_filtered = c->cf->import_keep_filtered;
 		sc.receive_limit = c->cf->receive_limit;
 		sc.import_limit = c->cf->import_limit;
-		rib_source_reconfigure(c->source, &sc, change & PROTO_IMPORT_CHANGED);
+		sc.no_roa_reload = !c->cf->rpki_reload;
+		rib_source_reconfigure(c->source, &sc, proto_reevaluate(change, PROTO_IMPORT_CHANGED));
 	}
 }
 
 /* The flush of a closed source ends in a shard's thread; the answer comes back to main as a call. */
 struct closing {
-	struct proto_channel *c; /* stays: a protocol is not freed while a channel flushes */
+	struct proto_channel *c; /* stays: a channel is not freed while it flushes */
 	struct daemon *daemon;
 	void (*done)(struct proto_channel *, void *);
 	void *arg;
@@ -140,13 +202,14 @@ static void settle(struct proto *p);
 static void channel_flushed(void *arg)
 {
 	struct closing *cl = arg;
+	struct proto *p = cl->c->proto;
 
 	cl->c->flushing--;
 	if (!cl->c->flushing && cl->c->state == CS_FLUSHING)
 		proto_channel_set_state(cl->c, CS_DOWN);
 	if (cl->done)
-		cl->done(cl->c, cl->arg);
-	settle(cl->c->proto);
+		cl->done(cl->c, cl->arg); /* the channel may have gone with it */
+	settle(p);
 	free(cl);
 }
 
@@ -192,7 +255,6 @@ static void start(struct proto *p)
 	if (rc < 0) {
 		log_msg(LOG_CLASS_ERROR, "%s: Cannot start: %s", p->cf->name, strerror(-rc));
 		p->disabled = true;
-		p->stopped = true;
 		proto_set_state(p, PS_DOWN);
 	}
 }
@@ -215,11 +277,42 @@ static void free_proto(struct proto *p)
 	free(p);
 }
 
+/*
+ * Protocols that are gone are freed here and nowhere else, in a call of its own: whoever walks the list, or
+ * has a protocol in his hand when it comes to rest, need not fear for it.
+ */
+static void sweep(void *arg)
+{
+	struct daemon *d = arg;
+	struct proto *p, *tmp;
+
+	cds_list_for_each_entry_safe(p, tmp, &d->protos, node) if (p->gone && p->state == PS_DOWN)
+		free_proto(p);
+}
+
+static void next_configuration(struct proto *p)
+{
+	if (p->ops && p->ops->destroy && p->data)
+		p->ops->destroy(p);
+	p->data = NULL;
+	channels_free(p);
+	config_release(p->config);
+	p->cf = p->next_cf;
+	p->config = p->next_config;
+	p->next_cf = NULL;
+	p->next_config = NULL;
+	p->ops = ops_for(p->cf->type); /* the name may have become another kind of protocol's */
+	p->disabled = p->cf->disabled;
+	p->restart_wanted = false;
+	channels_make(p);
+}
+
 /* Looks whether a stopping protocol has come to rest, and does what was wanted of it then. */
 static void settle(struct proto *p)
 {
 	struct daemon *d = p->daemon;
 	struct proto_channel *c;
+	struct proto *q;
 
 	if (p->state != PS_STOP || !p->stopped)
 		return;
@@ -228,31 +321,22 @@ static void settle(struct proto *p)
 	p->since_wall_ns = clock_wall_ns();
 	debug_states(p, "State changed to down");
 	if (p->gone) {
-		free_proto(p);
+		loop_call(d->main, sweep, d);
 	} else if (p->next_cf) {
-		if (p->ops && p->ops->destroy && p->data)
-			p->ops->destroy(p);
-		p->data = NULL;
-		channels_free(p);
-		config_release(p->config);
-		p->cf = p->next_cf;
-		p->config = p->next_config;
-		p->next_cf = NULL;
-		p->next_config = NULL;
-		p->disabled = p->cf->disabled;
-		p->restart_wanted = false;
-		channels_make(p);
+		next_configuration(p);
 		start(p);
 	} else if (p->restart_wanted) {
 		p->restart_wanted = false;
 		start(p);
 	}
-	if (d->shutting_down && d->on_down) {
-		struct proto *q;
-
-		cds_list_for_each_entry(q, &d->protos, node) if (q->state != PS_DOWN) return;
-		d->on_down(d);
+	if (d->reloading && !daemon_reload_pending(d)) {
+		d->reloading = false;
+		log_msg(LOG_CLASS_INFO, "Reconfigured");
 	}
+	if (!d->shutting_down || !d->on_down)
+		return;
+	cds_list_for_each_entry(q, &d->protos, node) if (q->state != PS_DOWN) return;
+	d->on_down(d);
 }
 
 void proto_set_state(struct proto *p, enum proto_state s)
@@ -298,7 +382,7 @@ struct proto *proto_find(struct daemon *d, const char *name)
 {
 	struct proto *p;
 
-	cds_list_for_each_entry(p, &d->protos, node) if (!strcmp(p->cf->name, name)) return p;
+	cds_list_for_each_entry(p, &d->protos, node) if (!p->gone && !strcmp(p->cf->name, name)) return p;
 	return NULL;
 }
 
@@ -306,6 +390,7 @@ int proto_enable(struct proto *p)
 {
 	if (!p->disabled)
 		return -EALREADY;
+	log_msg(LOG_CLASS_INFO, "Enabling protocol %s", p->cf->name);
 	p->disabled = false;
 	set_message(p, NULL);
 	if (p->state == PS_DOWN)
@@ -319,6 +404,7 @@ int proto_disable(struct proto *p, const char *message)
 {
 	if (p->disabled)
 		return -EALREADY;
+	log_msg(LOG_CLASS_INFO, "Disabling protocol %s", p->cf->name);
 	p->disabled = true;
 	p->restart_wanted = false;
 	set_message(p, message);
@@ -330,6 +416,7 @@ int proto_restart(struct proto *p, const char *message)
 {
 	if (p->disabled)
 		return -EALREADY;
+	log_msg(LOG_CLASS_INFO, "Restarting protocol %s", p->cf->name);
 	set_message(p, message);
 	if (p->state == PS_DOWN) {
 		start(p);
@@ -364,6 +451,11 @@ struct proto *proto_create(struct daemon *d, const struct proto_config *cf, stru
 {
 	struct proto *p = make(d, cf, config);
 
+	/* Of those that the grammar skips as a whole (OSPF, ...) it has said so itself. */
+	if (!p->ops && cf->type != PROTO_INERT)
+		log_msg(LOG_CLASS_WARNING, "%s:%u: protocol %s %s is read but not run: it stays down",
+			cf->file, cf->line, cf->word, cf->name);
+
 	cds_list_add_tail(&p->node, &d->protos);
 	return p;
 }
@@ -371,6 +463,22 @@ struct proto *proto_create(struct daemon *d, const struct proto_config *cf, stru
 void proto_start(struct proto *p)
 {
 	start(p);
+}
+
+int proto_reload(struct proto *p, bool in, bool out)
+{
+	struct proto_channel *c;
+
+	if (p->ops && p->ops->reload)
+		return p->ops->reload(p, in, out);
+	/* What was received is kept: the import filter runs again. */
+	cds_list_for_each_entry(c, &p->channels, node) if (in && c->source)
+	{
+		struct rib_source_config sc = *rib_source_config(c->source);
+
+		rib_source_reconfigure(c->source, &sc, RIB_ALWAYS);
+	}
+	return 0;
 }
 
 struct proto *proto_spawn(struct proto *parent, const char *name)
@@ -389,7 +497,7 @@ struct proto *proto_spawn(struct proto *parent, const char *name)
 	p->cf = p->own_cf = own;
 	p->parent = parent;
 	p->disabled = false;
-	cds_list_add_tail(&p->node, &p->daemon->protos);
+	cds_list_add(&p->node, &parent->node);
 	start(p);
 	return p;
 }
@@ -399,7 +507,7 @@ void proto_remove(struct proto *p)
 	p->gone = true;
 	p->disabled = true;
 	if (p->state == PS_DOWN)
-		free_proto(p);
+		loop_call(p->daemon->main, sweep, p->daemon);
 	else
 		stop(p, NULL);
 }

@@ -22,6 +22,9 @@ struct daemon;
 struct cli_out;
 struct proto;
 
+/* Beside enum proto_change: `configure soft`. */
+#define PROTO_SOFT 0x100u
+
 enum proto_state { PS_DOWN, PS_START, PS_UP, PS_STOP };
 enum channel_state { CS_DOWN, CS_START, CS_UP, CS_FLUSHING };
 
@@ -41,14 +44,16 @@ struct proto_channel {
 struct proto_ops {
 	enum proto_type type;
 	/* cf is set, channels are made. State is PS_DOWN -> the call sets PS_START or PS_UP through
-	 * proto_set_state(). 0 or -errno. */
+	 * proto_set_state(). 0, or -errno: then it has undone all it did except channels it opened, and
+	 * p->data is such that destroy or another start may follow. */
 	int (*start)(struct proto *p);
 	/* Ends in proto_set_state(p, PS_DOWN), now or later. */
 	void (*stop)(struct proto *p, const char *message /* RFC 9003, may be NULL */);
 	/* cf and channels' cf are the new ones already; change is enum proto_change bits without RESTART, 0
-	 * when nothing of this protocol differs. Called on every reload: the old configuration is freed soon
-	 * after, so a protocol whose threads point into it must have moved them when this returns. May be
-	 * NULL for protocols that keep no pointers. */
+	 * when nothing of this protocol differs; PROTO_SOFT says that new filters are for routes to come.
+	 * Called on every reload: the old configuration is freed soon after, so a protocol whose threads
+	 * point into it must have moved them when this returns. May be NULL for protocols that keep no
+	 * pointers. */
 	void (*reconfigure)(struct proto *p, const struct proto_config *old, uint32_t change);
 	/* The Info column: "Established   ", "" ... */
 	void (*info)(struct proto *p, char *buf, size_t size);
@@ -58,7 +63,8 @@ struct proto_ops {
 	void (*show_channel)(struct proto *p, struct proto_channel *c, struct cli_out *o);
 	/* Numbers of the channel's export side; import comes from the source. */
 	void (*export_stats)(struct proto *p, struct proto_channel *c, struct export_feed_stats *out);
-	/* reload in|out. 0, or -ENOTSUP: reload failed. */
+	/* reload in|out. 0, or -ENOTSUP: reload failed. NULL: import filters run again over what was
+	 * received. */
 	int (*reload)(struct proto *p, bool in, bool out);
 	void (*destroy)(struct proto *p); /* state is PS_DOWN: free p->data */
 };
@@ -101,11 +107,16 @@ struct daemon {
 	struct cds_list_head
 		tables; /* of the configuration in force: kept open though no protocol uses them */
 	struct ev_timer *undo_timer;
+	void (*undo_expired)(struct daemon *d); /* tells whoever asked for `configure timeout`; may be NULL */
 	const char *config_path, *ctl_path;
+	bool log_stderr; /* -d, -D: beside what the configuration says */
+	const char *log_file;
 	uint32_t router_id; /* host order, in force */
 	uint64_t boot_wall_ns, reconfig_wall_ns;
 	bool shutting_down, recovering;
-	bool kernel_keep;                  /* on exit: leave the kernel's routes (graceful restart) */
+	bool reloading;      /* the last commit has protocols to stop: "Reconfigured" is still to be said */
+	bool undo_available; /* old_config may be put in force by `configure undo` */
+	bool kernel_keep;    /* on exit: leave the kernel's routes (graceful restart) */
 	void (*on_down)(struct daemon *d); /* shutting down and the last protocol is down */
 	int exit_code;
 };
@@ -113,10 +124,16 @@ struct daemon {
 /* ---- proto.c: main thread ---- */
 void proto_set_state(struct proto *p, enum proto_state s);
 void proto_channel_set_state(struct proto_channel *c, enum channel_state s);
-struct proto *proto_find(struct daemon *d, const char *name);
-int proto_enable(struct proto *p); /* -EALREADY */
+struct proto *proto_find(struct daemon *d, const char *name); /* not those that are gone */
+int proto_enable(struct proto *p);                            /* -EALREADY */
 int proto_disable(struct proto *p, const char *message);
 int proto_restart(struct proto *p, const char *message);
+int proto_reload(struct proto *p, bool in, bool out); /* -ENOTSUP */
+/* Says in BIRD's words that a limit was hit, and does what its action is if that is to stop. */
+void proto_limit_hit(struct proto *p, const char *direction, uint32_t value, enum limit_action action);
+const char *proto_limit_action_name(enum limit_action a);
+/* How a source is to take a changed filter; bit: PROTO_IMPORT_CHANGED or PROTO_EXPORT_CHANGED. */
+enum rib_reevaluate proto_reevaluate(uint32_t change, uint32_t bit);
 /* Children of a dynamic neighbour: a protocol that no configuration names. */
 struct proto *proto_spawn(struct proto *parent, const char *name);
 /* Opens the channel's table and import source with what its configuration says; fields of sc the caller knows
@@ -159,5 +176,7 @@ extern const struct proto_ops device_ops, direct_ops, static_ops, kernel_ops, bf
 /* Interfaces or addresses changed: protocols that depend on them look again. Main thread. */
 void direct_ifaces_changed(struct daemon *d);
 void static_ifaces_changed(struct daemon *d);
+/* "" or " (dormant)", as `show static` says of a next hop. */
+const char *static_hop_state(struct proto *p, const struct static_nexthop *h);
 extern const struct proto_ops bgp_ops;  /* controlplane/bgp/bgp_proto.c */
 extern const struct proto_ops rpki_ops; /* controlplane/rpki/rpki_proto.c */

@@ -68,7 +68,7 @@ void daemon_tables_release(struct daemon *d)
 
 static uint32_t lowest_v4(struct ifaces *ifs, const struct iface_pattern *from)
 {
-	unsigned max = 1024, n;
+	unsigned max = ifaces_all(ifs, NULL, 0) + 16, n;
 	struct iface_view *v = malloc(max * sizeof(*v));
 	uint32_t best = 0;
 
@@ -144,7 +144,7 @@ static void take_over(
 		pc = cds_list_entry(pc->node.next, struct proto_channel, node);
 	}
 	if (soft)
-		change &= ~(uint32_t)(PROTO_IMPORT_CHANGED | PROTO_EXPORT_CHANGED);
+		change = (change & ~(uint32_t)(PROTO_IMPORT_CHANGED | PROTO_EXPORT_CHANGED)) | PROTO_SOFT;
 	if (p->ops && p->ops->reconfigure && p->state != PS_DOWN)
 		p->ops->reconfigure(p, old_cf, change);
 	config_release(old_config);
@@ -159,91 +159,152 @@ static void update(struct proto *p, const struct proto_config *cf, struct config
 		return;
 	}
 	change = diff(p->cf, cf);
-	if (change & PROTO_RESTART) {
-		log_msg(LOG_CLASS_INFO, "Restarting protocol %s", cf->name);
-		proto_replace(p, cf, c);
-		return;
-	}
-	if (change)
-		log_msg(LOG_CLASS_INFO, "Reconfiguring protocol %s", cf->name);
-	if (cf->disabled != p->cf->disabled) {
-		bool disable = cf->disabled;
-
+	/* What the operator disabled by hand is as the file says again. */
+	if (!(change & PROTO_RESTART) && cf->disabled == p->disabled) {
+		if (change && (cf->debug & (DBG_STATES | DBG_EVENTS)))
+			log_msg(LOG_CLASS_TRACE, "%s: Reconfigured", cf->name);
 		take_over(p, cf, c, change, soft);
-		if (disable)
-			proto_disable(p, NULL);
-		else
-			proto_enable(p);
 		return;
 	}
-	take_over(p, cf, c, change, soft);
+	if (!p->disabled || !cf->disabled)
+		log_msg(LOG_CLASS_INFO, "%s protocol %s",
+			cf->disabled  ? "Disabling"
+			: p->disabled ? "Enabling"
+				      : "Restarting",
+			cf->name);
+	proto_replace(p, cf, c);
 }
 
-static void configure_log(const struct config *c)
+static void configure_log(const struct daemon *d, const struct config *c)
 {
-	int rc = log_configure(c->log_sinks, c->n_log_sinks, c->tf_log);
+	const struct log_sink everything = {.kind = LOG_SINK_SYSLOG, .classes = UINT32_MAX};
+	struct log_sink *sinks = calloc(c->n_log_sinks + 3, sizeof(*sinks));
+	unsigned n = c->n_log_sinks;
+	int rc;
 
+	if (!sinks)
+		abort();
+	if (n)
+		memcpy(sinks, c->log_sinks, n * sizeof(*sinks));
+	else
+		sinks[n++] = everything;
+	if (d->log_stderr)
+		sinks[n++] = (struct log_sink){.kind = LOG_SINK_STDERR, .classes = UINT32_MAX};
+	if (d->log_file)
+		sinks[n++] =
+			(struct log_sink){.kind = LOG_SINK_FILE, .classes = UINT32_MAX, .path = d->log_file};
+	rc = log_configure(sinks, n, c->tf_log);
 	if (rc < 0)
 		log_msg(LOG_CLASS_ERROR, "Cannot open a log destination: %s", strerror(-rc));
+	free(sinks);
 }
 
-static bool wanted(const struct config *c, const char *name)
+/*
+ * The protocols of the configuration by name: each is looked for once, among as many.
+ */
+struct by_name {
+	struct proto **slot;
+	size_t mask;
+};
+
+static size_t hash_name(const char *s)
 {
-	const struct proto_config *cf = config_find_protocol(c, name);
+	uint64_t h = 1469598103934665603u;
 
-	return cf != NULL;
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 1099511628211u;
+	return (size_t)(h ^ h >> 32);
 }
 
-static void commit_protocols(struct daemon *d, struct config *c, bool soft)
+static struct proto **slot_of(const struct by_name *n, const char *name)
+{
+	size_t i = hash_name(name) & n->mask;
+
+	while (n->slot[i] && strcmp(n->slot[i]->cf->name, name))
+		i = (i + 1) & n->mask;
+	return &n->slot[i];
+}
+
+static struct by_name index_protocols(struct daemon *d, const struct config *c)
+{
+	struct by_name n = {.mask = 63};
+	const struct proto_config *cf;
+	struct proto *p;
+	size_t count = 0;
+
+	cds_list_for_each_entry(p, &d->protos, node) count++;
+	cds_list_for_each_entry(cf, &c->protocols, node) count++;
+	while (n.mask < 2 * count)
+		n.mask = 2 * n.mask + 1;
+	n.slot = calloc(n.mask + 1, sizeof(*n.slot));
+	if (!n.slot)
+		abort();
+	/* Several may have one name: one that is here, and others on their way out. */
+	cds_list_for_each_entry(p, &d->protos, node)
+	{
+		struct proto **at = slot_of(&n, p->cf->name);
+
+		if (!*at || (*at)->gone)
+			*at = p;
+	}
+	return n;
+}
+
+/* A spawned child lives as long as its parent, and as nobody else wants its name. */
+static bool keeps(const struct config *c, const struct proto *p)
+{
+	const struct proto *parent = p->parent;
+
+	if (!p->own_cf)
+		return config_find_protocol(c, p->cf->name) != NULL;
+	return parent && !parent->gone && !parent->next_cf && !config_find_protocol(c, p->cf->name);
+}
+
+static void commit_protocols(struct daemon *d, struct config *c, bool soft, bool first)
 {
 	const struct proto_config *cf;
 	struct proto *p, *tmp;
-	struct cds_list_head created;
+	struct by_name known;
 
-	cds_list_for_each_entry_safe(p, tmp, &d->protos, node)
+	cds_list_for_each_entry_safe(p, tmp, &d->protos, node) if (!p->gone && !keeps(c, p))
 	{
-		bool keep = p->parent ? !p->parent->gone && !p->parent->next_cf : wanted(c, p->cf->name);
-
-		if (!keep && !p->gone) {
-			log_msg(LOG_CLASS_INFO, "Removing protocol %s", p->cf->name);
-			proto_remove(p);
-		}
+		log_msg(LOG_CLASS_INFO, "Removing protocol %s", p->cf->name);
+		proto_remove(p);
 	}
-	CDS_INIT_LIST_HEAD(&created);
+	known = index_protocols(d, c);
 	cds_list_for_each_entry(cf, &c->protocols, node)
 	{
-		p = proto_find(d, cf->name);
-		if (p && p->gone) {
+		struct proto **at = slot_of(&known, cf->name);
+
+		p = *at;
+		if (p && p->gone && !p->own_cf) {
 			/* It is going away and comes back: one protocol with a next configuration. */
 			p->gone = false;
 			proto_replace(p, cf, c);
-		} else if (p) {
+		} else if (p && !p->gone) {
 			update(p, cf, c, soft);
 		} else {
-			p = proto_create(d, cf, c);
-			cds_list_del(&p->node);
-			cds_list_add_tail(&p->node, &created);
+			if (!first)
+				log_msg(LOG_CLASS_INFO, "Adding protocol %s", cf->name);
+			p = *at = proto_create(d, cf, c);
 		}
+		/* The list in the order of the file. */
+		cds_list_del(&p->node);
+		cds_list_add_tail(&p->node, &d->protos);
+	}
+	cds_list_for_each_entry_safe(p, tmp, &d->protos, node) if (p->own_cf && p->parent)
+	{
+		cds_list_del(&p->node);
+		cds_list_add(&p->node, &p->parent->node);
 	}
 	/* All exist before the first one starts: they may look for each other. */
-	cds_list_for_each_entry_safe(p, tmp, &created, node)
-	{
-		cds_list_del(&p->node);
-		cds_list_add_tail(&p->node, &d->protos);
-	}
 	cds_list_for_each_entry(cf, &c->protocols, node)
 	{
-		/* The list in the order of the file. */
-		p = proto_find(d, cf->name);
-		cds_list_del(&p->node);
-		cds_list_add_tail(&p->node, &d->protos);
-	}
-	cds_list_for_each_entry(cf, &c->protocols, node)
-	{
-		p = proto_find(d, cf->name);
+		p = *slot_of(&known, cf->name);
 		if (p->state == PS_DOWN && !p->disabled && !p->next_cf)
 			proto_start(p);
 	}
+	free(known.slot);
 }
 
 int daemon_check(struct daemon *d, const struct config *c, char *err, size_t size)
@@ -256,15 +317,31 @@ int daemon_check(struct daemon *d, const struct config *c, char *err, size_t siz
 static void put_in_force(struct daemon *d, struct config *c, bool soft)
 {
 	uint32_t id = choose_router_id(d, c);
+	bool first = !d->config;
 
-	configure_log(c);
+	configure_log(d, c);
+	if (!first)
+		log_msg(LOG_CLASS_INFO, "Reconfiguring");
 	if (d->router_id && id != d->router_id)
-		log_msg(LOG_CLASS_INFO, "Router ID changed, protocols that use it will restart");
+		log_msg(LOG_CLASS_INFO, "Router ID changed");
+	if (id && !c->router_id && id != d->router_id) {
+		struct ipaddr a = ipaddr_v4(htonl(id));
+		char text[IPADDR_STRLEN];
+
+		log_msg(LOG_CLASS_INFO, "Chosen router ID %s", ipaddr_format(&a, text));
+	}
 	d->router_id = id;
 	hold_tables(d, c);
 	d->config = c;
 	d->reconfig_wall_ns = clock_wall_ns();
-	commit_protocols(d, c, soft);
+	d->reloading = false;
+	commit_protocols(d, c, soft, first);
+	if (first)
+		return;
+	if (daemon_reload_pending(d))
+		d->reloading = true;
+	else
+		log_msg(LOG_CLASS_INFO, "Reconfigured");
 }
 
 static void stop_undo_timer(struct daemon *d)
@@ -280,10 +357,11 @@ static void undo_expired(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	struct daemon *d = w->data;
 
-	(void)revents;
+	(void)ev, (void)revents;
 	log_msg(LOG_CLASS_INFO, "Config timeout expired, starting undo");
+	if (d->undo_expired)
+		d->undo_expired(d);
 	daemon_undo(d);
-	(void)ev;
 }
 
 unsigned daemon_reload_pending(struct daemon *d)
@@ -291,7 +369,7 @@ unsigned daemon_reload_pending(struct daemon *d)
 	unsigned n = 0;
 	struct proto *p;
 
-	cds_list_for_each_entry(p, &d->protos, node) n += p->gone || p->next_cf;
+	cds_list_for_each_entry(p, &d->protos, node) n += (p->gone && p->state != PS_DOWN) || p->next_cf;
 	return n;
 }
 
@@ -308,6 +386,7 @@ enum reload_result daemon_commit(struct daemon *d, struct config *c, bool soft, 
 	if (d->old_config)
 		config_release(d->old_config);
 	d->old_config = before;
+	d->undo_available = true;
 	if (undo_timeout_s && before) {
 		d->undo_timer = calloc(1, sizeof(*d->undo_timer));
 		if (!d->undo_timer)
@@ -325,11 +404,12 @@ int daemon_undo(struct daemon *d)
 	char err[512];
 
 	stop_undo_timer(d);
-	if (!c)
+	if (!c || !d->undo_available)
 		return -ENOENT;
+	d->undo_available = false;
 	if (daemon_check(d, c, err, sizeof(err)) < 0)
 		log_msg(LOG_CLASS_ERROR, "%s", err);
-	d->old_config = d->config; /* an undo can be undone */
+	d->old_config = d->config;
 	put_in_force(d, c, false);
 	return 0;
 }

@@ -3,15 +3,17 @@
  * `protocol static`: routes from the configuration file, as long as their next
  * hops can be reached: the gateway is on a connected network of an interface
  * that is up (with `check link`: has carrier) and, with `bfd`, its session is
- * not Down. A multipath route keeps the next hops that are left.
+ * Up. A multipath route keeps the next hops that are left.
  */
 #include "controlplane/bfd/bfd_client.h"
 #include "controlplane/fib/fib.h"
 #include "controlplane/proto/origin.h"
-#include "shared/log.h"
+#include "shared/rcu.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MAX_HOPS 64u
 
 /* One BFD session that next hops of this protocol ask for. */
 struct hop_session {
@@ -20,7 +22,7 @@ struct hop_session {
 	struct ipaddr via;
 	uint32_t ifindex;
 	struct bfd_request *request;
-	bool down;
+	bool up;
 	bool used; /* mark of the last look */
 };
 
@@ -28,6 +30,7 @@ struct static_proto {
 	struct origin_set announced;
 	struct hop_session *sessions;
 	struct filter_vm *vm;
+	bool has_next_hops; /* some route depends on interfaces */
 };
 
 static void look(struct proto *p);
@@ -35,7 +38,7 @@ static void look(struct proto *p);
 struct hop_event {
 	struct daemon *daemon;
 	const struct hop_session *session; /* compared only: it may be gone */
-	bool down;
+	bool up;
 };
 
 static void session_changed(void *arg)
@@ -52,8 +55,8 @@ static void session_changed(void *arg)
 			continue;
 		for (h = s->sessions; h && h != e->session; h = h->next)
 			;
-		if (h && h->down != e->down) {
-			h->down = e->down;
+		if (h && h->up != e->up) {
+			h->up = e->up;
 			if (p->state == PS_UP)
 				look(p);
 			break;
@@ -70,12 +73,13 @@ static void session_event(
 	struct hop_event *e;
 
 	(void)diag, (void)cbit, (void)t, (void)text;
-	if (ev != BFD_EVENT_UP && ev != BFD_EVENT_DOWN)
+	/* A dataplane that has gone says nothing about the neighbour. */
+	if (ev == BFD_EVENT_UNKNOWN)
 		return;
 	e = malloc(sizeof(*e));
 	if (!e)
 		abort();
-	*e = (struct hop_event){h->proto->daemon, h, ev == BFD_EVENT_DOWN};
+	*e = (struct hop_event){h->proto->daemon, h, ev == BFD_EVENT_UP};
 	loop_call(h->proto->daemon->main, session_changed, e);
 }
 
@@ -89,7 +93,7 @@ static bool bfd_alive(
 	for (h = s->sessions; h; h = h->next)
 		if (ipaddr_equal(&h->via, via) && h->ifindex == v->ifindex) {
 			h->used = true;
-			return !h->down;
+			return h->up;
 		}
 	h = calloc(1, sizeof(*h));
 	if (!h)
@@ -104,7 +108,7 @@ static bool bfd_alive(
 		.ctx = h,
 	};
 	h->request = bfd_request_open(p->daemon->bfd, &rc);
-	return true;
+	return false;
 }
 
 static void sessions_sweep(struct static_proto *s, bool all)
@@ -128,6 +132,21 @@ static bool iface_usable(const struct static_config *cf, const struct iface_view
 	return cf->check_link ? v->up : (v->flags & IFF_UP) != 0;
 }
 
+/* The interface of a next hop and our address there; false when there is none now. */
+static bool find_iface(
+	struct proto *p, const struct static_nexthop *s, struct iface_view *v, struct ipaddr *local)
+{
+	struct ifaces *ifs = p->daemon->ifaces;
+
+	if (!s->ifname)
+		return ifaces_for_neighbor(ifs, &s->via, v, local);
+	if (!ifaces_by_name(ifs, s->ifname, v))
+		return false;
+	if (ipaddr_is_zero(&s->via))
+		return true;
+	return ifaces_neighbor_on(ifs, &s->via, v->ifindex, local) || s->onlink;
+}
+
 /* Fills nh; false when the next hop cannot be used now. */
 static bool resolve(struct proto *p, const struct static_nexthop *s, struct attr_nexthop *nh)
 {
@@ -135,17 +154,12 @@ static bool resolve(struct proto *p, const struct static_nexthop *s, struct attr
 	struct iface_view v;
 	struct ipaddr local = {0};
 
-	*nh = (struct attr_nexthop){
-		.gw = s->via, .weight = s->weight ? s->weight : 1, .flags = s->onlink ? NH_ONLINK : 0};
-	if (s->ifname) {
-		if (!ifaces_by_name(p->daemon->ifaces, s->ifname, &v))
-			return false;
-	} else if (!ifaces_for_neighbor(p->daemon->ifaces, &s->via, &v, &local)) {
+	if (!find_iface(p, s, &v, &local) || !iface_usable(cf, &v))
 		return false;
-	}
-	if (!iface_usable(cf, &v))
-		return false;
-	nh->ifindex = v.ifindex;
+	*nh = (struct attr_nexthop){.gw = s->via,
+		.ifindex = v.ifindex,
+		.weight = s->weight ? s->weight : 1,
+		.flags = s->onlink ? NH_ONLINK : 0};
 	if (s->use_bfd && !ipaddr_is_zero(&s->via))
 		return bfd_alive(p, &s->via, &v, &local);
 	return true;
@@ -155,7 +169,8 @@ static uint32_t route_attrs(
 	struct proto *p, struct proto_channel *c, const struct static_route *r, bool *usable)
 {
 	struct static_proto *s = p->data;
-	struct attr_nexthop nh[64];
+	struct attr_nexthop nh[MAX_HOPS];
+	struct attr_extra providers = {.id = ATTR_EXTRA_ASPA_PROVIDERS, .type = T_CLIST};
 	struct attrs a = {.preference = c->cf->preference,
 			     .dest = r->dest,
 			     .scope = SCOPE_UNIVERSE,
@@ -163,29 +178,36 @@ static uint32_t route_attrs(
 		     edited;
 	bool changed = false;
 
-	*usable = true;
+	*usable = false;
 	if (r->recursive) {
 		a.dest = RTD_UNICAST;
 		a.n_nexthop = 1;
 		nh[0] = (struct attr_nexthop){.gw = r->via_recursive, .weight = 1, .flags = NH_RECURSIVE};
 	} else if (r->dest == RTD_UNICAST) {
-		for (const struct static_nexthop *h = r->nexthops; h && a.n_nexthop < 64; h = h->next)
+		for (const struct static_nexthop *h = r->nexthops; h && a.n_nexthop < MAX_HOPS; h = h->next)
 			if (resolve(p, h, &nh[a.n_nexthop]))
 				a.n_nexthop++;
-		if (!a.n_nexthop) {
-			*usable = false;
+		if (!a.n_nexthop)
 			return 0;
-		}
+	}
+	if (r->net.type == NET_ASPA) {
+		providers.len = (uint16_t)(r->n_providers * sizeof(*r->providers));
+		providers.data = r->providers;
+		a.extra = &providers;
+		a.n_extra = 1;
 	}
 	if (r->actions) {
 		const struct filter_route fr = {
 			.net = &r->net, .attrs = &a, .proto_name = p->cf->name, .source = RTS_STATIC};
+		enum filter_verdict verdict;
 
-		if (filter_run(s->vm, r->actions, &fr, &changed, &edited) != FILTER_ACCEPT) {
-			*usable = false;
+		rcu_read_lock(); /* it may ask a ROA table */
+		verdict = filter_run(s->vm, r->actions, &fr, &changed, &edited);
+		rcu_read_unlock();
+		if (verdict != FILTER_ACCEPT)
 			return 0;
-		}
 	}
+	*usable = true;
 	return attrs_intern(changed ? &edited : &a);
 }
 
@@ -199,23 +221,51 @@ static void look(struct proto *p)
 
 	for (h = s->sessions; h; h = h->next)
 		h->used = false;
+	s->has_next_hops = false;
 	for (const struct static_route *r = cf->routes; r; r = r->next) {
 		bool usable;
 		uint32_t id = route_attrs(p, c, r, &usable);
 
 		if (usable)
-			origin_add(&wanted, &r->net, id);
+			origin_add(&wanted, &r->net, 0, id);
+		s->has_next_hops |= r->nexthops != NULL;
 	}
 	sessions_sweep(s, false);
+	origin_number(&wanted);
 	origin_sync(c->source, &s->announced, &wanted);
+}
+
+static bool hop_usable(struct proto *p, const struct static_nexthop *s)
+{
+	struct iface_view v;
+	struct ipaddr local = {0};
+
+	if (p->state != PS_UP || !find_iface(p, s, &v, &local) || !iface_usable(p->cf->body, &v))
+		return false;
+	if (!s->use_bfd || ipaddr_is_zero(&s->via))
+		return true;
+	for (const struct hop_session *h = ((struct static_proto *)p->data)->sessions; h; h = h->next)
+		if (ipaddr_equal(&h->via, &s->via) && h->ifindex == v.ifindex)
+			return h->up;
+	return false;
+}
+
+const char *static_hop_state(struct proto *p, const struct static_nexthop *h)
+{
+	return hop_usable(p, h) ? "" : " (dormant)";
 }
 
 void static_ifaces_changed(struct daemon *d)
 {
 	struct proto *p;
 
-	cds_list_for_each_entry(p, &d->protos, node) if (p->ops == &static_ops && p->state == PS_UP &&
-							 ((struct static_proto *)p->data)) look(p);
+	cds_list_for_each_entry(p, &d->protos, node)
+	{
+		const struct static_proto *s = p->data;
+
+		if (p->ops == &static_ops && p->state == PS_UP && s && s->has_next_hops)
+			look(p);
+	}
 }
 
 static int static_start(struct proto *p)
@@ -266,7 +316,8 @@ static void static_reconfigure(struct proto *p, const struct proto_config *old, 
 	if (cds_list_empty(&p->channels))
 		return;
 	proto_channels_reconfigure(p, change);
-	look(p);
+	if (change & ~PROTO_SOFT)
+		look(p);
 }
 
 static void static_destroy(struct proto *p)

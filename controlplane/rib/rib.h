@@ -56,6 +56,8 @@ void rib_task_stop(struct rib_shard *s, struct rib_task *t);
  * in order). */
 struct rib_table *rib_table_open(struct rib *rib, const char *name, enum net_type net, bool sorted);
 void rib_table_close(struct rib_table *t);
+/* A reference more on a table found under RCU. False: it is on its way out. Any thread. */
+bool rib_table_hold(struct rib_table *t);
 const char *rib_table_name(const struct rib_table *t);
 enum net_type rib_table_net(const struct rib_table *t);
 struct rib *rib_table_rib(const struct rib_table *t);
@@ -100,9 +102,11 @@ struct rib_source_config {
  * several batches by several threads at a time if their order does not matter. NULL with errno ENOMEM, ENOSPC
  * (a million sources). */
 struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_config *c);
-/* Takes over a new configuration; re-runs the import filter over the routes kept when `import` differs by
- * content or reevaluate. */
-void rib_source_reconfigure(struct rib_source *s, const struct rib_source_config *c, bool reevaluate);
+/* Takes over a new configuration. The import filter runs again over the routes kept when it differs by content
+ * (or keep_filtered does), always, or never: `configure soft`, where it is for routes to come. */
+enum rib_reevaluate { RIB_IF_CHANGED, RIB_ALWAYS, RIB_NEVER };
+void rib_source_reconfigure(
+	struct rib_source *s, const struct rib_source_config *c, enum rib_reevaluate reevaluate);
 /* Withdraws everything, then frees; the caller forgets it. done is called in a shard's thread after the last
  * change was given to the listeners. */
 void rib_source_close(struct rib_source *s, void (*done)(void *ctx), void *ctx);
@@ -121,6 +125,7 @@ struct rib_source_stats {
 	uint32_t received, filtered, imported, preferred; /* routes now */
 	uint64_t updates_received, updates_rejected, updates_filtered, updates_ignored, updates_accepted;
 	uint64_t withdraws_received, withdraws_ignored, withdraws_accepted;
+	bool receive_hit, import_hit; /* limits that have been hit */
 };
 void rib_source_stats(const struct rib_source *s, struct rib_source_stats *out); /* any thread */
 

@@ -304,11 +304,13 @@ struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_
 	return src;
 }
 
-void rib_source_reconfigure(struct rib_source *src, const struct rib_source_config *c, bool reevaluate)
+void rib_source_reconfigure(
+	struct rib_source *src, const struct rib_source_config *c, enum rib_reevaluate reevaluate)
 {
 	struct source_conf *old = src->conf, *k = conf_make(c);
-	bool again = reevaluate || !filter_same(&old->c.import, &c->import) ||
-		     old->c.keep_filtered != c->keep_filtered;
+	bool again = reevaluate == RIB_ALWAYS ||
+		     (reevaluate == RIB_IF_CHANGED && (!filter_same(&old->c.import, &c->import) ||
+							      old->c.keep_filtered != c->keep_filtered));
 
 	conf_hold(k, src->rib->n_shards);
 	rcu_assign_pointer(src->conf, k);
@@ -386,6 +388,8 @@ void rib_source_stats(const struct rib_source *src, struct rib_source_stats *out
 		SUM(withdraws_accepted);
 #undef SUM
 	}
+	out->receive_hit = atomic_load_explicit(&src->receive_hit, memory_order_relaxed);
+	out->import_hit = atomic_load_explicit(&src->import_hit, memory_order_relaxed);
 }
 
 /* ---- batches ---- */

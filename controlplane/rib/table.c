@@ -74,7 +74,7 @@ struct rib_table *rib_table_open(struct rib *rib, const char *name, enum net_typ
 
 	pthread_mutex_lock(&rib->lock);
 	for (t = rib->tables; t; t = t->next)
-		if (t->net == net && strcmp(t->name, name) == 0 && t->refs) {
+		if (t->net == net && t->sorted == sorted && strcmp(t->name, name) == 0 && t->refs) {
 			t->refs++;
 			pthread_mutex_unlock(&rib->lock);
 			return t;
@@ -113,6 +113,17 @@ void table_hold(struct rib_table *t)
 	pthread_mutex_lock(&t->rib->lock);
 	t->refs++;
 	pthread_mutex_unlock(&t->rib->lock);
+}
+
+bool rib_table_hold(struct rib_table *t)
+{
+	bool alive;
+
+	pthread_mutex_lock(&t->rib->lock);
+	alive = t->refs > 0;
+	t->refs += alive;
+	pthread_mutex_unlock(&t->rib->lock);
+	return alive;
 }
 
 static void table_free(struct rcu_head *head)

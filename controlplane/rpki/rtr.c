@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/rpki/rtr.h"
 #include <errno.h>
+#include <string.h>
 
 static uint16_t g16(const uint8_t *b)
 {
@@ -47,9 +48,11 @@ static int prefix_pdu(const uint8_t *b, struct rtr_pdu *out)
 	}
 	if (len > bits || out->max_len > bits || out->max_len < len)
 		return -EBADMSG;
-	/* A mapped IPv4 address in an IPv6 PDU would change its family. */
-	if (!v4 && ipaddr_is_v4(&a))
-		return -EBADMSG;
+	/* A mapped IPv4 address in an IPv6 PDU would change its family: no route has it. */
+	if (!v4 && ipaddr_is_v4(&a)) {
+		out->ignore = true;
+		return (int)out->length;
+	}
 	out->prefix = prefix_make(&a, len);
 	return (int)out->length;
 }
@@ -77,6 +80,7 @@ static int error_report(const uint8_t *b, struct rtr_pdu *out)
 	inner = g32(b + 8);
 	if (inner > out->length - 16)
 		return -EBADMSG;
+	out->error = out->session;
 	text = g32(b + 12 + inner);
 	if (text > out->length - 16 - inner)
 		return -EBADMSG;
@@ -118,6 +122,11 @@ int rtr_parse(const uint8_t *b, size_t len, struct rtr_pdu *out)
 		return (int)out->length;
 	default: return (int)out->length; /* the caller says what it thinks of the type */
 	}
+}
+
+uint32_t rtr_provider(const struct rtr_pdu *p, uint32_t i)
+{
+	return g32(p->providers + 4 * (size_t)i);
 }
 
 size_t rtr_reset_query(uint8_t version, uint8_t *buf)

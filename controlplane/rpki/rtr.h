@@ -40,10 +40,12 @@ enum rtr_error {
 
 struct rtr_pdu {
 	uint8_t version, type;
-	uint16_t session; /* or the error code of an error report */
+	uint16_t session;
+	uint16_t error; /* error report: the code */
 	uint32_t length;
 	uint32_t serial; /* notify, query, end of data */
-	bool announce;   /* prefix: announce or withdraw */
+	bool announce;   /* prefix, ASPA: announce or withdraw */
+	bool ignore;     /* well-formed, but nothing that a route could match */
 	struct prefix prefix;
 	uint8_t max_len;
 	uint32_t asn;    /* prefix: origin; ASPA: customer */
@@ -57,6 +59,7 @@ struct rtr_pdu {
 
 /* Bytes of the PDU at b, 0 if more are needed, or -EBADMSG: the stream makes no sense. */
 int rtr_parse(const uint8_t *b, size_t len, struct rtr_pdu *out);
+uint32_t rtr_provider(const struct rtr_pdu *p, uint32_t i); /* i < n_providers */
 /* Write to buf (16 bytes do); return the length. */
 size_t rtr_reset_query(uint8_t version, uint8_t *buf);
 size_t rtr_serial_query(uint8_t version, uint16_t session, uint32_t serial, uint8_t *buf);
