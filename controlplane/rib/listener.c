@@ -81,16 +81,18 @@ static bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_
 	shard_flush_changes(s);
 	while (l->dump_at < p->nets.end) {
 		struct rib_change *c = &s->changes[n];
-		uint32_t i = l->dump_at++;
-		struct net_record *r = pool_at(&p->nets, i);
+		struct net_record *r;
+		uint32_t i;
 
-		rib_shard_prefetch(p->table, s, i + 16, 0);
-		rib_shard_prefetch(p->table, s, i + 8, 1);
 		if (++since == 256) {
 			since = 0;
 			if (clock_now_ns() >= deadline_ns)
 				break;
 		}
+		i = l->dump_at++;
+		r = pool_at(&p->nets, i);
+		rib_shard_prefetch(p->table, s, i + 16, 0);
+		rib_shard_prefetch(p->table, s, i + 8, 1);
 		if (r->first == POOL_NONE)
 			continue;
 		*c = (struct rib_change){.net = &s->change_nets[n], .index = i, .routes = s->views + views};
