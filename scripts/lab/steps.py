@@ -24,6 +24,7 @@ FORWARDING_LIMIT_MS = 31.0
 class Play:
     def __init__(self, lab, site, report, witness, rate):
         self.lab, self.site, self.r, self.witness, self.rate = lab, site, report, witness, rate
+        self.bfd_ms = 300  # what the step that is being played has set
         self.label = f"A={site.upa.kind} B={site.upb.kind}"
 
     def wait(self, what, fact, limit=45.0, detail=None):
@@ -63,8 +64,8 @@ class Play:
             if node.dead() or not node.running:
                 node.stop()
                 node.start()
-        s.upa.apply(gshut=False, bfd_ms=300)
-        s.set_pri(local_pref=200, med=0, prepend=0, gshut=False, bfd_ms=300, bfd="bfd;")
+        s.upa.apply(gshut=False, bfd_ms=self.bfd_ms)
+        s.set_pri(local_pref=200, med=0, prepend=0, gshut=False, bfd_ms=self.bfd_ms, bfd="bfd;", graceful=False)
         s.set_bkp(local_pref=100, med=100, prepend=2, gshut=False, bfd_ms=300, bfd="bfd;")
         for name in UPSTREAM.values():
             s.pri.ctl.ask(f"enable {name}")
@@ -191,6 +192,7 @@ class Play:
 
     def set_bfd(self, ms):
         s = self.site
+        self.bfd_ms = ms
         s.upa.apply(bfd_ms=ms)
         s.set_pri(bfd_ms=ms)
         self.site.wait(lambda: s.pri.ctl.bfd_up(*UPA.values()) and all(
@@ -212,7 +214,21 @@ class Play:
         raise ValueError(how)
 
     def failure(self, how, title, limit=20.0, quiet=False, bfd=True):
-        """One failure of upstream A and the recovery from it. Returns the two timelines."""
+        """One failure of upstream A; when it returns the failure has been taken back, but not been recovered from.
+        Returns the two timelines."""
+        for _ in range(3):
+            pair, own = self.fail_once(how, title, limit, bfd)
+            if all(t.forwarding == 0 or t.forwarding >= t.last for t in pair.values()):
+                break
+            # At 10 ms x 3 on a busy machine a stock daemon may miss its time by itself. That is a failover too, but not of
+            # the failure that was brought about here.
+            self.r.say(f"   {title}: BFD had gone down by itself just before, played again")
+            self.base_ready()
+        if not quiet:
+            timeline.show(self.r.say, title, pair, self.rate, own, bfd)
+        return pair
+
+    def fail_once(self, how, title, limit, bfd):
         s = self.site
         ids = {f: timeline.nexthop_ids(self.lab, "pri", f) for f in (4, 6)}
         start = now_ns()
@@ -221,21 +237,16 @@ class Play:
             s.wait(lambda: s.exits("pri", BKP_I), f"{title}: pri's kernel exits by bkp", limit)
             s.wait(lambda: s.vp_kernel("b"), f"{title}: the vantage point's kernel goes by upstream B", limit)
             s.wait(lambda: s.exits("bkp", UPB), f"{title}: bkp's kernel exits by upstream B", limit)
-            if how == "dead link":
-                up = self.lab.ip("pri", "link", "show", "dev", "up0")
-                if "LOWER_UP" not in up:
-                    self.r.fail("the carrier of the dead link went away: this is not the failure that was asked for")
+            if how == "dead link" and "LOWER_UP" not in self.lab.ip("pri", "link", "show", "dev", "up0"):
+                self.r.fail("the carrier of the dead link went away: this is not the failure that was asked for")
             # until the last lost packet is followed by one that arrives
             time.sleep(0.1)
             # without BFD the last packet may be as old as a keepalive interval
             events = self.witness.events(start - (1 if bfd else HOLD) * 10**9)
         finally:
             back()
-        own = timeline.own_stages(s.pri, start)
         pair = {f: timeline.analyse(events, f, ids[f], start, bfd) for f in (4, 6)}
-        if not quiet:
-            timeline.show(self.r.say, title, pair, self.rate, own, bfd)
-        return pair
+        return pair, timeline.own_stages(s.pri, start)
 
     def judge(self, title, pair, detect_ms, forwarding_limit):
         r = self.r
@@ -317,6 +328,7 @@ class Play:
     def no_bfd(self):
         s, r = self.site, self.r
         with self.step("4 dead link, the peer has no BFD: hold timer"):
+            self.bfd_ms = 300
             s.upa.apply(bfd_ms=0)
             # Taking BFD away from one side may cost the session once; then it must come up without.
             time.sleep(1.5)
@@ -337,13 +349,14 @@ class Play:
     def by_hand(self):
         s, r = self.site, self.r
         with self.step("5 disable and enable by hand"):
+            mark = len(s.upa.log_text())
             for name in UPSTREAM.values():
                 answer = s.pri.ctl.cmd(f"disable {name}")
                 r.check(f"disable {name}", f"{name}: disabled" in answer, answer.strip())
             self.wait("the vantage point switches to B", lambda: s.vp_kernel("b"))
             self.wait("pri exits by bkp, bkp by upstream B", lambda: s.exits("pri", BKP_I) and s.exits("bkp", UPB))
-            self.wait("upstream A says why", lambda: "dministrative" in s.upa.last_error() or "hutdown" in s.upa.last_error(),
-                      detail=lambda _: s.upa.last_error().strip())
+            self.wait("upstream A's log says why", lambda: re.search(r".*(Administrative Shutdown).*", s.upa.log_text()[mark:], re.I),
+                      detail=lambda m: m.group(0).strip())
             for name in UPSTREAM.values():
                 answer = s.pri.ctl.cmd(f"enable {name}")
                 r.check(f"enable {name}", f"{name}: enabled" in answer, answer.strip())
@@ -392,6 +405,10 @@ class Play:
             if not s.pri.has_failover:
                 r.skip("the nodes are stock BIRD")
                 return
+            # As an operator configures it who wants this: without graceful restart stock BIRD closes its BFD session together
+            # with the TCP connection.
+            s.set_pri(graceful=True)
+            self.base_ready()
             start = now_ns()
             s.pri.kill_control()
             time.sleep(3)
@@ -404,6 +421,8 @@ class Play:
             r.check("BFD never flapped", self.only_up(start), "every packet sent said Up")
             moved = [e for e in self.witness.events(start) if e["kind"] == "probe" and e["at"] == "i.pri"]
             r.check("no packet went the other way", not moved, str(moved[:2]) if moved else "")
+            s.set_pri(graceful=False)
+            self.base_ready()
 
     def only_up(self, since):
         states = {e["state"] for e in self.witness.events(since) if e["kind"] == "bfd" and e["at"] == "a.pri" and e["dir"] == "in"}
@@ -416,8 +435,12 @@ class Play:
                 r.skip("the nodes have no dataplane of their own")
                 return
             before = s.pri.ctl.session_since("ibgp_v4", "ibgp_v6")
+            mark = len(s.pri.log_text())
             s.pri.kill_dp()
-            self.wait("peregrined says so in its log", lambda: re.search(r"(?i)dataplane", s.pri.log_text()[-4000:]))
+            said = self.wait("peregrined says so in its log", lambda: re.search(
+                r"(?i)<(?:ERR|WARN)> (.*(?:dataplane|peregrine-dp).*)", s.pri.log_text()[mark:]), detail=lambda m: m.group(1))
+            if not said:
+                return
             states = {b["state"] for b in s.pri.ctl.bfd_sessions().values()}
             r.check("BFD state is not reported as Up or Down", not states & {"Up", "Down"}, str(states))
             r.check("sessions without BFD stay", s.pri.ctl.session_since("ibgp_v4", "ibgp_v6") == before)

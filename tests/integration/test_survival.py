@@ -9,6 +9,9 @@ import pytest
 from netlab import Witness, now_ns
 from netlab.pair import PEER, PEER_NET, SESSIONS
 
+# the dataplane's death or standstill, as it is logged
+GONE = r"(?i)<(ERR|WARN)> .*(dataplane|peregrine-dp)"
+
 pytestmark = [pytest.mark.ours]
 both = pytest.mark.parametrize("peer", ["bird", "frr"])
 
@@ -18,7 +21,8 @@ def make_watched(make_pair):
     def make(peer, **options):
         p = make_pair(peer, dataplane=True, **options)
         p.witness = Witness(p.lab, follow=("node",))
-        p.start().up()
+        # Graceful restart: without it stock BIRD closes its BFD session together with the TCP connection of a killed daemon.
+        p.start(p.config(bgp="graceful restart on;", extra="graceful restart wait 10;\n")).up()
         for f in (4, 6):
             p.wait(lambda: p.lab.route_gateway("node", f, PEER_NET[f]) == [PEER[f]], "the kernel has the peer's routes")
         return p
@@ -73,7 +77,7 @@ def test_routes_that_are_gone_meanwhile_are_removed(make_watched, peer):
 def test_dataplane_killed_bgp_stays_and_bfd_is_unknown(make_watched, peer):
     p = make_watched(peer)
     p.node.kill_dp()
-    p.logged(r"(?i)dataplane")
+    p.logged(GONE)
     p.wait(lambda: not any(b["state"] in ("Up", "Down") for b in p.ctl.bfd_sessions().values()), "BFD state is not known")
     # The peer hears no BFD now and may close its session for that; ours is not closed by us, and our routes are not
     # moved for the death of our own dataplane.
@@ -98,7 +102,7 @@ def test_dataplane_frozen_is_noticed(make_watched):
     """A dataplane that stands still is told from quiet links by its heartbeat."""
     p = make_watched("bird")
     os.kill(p.node.running["peregrine-dp"].pid, signal.SIGSTOP)
-    p.logged(r"(?i)dataplane")
+    p.logged(GONE)
     p.wait(lambda: not any(b["state"] == "Up" for b in p.ctl.bfd_sessions().values()), "BFD is not claimed to be Up")
     os.kill(p.node.running["peregrine-dp"].pid, signal.SIGCONT)
     p.up()

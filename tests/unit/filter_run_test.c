@@ -765,6 +765,13 @@ static void keys(void **state)
 		{"{ if inside(net) && bgp_med = 5 || net = 10.0.0.0/8 then accept; reject; }",
 			FILTER_NET_CONDITIONS, 4},
 		{"{ mark(); accept; }", FILTER_NET_CONDITIONS, 12}, /* what a function asks */
+		{"{ if net.len >= 9 && 17 > net.len && net.len != 12 && 8 < net.len then accept; reject; }",
+			FILTER_NET_CONDITIONS, 2},
+		{"{ if bgp_med = 5 && (net.len <= 16 || bgp_med = 4 || net.len < 9) then accept; if 24 <= "
+		 "net.len then bgp_med = 6; "
+		 "if bgp_med = 6 && net.len = 24 then reject; if net.type = NET_IP6 && bgp_med = 5 then "
+		 "accept; reject; }",
+			FILTER_NET_CONDITIONS, 10},
 		{"{ bool b = net ~ [ 10.0.0.0/8 ]; if b then accept; reject; }", FILTER_NET_CONDITIONS, 2},
 		{"{ if net.rd = 1:2 then accept; reject; }", FILTER_NET_CONDITIONS,
 			2}, /* fails for every prefix here */

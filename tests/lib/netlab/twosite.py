@@ -12,6 +12,7 @@ routes that the upstreams hand down, and it hears both ways to the prefix. The h
 
 What an operator writes on a node is in node_config(): BIRD 2's language, spelt as operators spell it.
 """
+import os
 import re
 from dataclasses import dataclass, field, replace
 
@@ -58,6 +59,7 @@ class Policy:
     bfd_ms: int = 300
     bfd: str = "bfd;"    # the statement in the bgp protocol: "bfd;", "bfd graceful;" or nothing
     own: bool = True
+    graceful: bool = False  # graceful restart: a killed daemon's neighbours keep its routes and their BFD session
     extra: str = ""
 
     def but(self, **kw):
@@ -225,10 +227,8 @@ protocol bgp core_v{f} from timers {{
                 return bird_route(r)
         return None
 
-    def last_error(self):
-        text = self.daemon.ctl.protocol_all("customer_v4")
-        m = re.search(r"Last error:\s*(.*)", text)
-        return m.group(1) if m else ""
+    def log_text(self):
+        return self.daemon.log_text()
 
 
 def bird_route(r):
@@ -336,9 +336,9 @@ bgp community-list standard gshut permit 65535:0
                         "med": p["med"], "localpref": p["localpref"], "best": p["best"], "via": p["nexthop"]}
         return None
 
-    def last_error(self):
-        n = self.daemon.json(f"show bgp neighbors {self.spec.customer[4]} json").get(self.spec.customer[4], {})
-        return n.get("lastErrorCodeSubcode", "") + " " + n.get("lastNotificationReason", "") + n.get("lastResetDueTo", "")
+    def log_text(self):
+        with open(os.path.join(self.daemon.dir, "frr.log"), encoding="utf-8", errors="replace") as f:
+            return f.read()
 
 
 def vantage_config(log):
