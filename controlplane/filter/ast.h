@@ -63,7 +63,7 @@ struct node {
 	uint8_t op;   /* N_OP: enum filter_op; mask items: enum mask_node */
 	uint8_t attr; /* enum filter_attr */
 	uint8_t verdict;
-	uint8_t on_net;       /* compile.c: how it depends on the prefix */
+	uint8_t on_net;       /* net_use.c: how it depends on the prefix */
 	bool definite;        /* an expression whose value is surely of its type, not void */
 	enum value_type type; /* T_VOID: not known before it is run */
 	uint32_t extra;
@@ -94,6 +94,12 @@ static inline struct frame *parser_frame(const struct parser *p)
 	return p->scope->owner;
 }
 
+static inline bool node_is_comparison(const struct node *n)
+{
+	return n->op == OP_EQ || n->op == OP_NEQ || n->op == OP_LT || n->op == OP_LTE || n->op == OP_MATCH ||
+	       n->op == OP_NOT_MATCH;
+}
+
 struct node *node_new(struct parser *p, enum node_kind kind);
 struct node *node_const(struct parser *p, struct value v);
 /* Checks types, folds. extra: kind of an extended community. b and c may be NULL as the operator has it. */
@@ -112,3 +118,12 @@ struct node *node_method(
 	struct parser *p, const char *name, struct node *object, struct node *args, bool dotted);
 /* Is there one? */
 bool method_exists(enum value_type type, const char *name, bool *takes_arguments);
+
+/* net_use.c: is n a condition on the prefix alone, or something as narrow (net.len, net.type)? */
+enum net_condition_kind {
+	NET_CONDITION_NONE,   /* no; perhaps parts of it are */
+	NET_CONDITION_ITSELF, /* *out is it, with a reference on its code */
+	NET_CONDITION_FREE,   /* it uses the prefix in a way that no few answers stand for */
+};
+struct net_condition;
+enum net_condition_kind net_condition_of(struct arena *scratch, struct node *n, struct net_condition *out);

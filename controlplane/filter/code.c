@@ -136,17 +136,16 @@ static bool same_digest(const struct digest *a, const struct digest *b)
 	return a->low == b->low && a->high == b->high;
 }
 
-void code_condition(
-	struct code_builder *b, const struct code *c, unsigned bits, const struct filter_prefix_set *set)
+void code_condition(struct code_builder *b, const struct net_condition *c)
 {
 	for (uint32_t i = 0; i < b->n_conditions; i++)
-		if (same_digest(&b->conditions[i].code->digest, &c->digest)) {
-			code_release(c);
+		if (same_digest(&b->conditions[i].code->digest, &c->code->digest)) {
+			code_release(c->code);
 			return;
 		}
 	b->conditions =
 		more(b->scratch, b->conditions, b->n_conditions, &b->room_conditions, sizeof(*b->conditions));
-	b->conditions[b->n_conditions++] = (struct net_condition){c, (uint8_t)bits, set};
+	b->conditions[b->n_conditions++] = *c;
 }
 
 /* ---- the memory of finished code ---- */

@@ -87,11 +87,22 @@ struct roa_ref {
 	void *_Atomic handle; /* NULL until somebody could provide it */
 };
 
-/* A condition on the prefix alone: what filter_net_key() asks. */
+/* A condition on the prefix alone: what filter_net_key() asks. The usual ones are answered without running
+ * code. */
+enum net_question {
+	ASK_CODE,     /* run it */
+	ASK_SET,      /* net ~ set */
+	ASK_LEN,      /* net.len itself */
+	ASK_TYPE,     /* net.type itself */
+	ASK_LEN_TEST, /* net.len in lo..hi; 1 if it is, or with negate if it is not */
+	ASK_TYPE_TEST,
+};
 struct net_condition {
 	const struct code *code; /* an expression */
 	uint8_t bits;            /* that its value takes in a key */
-	/* the usual form, net ~ [ prefixes ], is asked without running code */
+	uint8_t ask;             /* enum net_question */
+	bool negate;
+	uint32_t lo, hi;
 	const struct filter_prefix_set *set;
 };
 

@@ -38,7 +38,6 @@ uint32_t code_roa(struct code_builder *b, const char *name, enum net_type type);
 /* Ranges with the branch as tag; targets by branch come when they are known. */
 uint32_t code_switch(struct code_builder *b, const struct set_builder *labels);
 void code_switch_targets(struct code_builder *b, uint32_t index, const uint32_t *target, uint32_t otherwise);
-/* Takes the reference over. */
-void code_condition(
-	struct code_builder *b, const struct code *c, unsigned bits, const struct filter_prefix_set *set);
+/* Takes the reference on its code over. */
+void code_condition(struct code_builder *b, const struct net_condition *c);
 const struct code *code_finish(struct code_builder *b, const char *name);

@@ -73,86 +73,22 @@ static void place(struct gen *g, struct label *l)
 
 /* ---- how the prefix is used: see filter_net_use() ---- */
 
-enum on_net { ON_NET_UNKNOWN, ON_NET_CONSTANT /* does not depend on anything */, ON_NET_ONLY, ON_NET_OTHER };
-
-/* A function that could as well be written out as a condition. */
-static bool depends_on_net_alone(const struct code *c)
-{
-	return !(c->reads & ~(uint32_t)FILTER_READS_NET) && !(c->attrs_read & ~(UINT64_C(1) << FA_NET)) &&
-	       !c->decides;
-}
-
-static enum on_net on_net(const struct gen *g, struct node *n)
-{
-	enum on_net worst = ON_NET_CONSTANT, sub;
-	struct node *operand[3] = {n->a, n->b, n->c};
-
-	if (n->on_net)
-		return n->on_net;
-	switch (n->kind) {
-	case N_CONST: break;
-	case N_ATTR: worst = n->attr == FA_NET ? ON_NET_ONLY : ON_NET_OTHER; break;
-	case N_OP:
-	case N_AND:
-	case N_OR:
-		for (int i = 0; i < 3; i++)
-			if (operand[i] && (sub = on_net(g, operand[i])) > worst)
-				worst = sub;
-		break;
-	case N_CALL:
-		if (!n->function->code || !depends_on_net_alone(n->function->code)) {
-			worst = ON_NET_OTHER;
-			break;
-		}
-		if (n->function->code->reads & FILTER_READS_NET)
-			worst = ON_NET_ONLY;
-		for (struct node *arg = n->a; arg; arg = arg->next)
-			if ((sub = on_net(g, arg)) > worst)
-				worst = sub;
-		break;
-	default: worst = ON_NET_OTHER;
-	}
-	n->on_net = (uint8_t)worst;
-	return worst;
-}
-
-/* Width of the value in a key, an error included; 0: too many values. */
-static unsigned key_bits(const struct node *n)
-{
-	if (n->type == T_BOOL)
-		return 2;
-	if (n->type == T_ENUM_NETTYPE)
-		return 5;
-	if (n->kind == N_OP && n->op == OP_NET_LEN)
-		return 8;
-	return 0;
-}
-
 /* Called for every expression before it is compiled, the outer before the inner. True: noted as a whole, and
  * the caller clears in_condition when it is done with n. */
 static bool note_condition(struct gen *g, struct node *n)
 {
-	const struct filter_prefix_set *set = NULL;
-	unsigned bits;
+	struct net_condition c;
 
-	if (g->in_condition || on_net(g, n) != ON_NET_ONLY)
+	if (g->in_condition)
 		return false;
-	bits = key_bits(n);
-	if (!bits) {
-		/* perhaps a part of it will do: net.len of net.len + 1 */
-		if (n->kind == N_ATTR || n->kind == N_CALL)
-			g->b->net_free = true;
-		return false;
+	switch (net_condition_of(g->b->scratch, n, &c)) {
+	case NET_CONDITION_FREE: g->b->net_free = true; return false;
+	case NET_CONDITION_NONE: return false;
+	default:
+		code_condition(g->b, &c);
+		g->in_condition = true;
+		return true;
 	}
-	if (n->kind == N_OP && n->op == OP_MATCH && n->a->kind == N_ATTR && n->b->kind == N_CONST &&
-		n->b->type == T_PREFIX_SET)
-		set = n->b->value.pset;
-	struct node *rest = n->next; /* it may stand in a list of arguments */
-	n->next = NULL;
-	code_condition(g->b, code_compile(g->b->scratch, COMPILE_EXPRESSION, n, 0, 0, NULL, NULL), bits, set);
-	n->next = rest;
-	g->in_condition = true;
-	return true;
 }
 
 /* What a function that is called with other things in hand asks about the prefix. */
@@ -161,18 +97,13 @@ static void note_callee(struct gen *g, const struct code *callee)
 	if (!callee || g->in_condition)
 		return;
 	g->b->net_free = g->b->net_free || callee->net_free;
-	for (uint32_t i = 0; i < callee->n_conditions; i++)
-		code_condition(g->b, code_hold(callee->conditions[i].code), callee->conditions[i].bits,
-			callee->conditions[i].set);
+	for (uint32_t i = 0; i < callee->n_conditions; i++) {
+		code_hold(callee->conditions[i].code);
+		code_condition(g->b, &callee->conditions[i]);
+	}
 }
 
 /* ---- conditions ---- */
-
-static bool is_comparison(uint8_t op)
-{
-	return op == OP_EQ || op == OP_NEQ || op == OP_LT || op == OP_LTE || op == OP_MATCH ||
-	       op == OP_NOT_MATCH;
-}
 
 /* Jumps to the label if the condition is `when`, else goes on behind. by: whom a value that is no bool is
  * reported for. */
@@ -221,7 +152,7 @@ static void condition_inside(struct gen *g, struct node *n, bool when, struct la
 			condition(g, n->a, !when, l, BY_NOT);
 			return;
 		}
-		if (is_comparison(n->op)) {
+		if (node_is_comparison(n)) {
 			at(g, n);
 			x = expression(g, n->a);
 			y = expression(g, n->b);

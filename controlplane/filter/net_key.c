@@ -28,13 +28,11 @@ unsigned filter_net_key_bits(const struct filter *f)
 }
 
 /* A value as a number below 2^bits; the last one is an error. */
-static uint64_t answer(struct filter_vm *vm, const struct net_condition *c, const struct net *net)
+static uint64_t run_condition(struct filter_vm *vm, const struct net_condition *c, const struct net *net)
 {
 	uint64_t error = (UINT64_C(1) << c->bits) - 1;
 	struct value v;
 
-	if (c->set)
-		return prefix_set_has_net(c->set, net);
 	if (!vm_condition(vm, c->code, net, &v))
 		return error;
 	switch (v.type) {
@@ -42,6 +40,18 @@ static uint64_t answer(struct filter_vm *vm, const struct net_condition *c, cons
 	case T_INT:
 	case T_ENUM_NETTYPE: return v.i < error ? v.i : error;
 	default: return error;
+	}
+}
+
+static uint64_t answer(struct filter_vm *vm, const struct net_condition *c, const struct net *net)
+{
+	switch (c->ask) {
+	case ASK_SET: return prefix_set_has_net(c->set, net) != c->negate;
+	case ASK_LEN: return net_length(net);
+	case ASK_TYPE: return net->type;
+	case ASK_LEN_TEST: return (net_length(net) >= c->lo && net_length(net) <= c->hi) != c->negate;
+	case ASK_TYPE_TEST: return (net->type >= c->lo && net->type <= c->hi) != c->negate;
+	default: return run_condition(vm, c, net);
 	}
 }
 

@@ -336,7 +336,7 @@ static const char *net_method(enum filter_op op, struct arena *a, const struct n
 {
 	switch (op) {
 	case OP_NET_TYPE: RETURN(T_ENUM_NETTYPE, i, n->type);
-	case OP_NET_LEN: RETURN(T_INT, i, n->type == NET_NEIGHBOR ? 0 : n->prefix.len);
+	case OP_NET_LEN: RETURN(T_INT, i, net_length(n));
 	case OP_NET_IP: RETURN(T_IP, ip, n->prefix.addr);
 	case OP_NET_MAXLEN:
 		if (n->type != NET_ROA4 && n->type != NET_ROA6)

@@ -141,6 +141,11 @@ size_t value_format(const struct value *v, char *buf, size_t size);
 int value_compare(const struct value *a, const struct value *b, bool *ok);
 bool value_equal(const struct value *a, const struct value *b);
 size_t net_format(const struct net *n, char *buf, size_t size);
+/* .len: of the prefix; 0 for what has none. */
+static inline uint32_t net_length(const struct net *n)
+{
+	return n->prefix.family ? n->prefix.len : 0;
+}
 int net_compare(const struct net *a, const struct net *b); /* by type, then in BIRD's order */
 bool net_contains(
 	const struct net *outer, const struct net *inner); /* of one type; inner equal or more specific */
