@@ -250,6 +250,61 @@ static void test_redump(void **state)
 	close_all(&x);
 }
 
+/* A dump that takes many slices gives every prefix once: none is lost where a slice ends. */
+struct tally {
+	unsigned char seen[300000];
+	unsigned again;
+	_Atomic unsigned n;
+};
+
+static void tally_changed(void *ctx, struct rib_shard *s, const struct rib_change *c, unsigned n, bool dump)
+{
+	struct tally *t = ctx;
+
+	(void)s;
+	(void)dump;
+	for (unsigned i = 0; i < n; i++) {
+		unsigned number = ntohl(ipaddr_to_v4(&c[i].net->prefix.addr)) >> 8;
+
+		t->again += t->seen[number]++ != 0;
+	}
+	atomic_fetch_add(&t->n, n);
+}
+
+static void dumped_nothing(void *ctx, struct rib_shard *s)
+{
+	(void)ctx;
+	(void)s;
+}
+
+static void test_dump_in_slices(void **state)
+{
+	static const struct rib_listener_ops tally_ops = {
+		.changed = tally_changed, .dumped = dumped_nothing, .closed = dumped_nothing};
+	static struct ctx x;
+	static struct tally t;
+	struct rib_listener *l;
+	struct rib_batch *b;
+	uint32_t id = simple_attrs(1, 2, 2);
+
+	open_all(&x, false);
+	b = rib_batch_create(x.a);
+	for (unsigned i = 0; i < 300000; i++) {
+		struct net n = net4(i << 8, 24);
+
+		rib_batch_announce(b, &n, 0, id);
+	}
+	rib_submit(b);
+	rib_quiet(x.rib);
+	l = rib_listener_open(x.t, RIB_LISTEN_BEST, &tally_ops, &t);
+	rib_quiet(x.rib);
+	assert_int_equal(atomic_load(&t.n), 300000);
+	assert_int_equal(t.again, 0);
+	rib_listener_close(l);
+	attrs_release(id);
+	close_all(&x);
+}
+
 /* ---- tasks ---- */
 
 struct counter {
@@ -320,6 +375,7 @@ int main(void)
 		cmocka_unit_test(test_wants),
 		cmocka_unit_test(test_pin),
 		cmocka_unit_test(test_redump),
+		cmocka_unit_test(test_dump_in_slices),
 		cmocka_unit_test(test_tasks),
 	};
 	return cmocka_run_group_tests(tests, rib_test_setup, rib_test_teardown);
