@@ -28,6 +28,7 @@
 #include "dataplane/dpdk.h"
 #include "shared/log.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <rte_ethdev.h>
@@ -573,6 +574,19 @@ static uint64_t nap(uint64_t now, uint64_t ns)
 	return now + ns;
 }
 
+/* Where the kernel shares the machine out by session first (autogroups), a nice value counts only within one: a
+ * busy worker would get no more than any other session's compiler. */
+static void raise_session(void)
+{
+	int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "-20", 3) < 0)
+		log_msg(LOG_CLASS_DEBUG, "autogroup: %s", strerror(errno));
+	close(fd);
+}
+
 static void prepare_thread(struct worker *w)
 {
 	char name[16];
@@ -590,6 +604,7 @@ static void prepare_thread(struct worker *w)
 				w->number, strerror(errno));
 	} else {
 		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -20);
+		raise_session();
 	}
 }
 

@@ -39,7 +39,7 @@ struct bfd_session {
 	bool awaiting; /* its answer is on the way */
 	uint32_t slot, generation;
 	bool known, up; /* what subscribers have been told */
-	bool fib_down; /* the FIB was told that the link is lost */
+	bool fib_down;  /* the FIB was told that the link is lost */
 	struct linkstate_entry state;
 	uint64_t since_ns;
 	char problem[160];

@@ -364,7 +364,8 @@ static void lost(struct bfd_client *c)
 	c->n_answers = 0;
 	c->ops->close(c);
 	pthread_mutex_unlock(&c->lock);
-	log_msg(LOG_CLASS_ERROR, "%s: Dataplane lost, %s is gone: the state of %u BFD sessions is unknown, BGP sessions stay",
+	log_msg(LOG_CLASS_ERROR,
+		"%s: Dataplane lost, %s is gone: the state of %u BFD sessions is unknown, BGP sessions stay",
 		c->proto_name, c->ops->name(c), n);
 	c->retry_ns = clock_now_ns() + RETRY_OPEN;
 }

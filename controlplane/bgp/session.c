@@ -566,6 +566,13 @@ static uint32_t clamp(uint32_t v, uint32_t low, uint32_t high)
 	return v < low ? low : v;
 }
 
+static void log_closed(struct bgp_session *s)
+{
+	const char *why = s->status.last_error; /* only this thread writes it */
+
+	session_log(s, LOG_CLASS_INFO, "BGP session closed%s%s%s", why[0] ? " (" : "", why, why[0] ? ")" : "");
+}
+
 void session_lost(struct bgp_session *s, bool retain)
 {
 	const struct bgp_config *c = &s->cf->c;
@@ -581,7 +588,7 @@ void session_lost(struct bgp_session *s, bool retain)
 		s->reported_up = false;
 		ev_timer_stop(ev_of(s), &s->gr_timer);
 		s->gr_active = false;
-		session_log(s, LOG_CLASS_INFO, "BGP session closed");
+		log_closed(s);
 		session_publish(s);
 		bgp_tell_main(s, BGP_EVENT_DOWN);
 		return;

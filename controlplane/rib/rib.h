@@ -102,8 +102,8 @@ struct rib_source_config {
  * several batches by several threads at a time if their order does not matter. NULL with errno ENOMEM, ENOSPC
  * (a million sources). */
 struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_config *c);
-/* Takes over a new configuration. The import filter runs again over the routes kept when it differs by content
- * (or keep_filtered does), always, or never: `configure soft`, where it is for routes to come. */
+/* Takes over a new configuration. The import filter runs again over the routes kept when it differs by
+ * content (or keep_filtered does), always, or never: `configure soft`, where it is for routes to come. */
 enum rib_reevaluate { RIB_IF_CHANGED, RIB_ALWAYS, RIB_NEVER };
 void rib_source_reconfigure(
 	struct rib_source *s, const struct rib_source_config *c, enum rib_reevaluate reevaluate);

@@ -5,9 +5,9 @@
  * codes in front. For the differential runner.
  *
  *	filter_eval [-c FILE]    expressions on stdin, with FILE's symbols in scope
- *	filter_eval -r -c FILE   lines are NET, blank, expression: evaluated for FILE's static route to NET, after its
- *	                         attribute block ("failed" when that ends in an error)
- *	filter_eval -t FILE      runs the bt_test_suite() statements of FILE
+ *	filter_eval -r -c FILE   lines are NET, blank, expression: evaluated for FILE's static route to NET,
+ *after its attribute block ("failed" when that ends in an error) filter_eval -t FILE      runs the
+ *bt_test_suite() statements of FILE
  */
 #include "controlplane/config/config.h"
 #include "controlplane/filter/filter.h"
@@ -44,14 +44,17 @@ static int run_tests(const char *path)
 }
 
 /* The static route to the net that the text starts with, as it is before its attribute block. */
-static const struct static_route *find_route(const struct config *c, const char *text, size_t len, const char **proto)
+static const struct static_route *find_route(
+	const struct config *c, const char *text, size_t len, const char **proto)
 {
 	const struct proto_config *p;
 
-	cds_list_for_each_entry(p, &c->protocols, node) {
+	cds_list_for_each_entry(p, &c->protocols, node)
+	{
 		if (p->type != PROTO_STATIC)
 			continue;
-		for (const struct static_route *r = ((const struct static_config *)p->body)->routes; r; r = r->next) {
+		for (const struct static_route *r = ((const struct static_config *)p->body)->routes; r;
+			r = r->next) {
 			char net[160];
 
 			if (net_format(&r->net, net, sizeof(net)) == len && !memcmp(net, text, len)) {
@@ -63,8 +66,8 @@ static const struct static_route *find_route(const struct config *c, const char 
 	return NULL;
 }
 
-static void evaluate(struct config *c, struct filter_vm *vm, struct arena *a, const struct filter_route *route, const char *line,
-	size_t len)
+static void evaluate(struct config *c, struct filter_vm *vm, struct arena *a,
+	const struct filter_route *route, const char *line, size_t len)
 {
 	static char out[1 << 20];
 	struct parser p;
@@ -97,7 +100,8 @@ static void evaluate(struct config *c, struct filter_vm *vm, struct arena *a, co
 	arena_reset(a);
 }
 
-static void evaluate_for_route(struct config *c, struct filter_vm *vm, struct arena *a, const char *line, size_t len)
+static void evaluate_for_route(
+	struct config *c, struct filter_vm *vm, struct arena *a, const char *line, size_t len)
 {
 	const char *blank = memchr(line, ' ', len);
 	struct attrs attrs = {.preference = 200, .scope = SCOPE_UNIVERSE}, out;
