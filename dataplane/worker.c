@@ -574,8 +574,8 @@ static uint64_t nap(uint64_t now, uint64_t ns)
 	return now + ns;
 }
 
-/* Where the kernel shares the machine out by session first (autogroups), a nice value counts only within one: a
- * busy worker would get no more than any other session's compiler. */
+/* Where the kernel shares the machine out by session first (autogroups), a nice value counts only within one:
+ * a busy worker would get no more than any other session's compiler. */
 static void raise_session(void)
 {
 	int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
