@@ -30,6 +30,7 @@ struct filter_vm *filter_vm_create(void)
 		abort();
 	}
 	vm->stack_end = vm->stack + VM_STACK;
+	vm->budget = VM_BUDGET;
 	return vm;
 }
 
@@ -199,7 +200,7 @@ static int run(
 {
 	const struct insn *in = c->insns;
 	const struct value *bank[2] = {regs, c->consts};
-	uint32_t budget = VM_BUDGET;
+	uint32_t budget = vm->budget;
 	const char *e = NULL;
 	bool truth;
 

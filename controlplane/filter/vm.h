@@ -23,6 +23,7 @@ struct filter_vm {
 	struct value *stack, *stack_end;
 	struct vm_frame *frames;
 	uint32_t depth;
+	uint32_t budget; /* VM_BUDGET, less where a test is in a hurry */
 
 	const struct filter_route *route; /* NULL: no route to access */
 	const struct attrs *attrs;        /* as they are now: the route's, or *out */

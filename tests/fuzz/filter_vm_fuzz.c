@@ -7,6 +7,7 @@
 #include "controlplane/config/config.h"
 #include "controlplane/filter/code.h"
 #include "controlplane/filter/filter.h"
+#include "controlplane/filter/vm.h"
 #include "controlplane/rib/attr.h"
 #include "shared/log.h"
 #include <stdio.h>
@@ -41,6 +42,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	log_configure(&none, 1, NULL);
 	vm = filter_vm_create();
+	vm->budget = 20000;
 	prefix_parse("198.51.100.0/24", &nets[0].prefix);
 	nets[0].type = NET_IP4;
 	prefix_parse("2001:db8::/32", &nets[1].prefix);
@@ -65,8 +67,37 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+/* Prefixes that have one key get one verdict. */
+static void check_keys(const struct filter *f)
+{
+	static const char *const texts[] = {"10.0.0.0/8", "10.0.0.0/16", "10.1.0.0/16", "192.0.2.0/24",
+		"198.51.100.0/24", "0.0.0.0/0", "2001:db8::/32", "::/0"};
+	enum { N = sizeof(texts) / sizeof(texts[0]) };
+	enum filter_verdict verdict[N];
+	uint64_t key[N];
+
+	if (filter_net_use(f) == FILTER_NET_FREE)
+		return;
+	for (unsigned i = 0; i < N; i++) {
+		struct net net = {.type = NET_IP4};
+		struct filter_route r = {
+			.net = &net, .attrs = &attrs[0], .proto_name = "p", .source = RTS_BGP};
+		struct attrs out;
+		bool changed;
+
+		prefix_parse(texts[i], &net.prefix);
+		net.type = net.prefix.family == 4 ? NET_IP4 : NET_IP6;
+		verdict[i] = filter_run(vm, f, &r, &changed, &out);
+		key[i] = filter_net_key(vm, f, &net);
+		for (unsigned k = 0; k < i; k++)
+			if (key[k] == key[i] && verdict[k] != verdict[i])
+				abort();
+	}
+}
+
 static void run_filter(const struct filter *f)
 {
+	check_keys(f);
 	for (int i = 0; i < 2; i++) {
 		struct filter_route r = {
 			.net = &nets[i], .attrs = &attrs[i], .proto_name = "p", .source = RTS_BGP};
