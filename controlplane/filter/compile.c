@@ -399,6 +399,25 @@ static void print(struct gen *g, struct node *n)
 	}
 }
 
+static void if_chain(struct gen *g, struct node *n)
+{
+	struct label end = {0};
+
+	while (n && n->kind == N_IF) {
+		struct label otherwise = {0};
+
+		at(g, n);
+		condition(g, n->a, false, &otherwise, BY_CONDITION);
+		commands(g, n->b);
+		if (n->c)
+			jump_to(g, &end, C_JUMP, 0, 0, 0);
+		place(g, &otherwise);
+		n = n->c;
+	}
+	commands(g, n);
+	place(g, &end);
+}
+
 static void command(struct gen *g, struct node *n)
 {
 	uint32_t top = g->top, x;
@@ -406,21 +425,7 @@ static void command(struct gen *g, struct node *n)
 	at(g, n);
 	switch (n->kind) {
 	case N_BLOCK: commands(g, n->a); break;
-	case N_IF: {
-		struct label otherwise = {0}, end = {0};
-
-		condition(g, n->a, false, &otherwise, BY_CONDITION);
-		commands(g, n->b);
-		if (n->c) {
-			jump_to(g, &end, C_JUMP, 0, 0, 0);
-			place(g, &otherwise);
-			commands(g, n->c);
-			place(g, &end);
-		} else {
-			place(g, &otherwise);
-		}
-		break;
-	}
+	case N_IF: if_chain(g, n); break;
 	case N_CASE: case_of(g, n); break;
 	case N_FOR: for_loop(g, n); break;
 	case N_INIT:

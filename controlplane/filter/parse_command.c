@@ -177,20 +177,30 @@ static void end_of_command(struct parser *p)
 		parser_syntax_error(p, "';'");
 }
 
+/* A chain of else if is a list here, however long: it does not nest. */
 static struct node *if_command(struct parser *p)
 {
-	struct node *n = node_new(p, N_IF);
+	struct node *first = NULL, **link = &first, *n;
 
-	parser_next(p);
-	n->a = parse_expression(p);
-	parser_expect(p, "then");
-	node_want(p, n->a, 1, "CONDITION", T_BOOL);
 	parser_enter(p);
-	n->b = parse_command(p);
-	if (parser_accept(p, "else"))
-		n->c = parse_command(p);
+	do {
+		n = node_new(p, N_IF);
+		*link = n;
+		link = &n->c;
+		parser_next(p);
+		n->a = parse_expression(p);
+		parser_expect(p, "then");
+		node_want(p, n->a, 1, "CONDITION", T_BOOL);
+		n->b = parse_command(p);
+		if (!parser_accept(p, "else"))
+			break;
+		if (!parse_at_word(p, "if")) {
+			n->c = parse_command(p);
+			break;
+		}
+	} while (true);
 	parser_leave(p);
-	return n;
+	return first;
 }
 
 static struct node *constant_case(struct parser *p, const struct value *v, const struct cases *c)

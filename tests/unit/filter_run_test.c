@@ -2,6 +2,7 @@
 /* Filters over routes: attributes, verdicts, functions, what happens when something is wrong. */
 #include "tests/unit/filter_support.h"
 
+#include "controlplane/filter/suite.h"
 #include "shared/log.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -881,6 +882,44 @@ static void actions(void **state)
 	config_release(c);
 }
 
+/* Test suites written in the language. */
+static char reported[1024];
+
+static void report(const char *what)
+{
+	strncat(reported, what, sizeof(reported) - strlen(reported) - 2);
+	strcat(reported, "\n");
+}
+
+static void suites(void **state)
+{
+	struct filter_tests tests;
+
+	(void)state;
+	filter_tests_collect(&tests);
+	struct config *c =
+		config_of("function good() { int x = 5; bt_assert(x = 5); bt_assert(true); }\n"
+			  "function bad() {\n  bt_assert(1 = 2); }\n"
+			  "function fails() { int x; x = x / 0; }\n"
+			  "function assigns() { int x; bt_check_assign(x, 7); bt_assert(x = 7); }\n"
+			  "function one() -> int { return 1; }\nfunction two() -> int { return 2; "
+			  "}\nfunction uno() -> int { return 1; }\n"
+			  "bt_test_suite(good, \"good\");\nbt_test_suite(bad, "
+			  "\"bad\");\nbt_test_suite(fails, \"fails\");\n"
+			  "bt_test_suite(assigns, \"assigns\");\nbt_test_same(one, uno, "
+			  "1);\nbt_test_same(one, two, 0);\n"
+			  "bt_test_same(one, two, 1);\n");
+	filter_tests_collect(NULL);
+	assert_int_equal(tests.count, 7);
+	assert_int_equal(filter_tests_run(&tests, report), 3);
+	assert_non_null(strstr(reported, "bad: assertion failed at test:4\n"));
+	assert_non_null(
+		strstr(reported, "fails: line 5: Argument 1 of DIVIDE must be of type int, got type void\n"));
+	assert_non_null(strstr(reported, "one and two should be the same\n"));
+	assert_null(strstr(reported, "good"));
+	config_release(c);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -914,6 +953,7 @@ int main(void)
 		cmocka_unit_test(keys),
 		cmocka_unit_test(references),
 		cmocka_unit_test(actions),
+		cmocka_unit_test(suites),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
