@@ -90,6 +90,8 @@ bool channel_work(struct fib *f)
 				continue;
 			unsigned n = queue_pop(&ch->queues[s], c, BATCH_ROUTES);
 			for (unsigned i = 0; i < n; i++)
+				table_prefetch(&ch->routes, &c[i].prefix);
+			for (unsigned i = 0; i < n; i++)
 				route_apply(ch, &c[i]);
 			worked = worked || n > 0;
 		}
@@ -166,6 +168,7 @@ static void channel_start(void *arg)
 	take_left_overs(ch);
 	if (ch->learn_source)
 		ch->learned = learned_open(ch);
+	monitor_filter(f);
 	ch->ready = true;
 	/* What was left without being recognised, and what there is to learn. */
 	f->resync_wanted = true;
@@ -216,6 +219,7 @@ static void close_in_loop(void *arg)
 	audit_forget(ch->f->audit, ch);
 	learned_close(ch->learned);
 	ch->learned = NULL;
+	monitor_filter(ch->f);
 	ch->closing = true;
 }
 

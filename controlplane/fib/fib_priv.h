@@ -146,6 +146,7 @@ void kernel_route_resolve(struct fib *f, struct kernel_route *r);
 /* monitor.c */
 int monitor_open(struct fib *f);
 void monitor_close(struct fib *f);
+int monitor_filter(struct fib *f); /* again when who learns has changed */
 
 /* channel.c */
 struct fib_channel *channel_of(struct fib *f, uint8_t family, uint32_t table_id);

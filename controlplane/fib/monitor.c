@@ -19,21 +19,38 @@
 
 #define RCVBUF (16 << 20)
 
-/* nlmsg_pid is the port that asked for the change. Classic BPF loads words in network order. */
-static int drop_own(const struct fib *f, int fd)
+/* nlmsg_pid is the port that asked for the change. Somebody else's new routes matter to those who learn; to
+ * the others only if they replace something. Classic BPF loads in network order. */
+int monitor_filter(struct fib *f)
 {
 	const uint32_t own[] = {htonl(f->writer.port), htonl(f->ctl.port), htonl(f->links.batch.port)};
+	const uint32_t protocol = NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_protocol);
+	bool learning = false;
+	struct fib_channel *ch;
+
+	cds_list_for_each_entry(ch, &f->channels, node) learning = learning || ch->learned;
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, own[0], 3, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, own[1], 2, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, own[2], 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, own[0], 10, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, own[1], 9, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, own[2], 8, 0),
+		BPF_JUMP(BPF_JMP | BPF_JA, learning ? 6 : 0, 0, 0),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 0, 4),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, f->o.rtproto, 2, 0),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_flags)),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htons(NLM_F_REPLACE), 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ? -errno : 0;
+	if (!f->monitor)
+		return 0;
+	return setsockopt(nl_socket_get_fd(f->monitor), SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0
+		       ? -errno
+		       : 0;
 }
 
 static void ours_changed(struct fib_channel *ch, const struct kernel_route *k, bool deleted)
@@ -163,7 +180,7 @@ int monitor_open(struct fib *f)
 
 	if (rc < 0)
 		return rc;
-	rc = drop_own(f, nl_socket_get_fd(f->monitor));
+	rc = monitor_filter(f);
 	if (rc < 0)
 		log_msg(LOG_CLASS_WARNING, "FIB: cannot filter the kernel's notifications: %s",
 			strerror(-rc));

@@ -305,17 +305,14 @@ static void set_flags(struct fib_channel *ch, struct route *r, uint8_t flags)
 		g->missing++;
 }
 
-/* A new entry counts as missing. */
-static struct route *add_entry(struct fib_channel *ch, const struct prefix *p, struct group *g, uint16_t info)
+/* A new entry, out of table_take(); counts as missing. */
+static void init_entry(struct fib_channel *ch, struct route *r, struct group *g, uint16_t info)
 {
-	struct route *r = table_take(&ch->routes, p);
-
 	r->group = g->index;
 	r->info = info;
 	r->flags = ch->routes.seen;
 	g->missing++;
 	group_ref(ch->f, g);
-	return r;
 }
 
 static void clear_left_over(struct fib_channel *ch, struct route *r)
@@ -378,9 +375,10 @@ static void set_entry(
 
 void route_set(struct fib_channel *ch, const struct prefix *p, struct group *g, uint16_t info)
 {
-	struct route *r = table_find(&ch->routes, p);
+	struct route *r;
 
 	if (!g) {
+		r = table_find(&ch->routes, p);
 		if (!r)
 			return;
 		if (r->flags & ROUTE_IN_KERNEL)
@@ -388,8 +386,9 @@ void route_set(struct fib_channel *ch, const struct prefix *p, struct group *g, 
 		remove_entry(ch, r);
 		return;
 	}
-	if (!r)
-		r = add_entry(ch, p, g, info);
+	r = table_take(&ch->routes, p);
+	if (!r->group)
+		init_entry(ch, r, g, info);
 	else if (r->group == g->index && r->info == info && (r->flags & ROUTE_IN_KERNEL)) {
 		if (r->flags & ROUTE_LEFT_OVER) {
 			clear_left_over(ch, r);
@@ -428,7 +427,8 @@ void route_add_left_over(struct fib_channel *ch, const struct prefix *p, struct 
 
 	if (table_find(&ch->routes, p))
 		return;
-	r = add_entry(ch, p, g, info);
+	r = table_take(&ch->routes, p);
+	init_entry(ch, r, g, info);
 	set_flags(ch, r, ROUTE_IN_KERNEL);
 	r->flags |= ROUTE_LEFT_OVER;
 	ch->n_left_over++;

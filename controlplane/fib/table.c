@@ -2,15 +2,32 @@
 #include "controlplane/fib/table.h"
 #include "controlplane/fib/mem.h"
 #include "shared/hash.h"
+#include <sys/mman.h>
 
 #define FIRST_SLOTS 256
+
+/* A big table is touched all over: without huge pages each look-up also misses the TLB. */
+static uint8_t *new_slots(size_t bytes)
+{
+	const size_t huge = 2 << 20;
+	void *p;
+
+	if (bytes < huge)
+		return mem_zero(bytes);
+	bytes = (bytes + huge - 1) & ~(huge - 1);
+	p = aligned_alloc(huge, bytes);
+	if (!p)
+		return mem_zero(bytes); /* ends the process, or finds another place */
+	madvise(p, bytes, MADV_HUGEPAGE);
+	return memset(p, 0, bytes);
+}
 
 void table_init(struct table *t, uint8_t family)
 {
 	*t = (struct table){.family = family,
 		.stride = (uint8_t)(sizeof(struct route) + (family == 4 ? 4 : 16)),
 		.mask = FIRST_SLOTS - 1};
-	t->slots = mem_zero((size_t)FIRST_SLOTS * t->stride);
+	t->slots = new_slots((size_t)FIRST_SLOTS * t->stride);
 }
 
 void table_free(struct table *t)
@@ -51,12 +68,17 @@ struct route *table_find(const struct table *t, const struct prefix *p)
 	return r->group ? r : NULL;
 }
 
+void table_prefetch(const struct table *t, const struct prefix *p)
+{
+	__builtin_prefetch(table_at(t, home(t, addr_bytes(t, p), p->len)), 1);
+}
+
 static void grow(struct table *t)
 {
 	struct table old = *t;
 
 	t->mask = t->mask * 2 + 1;
-	t->slots = mem_zero((size_t)(t->mask + 1) * t->stride);
+	t->slots = new_slots((size_t)(t->mask + 1) * t->stride);
 	for (uint32_t i = 0; i <= old.mask; i++) {
 		const struct route *r = table_at(&old, i);
 		if (r->group)

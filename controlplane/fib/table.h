@@ -42,11 +42,13 @@ struct table {
 void table_init(struct table *t, uint8_t family);
 void table_free(struct table *t);
 struct route *table_find(const struct table *t, const struct prefix *p);
-/* Finds or makes (then all fields but the prefix are 0 and the caller sets group). */
+/* Finds or makes (then all fields but the prefix are 0 and the caller sets group before anything else). */
 struct route *table_take(struct table *t, const struct prefix *p);
 void table_remove(struct table *t, struct route *r);
 static inline struct route *table_at(const struct table *t, uint32_t slot)
 {
 	return (struct route *)(t->slots + (size_t)slot * t->stride);
 }
+/* A hint to the cache: the entry will be looked up soon. */
+void table_prefetch(const struct table *t, const struct prefix *p);
 struct prefix route_prefix(const struct table *t, const struct route *r);
