@@ -191,7 +191,7 @@ class FrrDriver(Driver):
         self.daemon.start(self.config())
 
     def last_error(self, f):
-        return self.daemon.vtysh(f"show bgp neighbors {NODE[f]}")
+        return self.daemon.vtysh(f"show bgp neighbors {NODE[f]}") + self.daemon.vtysh(f"show bgp neighbors {NODE[f]} json")
 
 
 class GoBgpDriver(Driver):
@@ -287,7 +287,8 @@ class GoBgpDriver(Driver):
 
 class ExaBgpDriver(Driver):
     name = "exabgp"
-    can = frozenset("refresh_out addpath_rx addpath_tx md5 community path withdraw limit".split())
+    # 4.2.21 closes the session on ROUTE-REFRESH (as it does with BIRD)
+    can = frozenset("addpath_rx addpath_tx md5 community path withdraw limit".split())
 
     def __init__(self, lab, **options):
         super().__init__(lab, **options)
@@ -379,7 +380,8 @@ while True:
 
 class OpenBgpDriver(Driver):
     name = "openbgpd"
-    can = frozenset("refresh_in refresh_out addpath_rx addpath_tx md5 role community withdraw limit shutdown path_self".split())
+    # 7.7 answers ROUTE-REFRESH with "AID IPv4 unicast not negotiated" (also to BIRD)
+    can = frozenset("refresh_in addpath_rx addpath_tx md5 role community withdraw limit shutdown path_self".split())
     ROLES = {"rs_server": "rs", "rs_client": "rs-client"}
 
     def __init__(self, lab, **options):
