@@ -473,7 +473,7 @@ void channel_up(struct bgp_channel *ch)
 	note_restart_caps(ch);
 	find_next_hop(ch);
 	make_import_class(ch);
-	rib_source_reconfigure(ch->source, &sc, false);
+	rib_source_reconfigure(ch->source, &sc, RIB_IF_CHANGED);
 	make_export_config(ch, &ch->export_cf);
 	channel_attach_export(ch);
 }
@@ -783,7 +783,7 @@ void channel_reload(struct bgp_channel *ch, bool in, bool out)
 	if (in) {
 		struct rib_source_config sc = bgp_source_config(ch->s, ch->index);
 
-		rib_source_reconfigure(ch->source, &sc, true);
+		rib_source_reconfigure(ch->source, &sc, RIB_ALWAYS);
 		if (!settings_of(ch)->cf.import_table)
 			request_refresh(ch);
 	}

@@ -247,6 +247,12 @@ struct bfd_message {
 static void fail_all(struct bgp_session *s, enum bgp_error_class cls, const char *what, uint8_t code,
 	uint8_t subcode, bool retain, bool delay);
 
+/* draft-ietf-idr-bgp-bfd-strict-mode: BGP comes up on a path that BFD has proved, and on no other. */
+static bool strict(const struct bgp_session *s)
+{
+	return s->cf->c.bfd_strict && s->cf->c.bfd != BGP_BFD_OFF;
+}
+
 static void bfd_down(struct bgp_session *s, bool remote_cbit)
 {
 	/* RFC 5882 section 4.3: a neighbour whose BFD does not share fate with its control plane is really
@@ -254,7 +260,8 @@ static void bfd_down(struct bgp_session *s, bool remote_cbit)
 	bool retain = s->cf->c.bfd == BGP_BFD_GRACEFUL && !remote_cbit && session_can_retain(s);
 
 	s->bfd_up = false;
-	if (!s->conn)
+	/* Without `strict` BFD has a say only once BGP is up. */
+	if (!s->conn && !(strict(s) && s->start_state == BSS_CONNECT))
 		return;
 	session_log(s, LOG_CLASS_INFO, "BFD session down");
 	fail_all(s, BE_MISC, "BFD session down", BGP_ERR_CEASE, CEASE_BFD_DOWN, retain, !retain);
@@ -389,7 +396,7 @@ void session_begin(struct bgp_session *s)
 	case NEIGHBOR_READY: break;
 	}
 	open_bfd(s);
-	if (s->cf->c.bfd_strict && s->cf->c.bfd != BGP_BFD_OFF && !s->bfd_up) {
+	if (strict(s) && !s->bfd_up) {
 		wait_state(s, "Waiting for BFD session to %s", ipaddr_format(&s->cf->c.remote, text));
 		return;
 	}

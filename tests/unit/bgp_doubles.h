@@ -21,6 +21,14 @@
 
 #define WORLD_LOG 20000
 
+/* liburcu orders memory in assembly and is not instrumented (shared/rcu.h). */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "called_from_lib:liburcu-memb.so\nrace:urcu_common_wake_up_gp\nrace:_urcu_memb_\nmutex:"
+	       "liburcu\nrace:rcu_barrier\n";
+}
+
 struct rib_source {
 	struct rib_source_config c;
 	char log[WORLD_LOG]; /* "+192.0.2.0/24 path 64496 1\n", "-prefix", "flush", "stale", "llgr", "sweep",
@@ -86,7 +94,8 @@ static void source_log(struct rib_source *s, const char *what)
 
 /* ---- rib ---- */
 
-void rib_source_reconfigure(struct rib_source *s, const struct rib_source_config *c, bool reevaluate)
+void rib_source_reconfigure(
+	struct rib_source *s, const struct rib_source_config *c, enum rib_reevaluate reevaluate)
 {
 	pthread_mutex_lock(&w.lock);
 	s->c = *c;

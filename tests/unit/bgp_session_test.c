@@ -1043,6 +1043,38 @@ static void test_bfd(void **state)
 	close(fd);
 }
 
+static void test_bfd_strict(void **state)
+{
+	struct bfd_stamps t = {0};
+	struct bgp_open o;
+	struct bgp_error e;
+	int fd;
+
+	(void)state;
+	bgp.bfd = BGP_BFD_ON;
+	bgp.bfd_strict = true;
+	start();
+	assert_true(world_wait(bfd_asked, NULL));
+	fd = peer_connect_from("127.0.0.2"); /* nobody is let in before BFD is Up */
+	expect_closed(fd);
+	wait_info("Idle          ");
+	w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_UP, 0, false, &t, NULL);
+	fd = peer_connect();
+	assert_true(expect(fd, BGP_MSG_OPEN));
+	assert_int_equal(bgp_open_decode(msg + 19, msg_len - 19, &o, &e), 0);
+	assert_true(o.caps.bfd_strict);
+	/* lost again before BGP was up */
+	w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_DOWN, 1, false, &t, NULL);
+	expect_notification(fd, 6, 10);
+	expect_closed(fd);
+	wait_info("Idle          Error: BFD session down");
+	w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_UP, 0, false, &t, NULL);
+	fd = peer_connect();
+	establish(fd);
+	WAIT_STATE(proto, PS_UP);
+	close(fd);
+}
+
 static void test_bfd_graceful(void **state)
 {
 	struct bfd_stamps t = {0};
@@ -1220,6 +1252,7 @@ int main(void)
 		SESSION_TEST(test_notification_ends_restart),
 		SESSION_TEST(test_notification_bit),
 		SESSION_TEST(test_bfd),
+		SESSION_TEST(test_bfd_strict),
 		SESSION_TEST(test_bfd_graceful),
 		SESSION_TEST(test_waits_for_interface),
 		SESSION_TEST(test_link_down),
