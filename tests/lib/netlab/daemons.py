@@ -153,15 +153,15 @@ class Peregrine(BirdLike):
         self.has_dp = bool(self.ports)
         self.dp_args = list(dp_args)
         self.dp_sock = self.file("-dp.sock")
+        self.extra = []  # more arguments for peregrined
 
     def argv(self):
         argv = [os.path.join(build_dir(), "peregrined"), "-f", "-c", self.file(".conf"), "-s", self.sock,
                 "-P", self.file(".pid")]
         return argv + (["--dp", self.dp_sock] if self.has_dp else []) + self.extra
 
-    extra = []
-
     def start(self, config=None, wait=True):
+        self.extra = []
         if self.has_dp and "peregrine-dp" not in self.running:
             self.start_dp()
         return super().start(config, wait)
