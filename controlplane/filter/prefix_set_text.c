@@ -39,7 +39,7 @@ static bits top(unsigned n)
 
 static bool has_length(bits mask, unsigned len)
 {
-	return len && mask >> (128 - len) & 1;
+	return len && len <= 128 && mask >> (128 - len) & 1;
 }
 
 static unsigned nibble(bits addr, unsigned len)
