@@ -22,18 +22,73 @@ struct filter_vm *cli_vm(struct cli_session *s)
 	return s->vm;
 }
 
+char *cli_scratch(struct cli_session *s)
+{
+	if (!s->scratch)
+		s->scratch = malloc(CLI_SCRATCH);
+	if (!s->scratch)
+		abort();
+	return s->scratch;
+}
+
 void cli_expect_end(struct parser *p)
 {
 	if (p->tok.kind != TOK_EOF)
 		parser_syntax_error(p, "END");
 }
 
-const char *cli_parse_name_pattern(struct parser *p, bool *is_glob)
+struct running {
+	struct daemon *daemon;
+	const char *name;
+	bool found;
+};
+
+static void is_running(void *arg)
+{
+	struct running *r = arg;
+
+	r->found = proto_find(r->daemon, r->name) != NULL;
+}
+
+/* A protocol that was spawned is no symbol of the configuration. */
+static bool known_protocol(struct cli_session *s, const struct parser *p)
+{
+	struct running r = {s->daemon, p->tok.text, false};
+
+	if (parser_is_word(p) && !parser_symbol(p))
+		cli_in_main(s, is_running, &r);
+	return r.found;
+}
+
+static const char *symbol_of_class(
+	struct cli_session *s, struct parser *p, enum symbol_class cls, const char *expecting)
+{
+	const struct symbol *sym = parser_symbol(p);
+	const char *name = p->tok.text;
+
+	if (!sym && cls == SYM_PROTOCOL && known_protocol(s, p)) {
+		parser_next(p);
+		return name;
+	}
+	if (!sym)
+		parser_syntax_error(p, expecting);
+	if (sym->cls != cls)
+		parser_fail(p, "%s name required", cls == SYM_TABLE ? "Table" : "Protocol");
+	parser_next(p);
+	return name;
+}
+
+const char *cli_parse_symbol(struct cli_session *s, struct parser *p, enum symbol_class cls)
+{
+	return symbol_of_class(s, p, cls, "CF_SYM_KNOWN");
+}
+
+const char *cli_parse_name_pattern(struct cli_session *s, struct parser *p, bool may_be_empty, bool *is_glob)
 {
 	const char *name;
 
 	*is_glob = false;
-	if (p->tok.kind == TOK_EOF)
+	if (p->tok.kind == TOK_EOF && may_be_empty)
 		return NULL;
 	if (p->tok.kind == TOK_TEXT) {
 		*is_glob = true;
@@ -41,11 +96,12 @@ const char *cli_parse_name_pattern(struct parser *p, bool *is_glob)
 		parser_next(p);
 		return name;
 	}
-	if (parser_is(p, "all") && !p->tok.quoted) {
+	if (parser_is(p, "all") && !parser_symbol(p)) {
 		parser_next(p);
 		return NULL;
 	}
-	return parser_name(p);
+	return symbol_of_class(s, p, SYM_PROTOCOL,
+		may_be_empty ? "END or CF_SYM_KNOWN or TEXT or ALL" : "CF_SYM_KNOWN or TEXT or ALL");
 }
 
 bool cli_name_matches(const char *pattern, bool is_glob, const char *name)
@@ -60,8 +116,9 @@ static const struct timefmt *configured(
 {
 	const struct config *c = s->config;
 
-	if (s->time_format[cls]) {
-		*f = (struct timefmt){.format = s->time_format[cls]};
+	if (s->time_format[cls].format) {
+		*f = (struct timefmt){
+			s->time_format[cls].format, s->time_format[cls].old, s->time_format[cls].limit_ns};
 		return f;
 	}
 	switch (cls) {
@@ -95,40 +152,55 @@ char *cli_time_wall(const struct cli_session *s, enum cli_time_class cls, uint64
 	return cli_time_mono(s, cls, timefmt_wall_to_mono(wall_ns), buf);
 }
 
+static const char *iso_format(struct parser *p)
+{
+	bool is_long = parser_accept(p, "long");
+
+	if (!is_long)
+		parser_expect(p, "short");
+	if (parser_accept(p, "ms"))
+		return is_long ? TIMEFMT_ISO_LONG_MS : TIMEFMT_ISO_SHORT_MS;
+	if (parser_accept(p, "us"))
+		return is_long ? TIMEFMT_ISO_LONG_US : TIMEFMT_ISO_SHORT_US;
+	return is_long ? TIMEFMT_ISO_LONG : TIMEFMT_ISO_SHORT;
+}
+
+/* Of this session, for one class of times or all of them. */
 void cli_timeformat(struct cli_session *s, struct parser *p)
 {
 	static const char *const classes[] = {"route", "protocol", "base", "log"};
-	const char *format = NULL;
+	const char *format, *old = NULL;
+	uint64_t limit_ns = 0;
 	int cls = -1;
 
-	for (int i = 0; i < 4; i++)
-		if (parser_accept(p, classes[i])) {
+	for (int i = 0; i < 4 && cls < 0; i++)
+		if (parser_is(p, classes[i]) && parser_peek(p)->kind != TOK_EOF) {
+			parser_next(p);
 			cls = i;
-			break;
 		}
-	if (p->tok.kind == TOK_TEXT) {
-		format = p->tok.text;
-		parser_next(p);
+	if (p->tok.kind == TOK_EOF)
+		parser_syntax_error(p, "CF_SYM_KNOWN or TEXT or '(' or ISO");
+	if (parser_accept(p, "iso")) {
+		format = iso_format(p);
+		if (!strncmp(format, TIMEFMT_ISO_SHORT, 2)) {
+			old = "%F";
+			limit_ns = TIMEFMT_SHORT_LIMIT_NS;
+		}
 	} else {
-		bool is_long;
-
-		parser_expect(p, "iso");
-		is_long = parser_accept(p, "long");
-		if (!is_long)
-			parser_expect(p, "short");
-		if (parser_accept(p, "ms"))
-			format = is_long ? TIMEFMT_ISO_LONG_MS : TIMEFMT_ISO_SHORT_MS;
-		else if (parser_accept(p, "us"))
-			format = is_long ? TIMEFMT_ISO_LONG_US : TIMEFMT_ISO_SHORT_US;
-		else
-			format = is_long ? TIMEFMT_ISO_LONG : TIMEFMT_ISO_SHORT;
+		format = parser_text(p);
+		if (p->tok.kind != TOK_EOF) {
+			limit_ns = parser_number(p) * UINT64_C(1000000000);
+			old = parser_text(p);
+		}
 	}
 	cli_expect_end(p);
 	for (int i = 0; i < 4; i++) {
 		if (cls >= 0 && cls != i)
 			continue;
-		free(s->time_format[i]);
-		s->time_format[i] = strdup(format);
+		free(s->time_format[i].format);
+		free(s->time_format[i].old);
+		s->time_format[i] =
+			(struct cli_time_format){strdup(format), old ? strdup(old) : NULL, limit_ns};
 	}
 	cli_end(&s->out, 0, "%s", "");
 }
@@ -156,10 +228,21 @@ static void show(struct cli_session *s, struct parser *p)
 		{"memory", cli_show_memory},
 		{"static", cli_show_static},
 	};
+	/* Protocols that BIRD has and we do not run: their commands are known, and there is nothing to say.
+	 */
+	static const struct {
+		const char *word, *name;
+	} not_run[] = {
+		{"ospf", "OSPF"}, {"rip", "RIP"}, {"babel", "Babel"}, {"mpls", "MPLS"}, {"radv", "RAdv"}};
 
 	for (size_t i = 0; i < sizeof(what) / sizeof(*what); i++)
 		if (parser_accept(p, what[i].word)) {
 			what[i].run(s, p);
+			return;
+		}
+	for (size_t i = 0; i < sizeof(not_run) / sizeof(*not_run); i++)
+		if (parser_is(p, not_run[i].word)) {
+			cli_end(&s->out, 9001, "There is no %s protocol running", not_run[i].name);
 			return;
 		}
 	parser_syntax_error(p, NULL);
@@ -191,7 +274,8 @@ static void dispatch(struct cli_session *s, struct parser *p)
 		if (!denied(s))
 			cli_graceful_restart(s, p);
 	} else if (parser_accept(p, "audit")) {
-		cli_audit(s, p);
+		if (!denied(s)) /* it repairs */
+			cli_audit(s, p);
 	} else if (parser_accept(p, "restrict")) {
 		cli_expect_end(p);
 		s->restricted = true;
@@ -200,10 +284,19 @@ static void dispatch(struct cli_session *s, struct parser *p)
 		cli_eval(s, p);
 	} else if (parser_accept(p, "timeformat")) {
 		cli_timeformat(s, p);
-	} else if (parser_is(p, "echo") || parser_is(p, "debug") || parser_is(p, "mrtdump")) {
-		/* Channels and masks of BIRD's debugging: accepted for scripts, without effect. */
-		if (parser_is(p, "echo") || !denied(s))
-			cli_end(&s->out, 0, "%s", "");
+	} else if (parser_accept(p, "explain")) {
+		cli_explain(s, p);
+	} else if (parser_accept(p, "echo")) {
+		cli_echo(s, p);
+	} else if (parser_accept(p, "debug")) {
+		if (!denied(s))
+			cli_debug(s, p);
+	} else if (parser_accept(p, "mrtdump")) {
+		if (!denied(s))
+			cli_mrtdump(s, p);
+	} else if (parser_is(p, "dump") || parser_is(p, "mrt")) {
+		if (!denied(s))
+			cli_end(&s->out, 9001, "%s is not supported", p->tok.text);
 	} else {
 		parser_syntax_error(p, NULL);
 	}

@@ -51,10 +51,12 @@ static void configure_in_main(void *arg)
 			result(o, daemon_reload_pending(d) ? RELOAD_IN_PROGRESS : RELOAD_DONE);
 		return;
 	case CONF_STATUS:
-		cli_line(o, 3,
-			d->shutting_down           ? "Shutdown in progress"
-			: daemon_reload_pending(d) ? "Reconfiguration in progress"
-						   : "Daemon is up and running");
+		if (d->shutting_down)
+			cli_line(o, 6, "Shutdown in progress");
+		else if (daemon_reload_pending(d))
+			cli_line(o, 4, "Reconfiguration in progress");
+		else
+			cli_line(o, 3, "Daemon is up and running");
 		if (d->undo_timer)
 			cli_line(o, 22, "Configuration unconfirmed, undo in %.3f s",
 				ev_timer_remaining(loop_ev(d->main), d->undo_timer));
@@ -62,6 +64,11 @@ static void configure_in_main(void *arg)
 		return;
 	case CONF_LOAD:
 	case CONF_CHECK: break;
+	}
+	if (d->shutting_down) {
+		cli_end(o, 6, "Reconfiguration ignored, shutting down");
+		config_release(cf->c);
+		return;
 	}
 	if (daemon_check(d, cf->c, err, sizeof(err)) < 0) {
 		cli_end(o, 8002, "%s", err);
@@ -95,7 +102,7 @@ void cli_configure(struct cli_session *s, struct parser *p)
 		cf.what = CONF_UNDO;
 	else if (parser_accept(p, "status"))
 		cf.what = CONF_STATUS;
-	if (p->tok.kind == TOK_TEXT) {
+	if (p->tok.kind == TOK_TEXT && (cf.what == CONF_LOAD || cf.what == CONF_CHECK)) {
 		path = p->tok.text;
 		parser_next(p);
 	}
@@ -142,9 +149,11 @@ static void one(struct cli_out *o, struct proto *p, const struct protocol_comman
 			cli_line(o, 12, "%s: restarted", name);
 		else
 			cli_line(o, 8, "%s: already disabled", name);
+	} else if (p->disabled) {
+		cli_line(o, 8, "%s: already disabled", name);
 	} else if (p->state != PS_UP) {
 		cli_line(o, 8, "%s: is not UP", name);
-	} else if (!p->ops || !p->ops->reload || p->ops->reload(p, pc->in, pc->out) < 0) {
+	} else if (proto_reload(p, pc->in, pc->out) < 0) {
 		cli_line(o, 8006, "%s: reload failed", name);
 	} else {
 		cli_line(o, 15, "%s: reloading", name);
@@ -181,13 +190,9 @@ void cli_protocol_command(struct cli_session *s, struct parser *p, const char *v
 		else if (parser_accept(p, "out"))
 			pc.in = false;
 	}
-	if (p->tok.kind == TOK_EOF)
-		parser_syntax_error(p, NULL);
-	pc.pattern = cli_parse_name_pattern(p, &pc.is_glob);
-	if (p->tok.kind == TOK_TEXT) {
-		pc.message = p->tok.text;
-		parser_next(p);
-	}
+	pc.pattern = cli_parse_name_pattern(s, p, false, &pc.is_glob);
+	if (strcmp(verb, "reload") != 0 && p->tok.kind != TOK_EOF)
+		pc.message = parser_text(p);
 	cli_expect_end(p);
 	cli_in_main(s, protocol_command_in_main, &pc);
 }
@@ -203,29 +208,139 @@ static void down_in_main(void *arg)
 {
 	struct down *dn = arg;
 
-	if (dn->graceful)
-		cli_end(&dn->s->out, 25, "Graceful restart requested");
-	else
-		cli_end(&dn->s->out, 7, "Shutdown requested");
-	cli_flush(&dn->s->out); /* before the daemon goes; the client waits for one short line */
 	daemon_shutdown(dn->s->daemon, dn->graceful);
+}
+
+/* The answer is written before main is told: the process may be gone soon after. */
+static void order_down(struct cli_session *s, bool graceful)
+{
+	struct down dn = {s, graceful};
+
+	if (graceful)
+		cli_end(&s->out, 25, "Graceful restart requested");
+	else
+		cli_end(&s->out, 7, "Shutdown requested");
+	cli_flush(&s->out);
+	cli_in_main(s, down_in_main, &dn);
 }
 
 void cli_down(struct cli_session *s, struct parser *p)
 {
-	struct down dn = {s, false};
-
 	cli_expect_end(p);
-	cli_in_main(s, down_in_main, &dn);
+	order_down(s, false);
 }
 
 void cli_graceful_restart(struct cli_session *s, struct parser *p)
 {
-	struct down dn = {s, true};
-
 	parser_expect(p, "restart");
 	cli_expect_end(p);
-	cli_in_main(s, down_in_main, &dn);
+	order_down(s, true);
+}
+
+/* ---- debug, mrtdump, echo ---- */
+
+struct mask_word {
+	const char *word;
+	uint32_t bit;
+};
+
+/* all | off | { word, ... } */
+static uint32_t parse_mask(struct parser *p, const struct mask_word *words)
+{
+	uint32_t mask = 0;
+
+	if (parser_accept(p, "all"))
+		return UINT32_MAX;
+	if (parser_accept(p, "off"))
+		return 0;
+	if (p->tok.kind != '{')
+		parser_syntax_error(p, "OFF or '{' or ALL");
+	do {
+		const struct mask_word *w = words;
+
+		parser_next(p);
+		while (w->word && !parser_is(p, w->word))
+			w++;
+		if (!w->word)
+			parser_syntax_error(p, NULL);
+		parser_next(p);
+		mask |= w->bit;
+	} while (p->tok.kind == ',');
+	parser_expect_char(p, '}');
+	return mask;
+}
+
+struct debug_command {
+	struct cli_session *s;
+	const char *pattern;
+	bool is_glob;
+	uint32_t mask;
+};
+
+/* Until the configuration says something else. What the protocol's threads read they are handed again. */
+static void debug_in_main(void *arg)
+{
+	struct debug_command *dc = arg;
+	struct proto *p;
+	bool found = false;
+
+	cds_list_for_each_entry(p, &dc->s->daemon->protos, node)
+	{
+		if (p->gone || !cli_name_matches(dc->pattern, dc->is_glob, p->cf->name))
+			continue;
+		found = true;
+		((struct proto_config *)(uintptr_t)p->cf)->debug = dc->mask; /* main owns what is in force */
+		if (p->ops && p->ops->reconfigure && p->state != PS_DOWN)
+			p->ops->reconfigure(p, p->cf, 0);
+	}
+	if (found)
+		cli_end(&dc->s->out, 0, "%s", "");
+	else
+		cli_end(&dc->s->out, 8003, "No protocols match");
+}
+
+void cli_debug(struct cli_session *s, struct parser *p)
+{
+	static const struct mask_word words[] = {{"states", DBG_STATES}, {"routes", DBG_ROUTES},
+		{"filters", DBG_FILTERS}, {"interfaces", DBG_INTERFACES}, {"events", DBG_EVENTS},
+		{"packets", DBG_PACKETS}, {0}};
+	struct debug_command dc = {.s = s};
+
+	dc.pattern = cli_parse_name_pattern(s, p, false, &dc.is_glob);
+	if (parser_accept_char(p, '.')) /* a channel: the whole protocol here */
+		parser_name(p);
+	dc.mask = parse_mask(p, words);
+	cli_expect_end(p);
+	cli_in_main(s, debug_in_main, &dc);
+}
+
+/* Accepted for scripts: no dumps are written. */
+void cli_mrtdump(struct cli_session *s, struct parser *p)
+{
+	static const struct mask_word words[] = {{"states", 1}, {"messages", 2}, {0}};
+	bool is_glob;
+
+	cli_parse_name_pattern(s, p, false, &is_glob);
+	parse_mask(p, words);
+	cli_expect_end(p);
+	cli_end(&s->out, 0, "%s", "");
+}
+
+/* Likewise: the log is not echoed. */
+void cli_echo(struct cli_session *s, struct parser *p)
+{
+	static const struct mask_word words[] = {{"debug", 1}, {"trace", 1}, {"info", 1}, {"remote", 1},
+		{"warning", 1}, {"error", 1}, {"auth", 1}, {"fatal", 1}, {"bug", 1}, {0}};
+
+	parse_mask(p, words);
+	if (p->tok.kind != TOK_EOF) {
+		uint32_t size = parser_number(p);
+
+		if (size < 256 || size > 65536)
+			parser_fail(p, "Invalid log buffer size");
+	}
+	cli_expect_end(p);
+	cli_end(&s->out, 0, "%s", "");
 }
 
 /* ---- eval, audit ---- */
@@ -238,7 +353,7 @@ void cli_eval(struct cli_session *s, struct parser *p)
 	const struct filter_route r = {.net = &no_net, .attrs = &none, .proto_name = ""};
 	struct value v;
 	const char *error = NULL;
-	char text[4096];
+	char *text = cli_scratch(s);
 
 	if (p->tok.kind != TOK_EOF) {
 		filter_release(f);
@@ -247,9 +362,9 @@ void cli_eval(struct cli_session *s, struct parser *p)
 	rcu_read_lock();
 	if (filter_eval(cli_vm(s), f, &r, &v, &error) < 0) {
 		rcu_read_unlock();
-		cli_end(&s->out, 8008, "%s", error ? error : "runtime error");
+		cli_end(&s->out, 8008, "runtime error%s%s", error ? ": " : "", error ? error : "");
 	} else {
-		value_format(&v, text, sizeof(text));
+		value_format(&v, text, CLI_SCRATCH);
 		rcu_read_unlock();
 		cli_end(&s->out, 23, "%s", text);
 	}

@@ -39,33 +39,49 @@ static void need(struct cli_out *o, size_t more)
 		abort();
 }
 
-void cli_raw(struct cli_out *o, const char *s, size_t len)
+static void add(struct cli_out *o, const char *s, size_t len)
 {
-	need(o, len);
 	memcpy(o->buf + o->len, s, len);
 	o->len += len;
 }
 
-static void line(struct cli_out *o, unsigned code, bool final, const char *fmt, va_list ap)
+static void whole_line(struct cli_out *o, unsigned code, bool final, const char *text, size_t n)
 {
-	char text[4096], head[8];
-	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	char head[8];
 
-	if (n < 0)
-		return;
-	if ((size_t)n >= sizeof(text))
-		n = sizeof(text) - 1;
 	if (final)
 		snprintf(head, sizeof(head), "%04u ", code % 10000);
 	else if (code == o->last_code)
 		snprintf(head, sizeof(head), " ");
 	else
 		snprintf(head, sizeof(head), "%04u-", code % 10000);
-	cli_raw(o, head, strlen(head));
-	cli_raw(o, text, (size_t)n);
-	cli_raw(o, "\n", 1);
+	need(o, n + sizeof(head) + 1);
+	add(o, head, strlen(head));
+	add(o, text, n);
+	add(o, "\n", 1);
 	o->last_code = final ? 0 : code;
 	o->ended = final;
+}
+
+static void line(struct cli_out *o, unsigned code, bool final, const char *fmt, va_list ap)
+{
+	char text[4096];
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+
+	if (n < 0)
+		return;
+	if ((size_t)n >= sizeof(text))
+		n = sizeof(text) - 1;
+	/* Text of the user's or a peer's must not look like lines of ours. */
+	for (int i = 0; i < n; i++)
+		if (text[i] == '\n' || text[i] == '\r')
+			text[i] = ' ';
+	whole_line(o, code, final, text, (size_t)n);
+}
+
+void cli_text(struct cli_out *o, unsigned code, const char *text, size_t len)
+{
+	whole_line(o, code, false, text, len);
 }
 
 void cli_vline(struct cli_out *o, unsigned code, const char *fmt, va_list ap)
@@ -111,7 +127,7 @@ static void write_out(struct cli_out *o, size_t n)
 
 void cli_flush_some(struct cli_out *o)
 {
-	if (o->len >= FLUSH_AT && o->fd >= 0)
+	if (o->len >= FLUSH_AT && o->fd >= 0 && !o->hold)
 		write_out(o, o->len - HOLD_BACK);
 }
 

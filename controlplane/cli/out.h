@@ -13,6 +13,7 @@ struct cli_out {
 	bool ended;         /* the final line is in */
 	int fd;             /* where flushing writes; -1: nowhere (main, tests) */
 	bool broken;        /* the client is gone: output is dropped */
+	bool hold;          /* main is filling it: cli_flush_some() writes nothing */
 };
 
 void cli_out_init(struct cli_out *o, int fd);
@@ -20,8 +21,8 @@ void cli_out_free(struct cli_out *o);
 void cli_out_reset(struct cli_out *o); /* for the next command */
 /* The final line of the reply: "CCCC text". */
 void cli_end(struct cli_out *o, unsigned code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Appends text without a line end and without a code: pieces of a JSON document, ... */
-void cli_raw(struct cli_out *o, const char *s, size_t len);
+/* A line of any length. */
+void cli_text(struct cli_out *o, unsigned code, const char *text, size_t len);
 /* In a long dump: writes what has gathered, but for the last lines: clients expect the final line together
  * with data before it. */
 void cli_flush_some(struct cli_out *o);

@@ -92,8 +92,12 @@ static void *connection_thread(void *arg)
 	}
 	if (s->vm)
 		filter_vm_destroy(s->vm);
-	for (int i = 0; i < 4; i++)
-		free(s->time_format[i]);
+	for (int i = 0; i < 4; i++) {
+		free(s->time_format[i].format);
+		free(s->time_format[i].old);
+	}
+	free(s->json_line.text);
+	free(s->scratch);
 	arena_destroy(s->arena);
 	cli_out_free(&s->out);
 	rcu_unregister_thread();

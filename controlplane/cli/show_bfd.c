@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* show bfd sessions ..., show failover. */
-#include "controlplane/cli/json.h"
+#include "controlplane/cli/query.h"
 #include "controlplane/cli/session.h"
 #include "controlplane/fib/fib.h"
 #include "shared/clock.h"
@@ -11,7 +11,7 @@
 
 struct bfd_filter {
 	bool all, has_addr, ipv4, ipv6, direct, multihop;
-	struct ipaddr addr;
+	struct prefix addr;
 	const char *iface;
 };
 
@@ -19,7 +19,7 @@ static bool wanted(const struct bfd_filter *f, const struct bfd_view *v)
 {
 	bool v4 = ipaddr_is_v4(&v->key.remote), mh = v->key.kind == BFD_KIND_MULTIHOP;
 
-	return (!f->has_addr || ipaddr_equal(&f->addr, &v->key.remote)) &&
+	return (!f->has_addr || prefix_contains_addr(&f->addr, &v->key.remote)) &&
 	       (!f->iface || !strcmp(f->iface, v->ifname)) && (!f->ipv4 || v4) && (!f->ipv6 || !v4) &&
 	       (!f->direct || !mh) && (!f->multihop || mh);
 }
@@ -52,15 +52,21 @@ static void detail(struct cli_session *s, const struct bfd_view *v)
 	cli_line(o, 1020, "  %-21s %u", "Local discriminator:", v->state.local_disc);
 	cli_line(o, 1020, "  %-21s %u", "Remote discriminator:", v->state.remote_disc);
 	seconds(a, sizeof(a), v->state.tx_us);
-	seconds(b, sizeof(b), v->state.detect_us);
 	cli_line(o, 1020, "  %-21s %s", "Transmit interval:", a);
-	cli_line(o, 1020, "  %-21s %s", "Detection time:", b);
+	if (v->state.state == BFD_UP || v->state.state == BFD_INIT) {
+		uint64_t now = clock_now_ns(),
+			 end = v->state.last_rx_ns + v->state.detect_us * UINT64_C(1000);
+
+		seconds(a, sizeof(a), end > now ? (end - now) / 1000 : 0);
+		seconds(b, sizeof(b), v->state.detect_us);
+		cli_line(o, 1020, "  %-21s %s / %s", "Detect timer:", a, b);
+	}
 	cli_line(o, 1020, "  Local parameters:");
 	seconds(a, sizeof(a), v->params.min_tx_us);
 	seconds(b, sizeof(b), v->params.min_rx_us);
 	cli_line(o, 1020, "    %-19s %s", "Min TX interval:", a);
 	cli_line(o, 1020, "    %-19s %s", "Min RX interval:", b);
-	cli_line(o, 1020, "    %-19s %s", "Demand mode:", v->params.demand ? "yes" : "no");
+	cli_line(o, 1020, "    %-19s %s", "Demand mode:", v->params.demand ? "Yes" : "No");
 	cli_line(o, 1020, "    %-19s %u", "Multiplier:", v->params.detect_mult);
 	cli_line(o, 1020, "  Remote parameters:");
 	seconds(a, sizeof(a), v->state.remote_min_tx_us);
@@ -68,7 +74,7 @@ static void detail(struct cli_session *s, const struct bfd_view *v)
 	cli_line(o, 1020, "    %-19s %s", "Min TX interval:", a);
 	cli_line(o, 1020, "    %-19s %s", "Min RX interval:", b);
 	cli_line(o, 1020, "    %-19s %s",
-		"Demand mode:", v->state.flags & LINKSTATE_REMOTE_DEMAND ? "yes" : "no");
+		"Demand mode:", v->state.flags & LINKSTATE_REMOTE_DEMAND ? "Yes" : "No");
 	cli_line(o, 1020, "    %-19s %u", "Multiplier:", v->state.remote_detect_mult);
 	cli_line(o, 1020, "  %-21s %" PRIu64 " received, %" PRIu64 " sent", "Packets:", v->rx_packets,
 		v->tx_packets);
@@ -142,6 +148,35 @@ static void bfd_up_in_main(void *arg)
 	b->up = p && p->state == PS_UP;
 }
 
+static void parse(struct cli_session *s, struct parser *p, struct bfd_filter *f, const char **name)
+{
+	while (p->tok.kind != TOK_EOF) {
+		if (parser_accept(p, "all"))
+			f->all = true;
+		else if (parser_accept(p, "ipv4"))
+			f->ipv4 = true;
+		else if (parser_accept(p, "ipv6"))
+			f->ipv6 = true;
+		else if (parser_accept(p, "direct"))
+			f->direct = true;
+		else if (parser_accept(p, "multihop"))
+			f->multihop = true;
+		else if (parser_accept(p, "address")) {
+			f->has_addr = true;
+			f->addr = query_parse_net(p).prefix;
+		} else if (parser_accept(p, "interface") || parser_accept(p, "dev"))
+			f->iface = parser_text(p);
+		else if (parser_symbol(p))
+			*name = cli_parse_symbol(s, p, SYM_PROTOCOL);
+		else
+			parser_syntax_error(p, NULL);
+		if (f->ipv4 && f->ipv6)
+			parser_fail(p, "Options 'ipv4' and 'ipv6' are mutually exclusive");
+		if (f->direct && f->multihop)
+			parser_fail(p, "Options 'direct' and 'multihop' are mutually exclusive");
+	}
+}
+
 void cli_show_bfd(struct cli_session *s, struct parser *p)
 {
 	struct bfd_filter f = {0};
@@ -153,38 +188,24 @@ void cli_show_bfd(struct cli_session *s, struct parser *p)
 	struct json j;
 
 	parser_expect(p, "sessions");
-	while (p->tok.kind != TOK_EOF) {
-		if (parser_accept(p, "all"))
-			f.all = true;
-		else if (parser_accept(p, "ipv4"))
-			f.ipv4 = true;
-		else if (parser_accept(p, "ipv6"))
-			f.ipv6 = true;
-		else if (parser_accept(p, "direct"))
-			f.direct = true;
-		else if (parser_accept(p, "multihop"))
-			f.multihop = true;
-		else if (parser_accept(p, "address")) {
-			f.has_addr = true;
-			f.addr = parser_ip(p);
-		} else if (parser_accept(p, "interface") || parser_accept(p, "dev"))
-			f.iface = parser_text(p);
-		else if (!name)
-			name = parser_name(p);
-		else
-			parser_syntax_error(p, "END");
-	}
+	parse(s, p, &f, &name);
 	pc = bfd_protocol(s->config, name);
-	if (!pc) {
-		cli_end(&s->out, 9001,
-			name ? "%s is not a BFD protocol" : "There is no BFD protocol running%.0s",
-			name ? name : "");
-		return;
-	}
+	if (!pc && name)
+		parser_fail(p, "%s: Not a BFD protocol", name);
+	if (!pc)
+		parser_fail(p, "There is no BFD protocol running");
 	up = (struct bfd_up){s, pc->name, false};
 	cli_in_main(s, bfd_up_in_main, &up);
 	if (!up.up) {
-		cli_end(&s->out, 1020, "%s: is not up", pc->name);
+		if (s->json) {
+			json_begin(&j, s);
+			json_open(&j, NULL, '[');
+			json_close(&j, ']');
+			json_end(&j);
+			return;
+		}
+		cli_line(&s->out, 1020, "%s: is not up", pc->name);
+		cli_end(&s->out, 0, "%s", "");
 		return;
 	}
 	max = bfd_client_view(s->daemon->bfd, NULL, 0) + 64;

@@ -176,7 +176,5 @@ extern const struct proto_ops device_ops, direct_ops, static_ops, kernel_ops, bf
 /* Interfaces or addresses changed: protocols that depend on them look again. Main thread. */
 void direct_ifaces_changed(struct daemon *d);
 void static_ifaces_changed(struct daemon *d);
-/* "" or " (dormant)", as `show static` says of a next hop. */
-const char *static_hop_state(struct proto *p, const struct static_nexthop *h);
 extern const struct proto_ops bgp_ops;  /* controlplane/bgp/bgp_proto.c */
 extern const struct proto_ops rpki_ops; /* controlplane/rpki/rpki_proto.c */

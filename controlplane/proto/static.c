@@ -5,7 +5,9 @@
  * that is up (with `check link`: has carrier) and, with `bfd`, its session is
  * Up. A multipath route keeps the next hops that are left.
  */
+#include "controlplane/proto/static.h"
 #include "controlplane/bfd/bfd_client.h"
+#include "controlplane/config/arena.h"
 #include "controlplane/fib/fib.h"
 #include "controlplane/proto/origin.h"
 #include "shared/rcu.h"
@@ -134,9 +136,9 @@ static bool iface_usable(const struct static_config *cf, const struct iface_view
 
 /* The interface of a next hop and our address there; false when there is none now. */
 static bool find_iface(
-	struct proto *p, const struct static_nexthop *s, struct iface_view *v, struct ipaddr *local)
+	struct daemon *d, const struct static_nexthop *s, struct iface_view *v, struct ipaddr *local)
 {
-	struct ifaces *ifs = p->daemon->ifaces;
+	struct ifaces *ifs = d->ifaces;
 
 	if (!s->ifname)
 		return ifaces_for_neighbor(ifs, &s->via, v, local);
@@ -154,7 +156,7 @@ static bool resolve(struct proto *p, const struct static_nexthop *s, struct attr
 	struct iface_view v;
 	struct ipaddr local = {0};
 
-	if (!find_iface(p, s, &v, &local) || !iface_usable(cf, &v))
+	if (!find_iface(p->daemon, s, &v, &local) || !iface_usable(cf, &v))
 		return false;
 	*nh = (struct attr_nexthop){.gw = s->via,
 		.ifindex = v.ifindex,
@@ -163,6 +165,19 @@ static bool resolve(struct proto *p, const struct static_nexthop *s, struct attr
 	if (s->use_bfd && !ipaddr_is_zero(&s->via))
 		return bfd_alive(p, &s->via, &v, &local);
 	return true;
+}
+
+/* The heavier first, then by address: as BIRD keeps them, so that equal routes are equal whatever the order
+ * in the file. */
+static int hop_order(const void *a, const void *b)
+{
+	const struct attr_nexthop *x = a, *y = b;
+	int c;
+
+	if (x->weight != y->weight)
+		return x->weight > y->weight ? -1 : 1;
+	c = ipaddr_cmp(&x->gw, &y->gw);
+	return c ? c : x->ifindex < y->ifindex ? -1 : x->ifindex > y->ifindex;
 }
 
 static uint32_t route_attrs(
@@ -189,6 +204,7 @@ static uint32_t route_attrs(
 				a.n_nexthop++;
 		if (!a.n_nexthop)
 			return 0;
+		qsort(nh, a.n_nexthop, sizeof(*nh), hop_order);
 	}
 	if (r->net.type == NET_ASPA) {
 		providers.len = (uint16_t)(r->n_providers * sizeof(*r->providers));
@@ -235,24 +251,33 @@ static void look(struct proto *p)
 	origin_sync(c->source, &s->announced, &wanted);
 }
 
-static bool hop_usable(struct proto *p, const struct static_nexthop *s)
+void static_view(struct proto *p, struct arena *a, struct static_view *out)
 {
-	struct iface_view v;
-	struct ipaddr local = {0};
+	const struct static_proto *s = p->data;
+	unsigned n = 0;
 
-	if (p->state != PS_UP || !find_iface(p, s, &v, &local) || !iface_usable(p->cf->body, &v))
-		return false;
-	if (!s->use_bfd || ipaddr_is_zero(&s->via))
-		return true;
-	for (const struct hop_session *h = ((struct static_proto *)p->data)->sessions; h; h = h->next)
-		if (ipaddr_equal(&h->via, &s->via) && h->ifindex == v.ifindex)
-			return h->up;
-	return false;
+	*out = (struct static_view){.up = p->state == PS_UP};
+	for (const struct hop_session *h = s ? s->sessions : NULL; h; h = h->next)
+		n++;
+	out->session = arena_alloc(a, (n + 1) * sizeof(*out->session));
+	for (const struct hop_session *h = s ? s->sessions : NULL; h; h = h->next)
+		out->session[out->n++] = (struct static_session){h->via, h->ifindex, h->up};
 }
 
-const char *static_hop_state(struct proto *p, const struct static_nexthop *h)
+bool static_hop_dormant(struct daemon *d, const struct static_config *cf, const struct static_nexthop *h,
+	const struct static_view *view)
 {
-	return hop_usable(p, h) ? "" : " (dormant)";
+	struct iface_view v;
+	struct ipaddr local;
+
+	if (!view->up || !find_iface(d, h, &v, &local) || !iface_usable(cf, &v))
+		return true;
+	if (!h->use_bfd || ipaddr_is_zero(&h->via))
+		return false;
+	for (unsigned i = 0; i < view->n; i++)
+		if (ipaddr_equal(&view->session[i].via, &h->via) && view->session[i].ifindex == v.ifindex)
+			return !view->session[i].up;
+	return true;
 }
 
 void static_ifaces_changed(struct daemon *d)
