@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The targets people use: make, deps, lab, test, bench, fuzz, install, format-check.
+# The targets people use: make, deps, lab, test, bench (bench-NAME), fuzz, install, format-check.
 #   V=          (empty) shows whole command lines
 #   B=dir       where everything is built (default build)
 #   SAN=asan    AddressSanitizer + UBSan;  SAN=tsan  ThreadSanitizer;  SAN=fuzz  libFuzzer (clang)
@@ -71,6 +71,7 @@ endef
 $(B)/libshared.a: $(call objs,$(SHARED_SRC)) ; $(archive)
 $(B)/libbfd.a: $(call objs,$(BFD_SRC)) ; $(archive)
 $(B)/libdataplane.a: $(call objs,$(DP_SRC)) ; $(archive)
+$(B)/libbfdgen.a: $(call objs,$(filter-out tools/bfdgen/main.c,$(wildcard tools/bfdgen/*.c))) ; $(archive)
 define cp_room
 $(B)/libcp-$(1).a: $(call objs,$(wildcard controlplane/$(1)/*.c)) ; $$(archive)
 endef
@@ -85,7 +86,7 @@ $(B)/peregrine-dp: $(B)/obj/dataplane/main.o $(B)/libdataplane.a $(B)/libbfd.a $
 $(B)/peregrinec: $(call objs,$(wildcard client/*.c)) $(B)/libshared.a
 	@echo '  LD    $@'
 	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ledit
-$(B)/peregrine-bfdgen: $(call objs,$(wildcard tools/bfdgen/*.c)) $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
+$(B)/peregrine-bfdgen: $(B)/obj/tools/bfdgen/main.o $(B)/libbfdgen.a $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
 	@echo '  LD    $@'
 	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread -lm
 $(B)/peregrine-bgpgen: $(call objs,$(wildcard tools/bgpgen/*.c)) $(B)/libshared.a
@@ -100,6 +101,7 @@ $(B)/bfd_filter.bpf.o: dataplane/xdp/bfd_filter.bpf.c
 UNIT_shared := shared
 UNIT_bfd := bfd shared
 UNIT_dataplane := dataplane bfd shared
+UNIT_bfdgen := bfdgen bfd shared
 UNIT_config := cp-config cp-filter cp-rib shared
 UNIT_filter := cp-filter cp-config cp-rib shared
 UNIT_bgp := cp-loop cp-bgp cp-export cp-rib cp-filter cp-config shared
@@ -162,6 +164,10 @@ test: deps
 bench: deps
 	$(MAKE) -j$(JOBS) all
 	PEREGRINE_BUILD=$(abspath $(B)) scripts/bench.sh
+# One of them: make bench-bfd BENCH_ARGS=--full
+bench-%: deps
+	$(MAKE) -j$(JOBS) all
+	PEREGRINE_BUILD=$(abspath $(B)) scripts/bench.sh $* $(BENCH_ARGS)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/peregrine $(DESTDIR)$(PREFIX)/share/man/man8

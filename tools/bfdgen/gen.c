@@ -3,6 +3,7 @@
 #include "bfd/pacer.h"
 #include "shared/clock.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -332,12 +333,13 @@ static uint64_t recover(struct gen *g, uint64_t from, uint64_t to)
 {
 	uint64_t now;
 
+	meter_stalled(g->meter, from, to);
 	do {
 		receive(g, 64);
 		now = clock_now_ns();
 	} while (now < to + GRACE_NS);
 	bfd_engine_stalled(g->engine, to - from, now);
-	meter_stalled(g->meter, from, to, now);
+	meter_drained(g->meter, now);
 	return now;
 }
 
@@ -468,11 +470,19 @@ static void take_sample(struct gen *g, uint64_t now)
 static void prepare_thread(const struct gen *g)
 {
 	struct sched_param sp = {.sched_priority = 60};
+	int fd;
 
 	prctl(PR_SET_NAME, "bfdgen-loop");
 	prctl(PR_SET_TIMERSLACK, 1);
-	if (!g->o->nap || sched_setscheduler(0, SCHED_FIFO, &sp))
-		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -20);
+	if (g->o->nap && sched_setscheduler(0, SCHED_FIFO, &sp) == 0)
+		return;
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -20);
+	/* With autogroups that counts only within our session: this is the session's. */
+	fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "-20", 3) < 0)
+		errno = 0; /* then not */
+	if (fd >= 0)
+		close(fd);
 }
 
 /* Returns when we meant to be back, 0 if we did not sleep. */

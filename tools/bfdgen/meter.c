@@ -8,6 +8,7 @@
 #define RTT_ROOM (1u << 20)
 #define DETECTION_ROOM 200000u
 #define METER_WARM 4
+#define EXACT_NS 100000u /* between the stamps before and after sending: more is not worth judging by */
 
 struct meter *meter_create(uint32_t sessions, const struct bfd_params *ours, uint64_t tolerance_ns)
 {
@@ -193,7 +194,7 @@ static void noticed(struct meter *m, uint32_t session, uint8_t diag, uint64_t at
 		.detect_ns = meter_detect_ns(m, session),
 	};
 	d->early = d->down_ns < d->before_ns + d->detect_ns;
-	d->spoilt = m->spoilt_until_ns > d->before_ns;
+	d->spoilt = at_ns < m->spoilt_until_ns || d->after_ns - d->before_ns > EXACT_NS;
 	m->detections++;
 	m->early += d->early;
 	s->detections++;
@@ -308,14 +309,19 @@ bool meter_received(struct meter *m, uint32_t session, const uint8_t *payload, u
 
 /* Stalls */
 
-void meter_stalled(struct meter *m, uint64_t from_ns, uint64_t to_ns, uint64_t drained_ns)
+void meter_stalled(struct meter *m, uint64_t from_ns, uint64_t to_ns)
 {
 	m->stalls++;
 	if (to_ns - from_ns > m->worst_stall_ns)
 		m->worst_stall_ns = to_ns - from_ns;
 	if (m->nstalls < m->stall_room)
 		m->stall[m->nstalls++] = (struct meter_stall){from_ns, to_ns};
-	m->spoilt_until_ns = drained_ns;
+	m->spoilt_until_ns = UINT64_MAX;
+}
+
+void meter_drained(struct meter *m, uint64_t now_ns)
+{
+	m->spoilt_until_ns = now_ns;
 }
 
 uint64_t meter_longest_stall(const struct meter_stall *s, uint32_t n, uint64_t from_ns, uint64_t to_ns)

@@ -122,7 +122,8 @@ struct meter {
 	struct meter_stall *stall; /* of our own loop */
 	uint32_t stall_room, nstalls;
 	uint64_t stalls, worst_stall_ns;
-	uint64_t spoilt_until_ns; /* packets that came before may have waited for us */
+	uint64_t spoilt_until_ns; /* packets that came before may have waited for us; UINT64_MAX: while we
+				     drain */
 
 	uint32_t *rtt_ns; /* of polls */
 	uint32_t rtt_room, nrtts;
@@ -154,8 +155,10 @@ void meter_probed(struct meter *m, uint32_t session, uint64_t before_ns);
 bool meter_received(struct meter *m, uint32_t session, const uint8_t *payload, uint64_t at_ns);
 /* Our engine's state of the session has changed. */
 void meter_local(struct meter *m, uint32_t session, uint8_t state, uint8_t diag, uint64_t at_ns);
-/* Our loop stood still; what arrived meanwhile has been taken in by drained_ns. */
-void meter_stalled(struct meter *m, uint64_t from_ns, uint64_t to_ns, uint64_t drained_ns);
+/* Our loop stood still; what arrived meanwhile is taken in between these two calls, with stamps that say
+ * nothing. */
+void meter_stalled(struct meter *m, uint64_t from_ns, uint64_t to_ns);
+void meter_drained(struct meter *m, uint64_t now_ns);
 
 /* The session's last packet has been sent. */
 void meter_cut(struct meter *m, uint32_t session);

@@ -15,7 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define WATCH_NOTE_NS 500000u /* lateness worth a note */
+#define WATCH_NOTE_NS 200000u /* lateness worth a note */
 
 struct core_watch {
 	unsigned core;

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""make bench-bfd: how many BFD sessions each daemon holds, how late it detects, what it costs.
+
+    scripts/bench.sh bfd                 about five minutes: 250 sessions at each interval, and ours at scale
+    scripts/bench.sh bfd --full          the most sessions that each holds for 60 s, searched for; an hour and a half
+    scripts/bench.sh bfd --device BIRD --interval 10 --sessions 250,500,1000 --time 20
+
+All are driven by the same generator (peregrine-bfdgen) over the same veth pair, and judged by what it sees at its port. The
+device under test has one core, the generator another. Results: build/bench/bfd.json, bfd.csv and the table on stdout.
+A trial that the machine spoilt (a core was taken away for long enough to explain a flap) is repeated, and counted as
+spoilt if it never came out clean.
+"""
+import argparse
+import csv
+import json
+import os
+import platform
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "tests", "lib")]
+from bfdbench import devices  # noqa: E402
+from bfdbench.trial import measure  # noqa: E402
+from netlab import Lab  # noqa: E402
+from netlab.daemons import build_dir  # noqa: E402
+from netlab.proc import CommandError, Timeout  # noqa: E402
+
+INTERVALS = [300.0, 100.0, 50.0, 10.0, 3.3]
+STEPS = [50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 850, 1000, 1250, 1500, 1750, 2000, 2500, 3000, 3250, 3500, 4000, 5000,
+         6000, 7000, 8000, 9000, 10000, 12000, 14000, 16000]
+ATTEMPTS = 3  # of a trial that the machine spoils
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def machine():
+    model = ""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0],
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S"), "versions": devices.versions()}
+
+
+class Bench:
+    def __init__(self, lab, o):
+        self.lab, self.o, self.rows = lab, o, []
+
+    def trial(self, cls, n, ms, seconds, cut, rounds, device=None):
+        """A device of its own unless one is given. Repeated while the machine spoils it."""
+        for attempt in range(ATTEMPTS):
+            own = device or cls(self.lab, self.o.dut_core).start(n, ms)
+            try:
+                t = measure(self.lab, own, n, ms, seconds, self.o.gen_core, cut, rounds)
+            finally:
+                if not device:
+                    own.stop()
+            if t.clean or t.error or (t.flaps and not t.excused):
+                break
+            say(f"    {n} sessions: spoilt by the machine ({t.excused} flaps while a core was away), again")
+        return t
+
+    def keep(self, t, what):
+        row = {"what": what} | t.row()
+        self.rows.append(row)
+        say("  " + line(row))
+        self.write()
+        return t
+
+    def write(self):
+        where = os.path.join(build_dir(), "bench")
+        os.makedirs(where, exist_ok=True)
+        with open(os.path.join(where, "bfd.json"), "w", encoding="utf-8") as f:
+            json.dump({"machine": self.machine, "rows": self.rows}, f, indent=1)
+            f.write("\n")
+        names = list(dict.fromkeys(k for r in self.rows for k in r))
+        with open(os.path.join(where, "bfd.csv"), "w", encoding="utf-8", newline="") as f:
+            w = csv.DictWriter(f, names)
+            w.writeheader()
+            w.writerows(self.rows)
+
+    # ---- forms ----
+
+    def same(self, classes, n, seconds):
+        """The same number of sessions on all, at every interval: one start of each device."""
+        for cls in classes:
+            say(f"{cls.title}" + (f" ({cls.note})" if cls.note else ""))
+            floor = max(min(self.o.interval), cls.floor_ms)
+            device = cls(self.lab, self.o.dut_core).start(n, floor)
+            try:
+                for ms in self.o.interval:
+                    if ms < cls.floor_ms:
+                        say(f"  {ms:6g} ms: its shortest interval is {cls.floor_ms:g} ms")
+                        continue
+                    self.keep(self.trial(cls, n, ms, seconds, self.o.cut, 1, device), "same")
+            finally:
+                device.stop()
+
+    def given(self, cls, sessions, ms, seconds):
+        for n in sessions:
+            if n > cls.most:
+                say(f"  {ms:6g} ms: {n} sessions: no room for more than {cls.most}")
+                continue
+            self.keep(self.trial(cls, n, ms, seconds, self.o.cut, self.o.rounds), "given")
+
+    def search(self, cls, ms, seconds):
+        """The most sessions that hold: bisection with short trials, then long ones from there down."""
+        steps = [s for s in STEPS if s <= cls.most]
+        low, high = -1, len(steps)
+        while high - low > 1:
+            at = (low + high) // 2 if low >= 0 or high < len(steps) else len(steps) // 2
+            t = self.trial(cls, steps[at], ms, self.o.probe_time, 0, 1)
+            say(f"    {steps[at]} sessions for {self.o.probe_time:g} s: " +
+                (t.error or ("held" if t.held else f"{t.flaps} flaps, {t.data['sessions']['up_at_hold']} up")))
+            low, high = (at, high) if t.held else (low, at)
+        while low >= 0:
+            t = self.keep(self.trial(cls, steps[low], ms, seconds, self.o.cut, self.o.rounds), "most")
+            if t.held:
+                return
+            low -= 1
+        say(f"  {ms:6g} ms: not even {steps[0]} sessions")
+
+
+def line(r):
+    head = f"{r['interval_ms']:6g} ms {r['sessions']:6d} sessions"
+    if "error" in r:
+        return f"{head}: {r['error']}"
+    spoilt = r["flaps_machine"] + r["flaps_generator"]
+    return (f"{head} {r['hold_s']:5.1f} s {r['flaps']:7d} flaps{f' (+{spoilt} not its fault)' if spoilt else ''}"
+            f" {'' if r['up'] == r['sessions'] else str(r['up']) + ' up '}| worst gap {r['worst_gap_ms']:8.2f} ms"
+            f" | past the deadline {r['overshoot_median_ms']:.3f} / {r['overshoot_p99_ms']:.3f} / {r['overshoot_max_ms']:.3f} ms"
+            f" of {r['detections']}, {r['early']} early, {r['missed']} missed"
+            f" | cpu {r['cpu_percent']:.1f} % | stalls {r['own_stalls']}+{r['core_stalls']}, worst"
+            f" {max(r['own_worst_stall_ms'], r['core_worst_stall_ms']):.1f} ms, load {r['load']:.1f}")
+
+
+def table(rows):
+    names = list(dict.fromkeys(r["device"] for r in rows))
+    intervals = sorted({r["interval_ms"] for r in rows}, reverse=True)
+    say("\nsessions held / worst transmit gap / past the deadline, 99 % (worst) / CPU")
+    say(f"{'':30}" + "".join(f"{ms:g} ms".rjust(38) for ms in intervals))
+    for name in names:
+        cells = []
+        for ms in intervals:
+            here = [r for r in rows if r["device"] == name and r["interval_ms"] == ms and "error" not in r]
+            good = [r for r in here if r["held"]]
+            r = max(good or here, key=lambda x: x["sessions"], default=None)
+            cells.append("-" if r is None else
+                         (f"{r['sessions']}" if r["held"] else f"{r['sessions']}: {r['flaps']} flaps") +
+                         f" / {r['worst_gap_ms']:.1f} / {r['overshoot_p99_ms']:.2f} ({r['overshoot_max_ms']:.2f})"
+                         f" / {r['cpu_percent']:.0f} %")
+        say(f"{name:30}" + "".join(c.rjust(38) for c in cells))
+
+
+def arguments():
+    a = argparse.ArgumentParser(prog="bench.sh bfd", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--full", action="store_true", help="search for the most sessions of each")
+    a.add_argument("--device", action="append", help="only devices whose name contains this; several times")
+    a.add_argument("--interval", help="milliseconds, with commas (default 300,100,50,10,3.3)")
+    a.add_argument("--sessions", help="numbers, with commas: no search, no comparison, only these")
+    a.add_argument("--time", type=float, help="seconds to hold (default 3, with --full 60, with --sessions 10)")
+    a.add_argument("--probe-time", type=float, default=6, help="seconds of the trials of a search (default 6)")
+    a.add_argument("--cut", type=int, default=50, help="sessions cut in a round (default 50)")
+    a.add_argument("--rounds", type=int, default=4, help="rounds of cuts (default 4)")
+    a.add_argument("--dut-core", type=int, default=0)
+    a.add_argument("--gen-core", type=int, default=(os.cpu_count() or 2) - 1)
+    o = a.parse_args()
+    o.interval = [float(x) for x in o.interval.split(",")] if o.interval else INTERVALS
+    o.sessions = [int(x) for x in o.sessions.split(",")] if o.sessions else None
+    o.time = o.time or (60 if o.full else 10 if o.sessions else 3)
+    return o
+
+
+def main():
+    o = arguments()
+    chosen = [d for d in devices.ALL if not o.device or any(x.lower() in d.title.lower() for x in o.device)]
+    m = machine()
+    say(f"{m['cores']} cores of {m['cpu']}, Linux {m['kernel']}, load {m['load']:.1f}; {', '.join(m['versions'].values())}")
+    say(f"device on core {o.dut_core} with priority over other sessions' work, generator on core {o.gen_core}")
+    if (os.cpu_count() or 1) < 2:
+        say("one core: the generator and the device take turns, figures below say little")
+    for cls in [c for c in chosen if c.missing()]:
+        say(f"left out: {cls.title}: {cls.missing()}")
+    chosen = [c for c in chosen if not c.missing()]
+    failed = False
+    with Lab() as lab:
+        devices.wire(lab)
+        bench = Bench(lab, o)
+        bench.machine = m
+        try:
+            if o.sessions:
+                for cls in chosen:
+                    say(cls.title)
+                    for ms in [x for x in o.interval if x >= cls.floor_ms]:
+                        bench.given(cls, o.sessions, ms, o.time)
+            elif o.full:
+                for cls in chosen:
+                    say(cls.title)
+                    for ms in o.interval:
+                        if ms < cls.floor_ms:
+                            say(f"  {ms:6g} ms: its shortest interval is {cls.floor_ms:g} ms")
+                        else:
+                            bench.search(cls, ms, o.time)
+            else:
+                bench.same([c for c in chosen if c.port.startswith("af_xdp")] or chosen, 250, o.time)
+                say("at scale")
+                for cls, sizes in ((devices.XdpAdaptive, [1000, 3000]), (devices.MemifAdaptive, [10000])):
+                    if cls in chosen:
+                        say(cls.title)
+                        bench.given(cls, sizes, 10.0, 5)
+        except (CommandError, Timeout) as e:
+            say(f"bench-bfd: {e}")
+            failed = True
+        table(bench.rows)
+    where = os.path.relpath(os.path.join(build_dir(), "bench"))
+    say(f"\n{where}/bfd.json, {where}/bfd.csv")
+    return 1 if failed or any("error" in r for r in bench.rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
