@@ -14,8 +14,8 @@ static char *read_line(struct connection *c, size_t *used)
 	memmove(c->buf, c->buf + *used, c->have - *used);
 	c->have -= *used;
 	*used = 0;
-	for (;;) {
-		char *nl = memchr(c->buf, '\n', c->have);
+	for (size_t looked = 0;; looked = c->have) {
+		char *nl = memchr(c->buf + looked, '\n', c->have - looked);
 		ssize_t n;
 
 		if (nl) {
@@ -23,11 +23,15 @@ static char *read_line(struct connection *c, size_t *used)
 			*used = (size_t)(nl - c->buf) + 1;
 			return c->buf;
 		}
-		if (c->have == sizeof(c->buf)) {
-			errno = EMSGSIZE;
-			return NULL;
+		if (c->have == c->size) {
+			char *more = realloc(c->buf, 2 * c->size);
+
+			if (!more)
+				return NULL;
+			c->buf = more;
+			c->size *= 2;
 		}
-		n = read(c->fd, c->buf + c->have, sizeof(c->buf) - c->have);
+		n = read(c->fd, c->buf + c->have, c->size - c->have);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
@@ -46,7 +50,10 @@ int connection_open(struct connection *c, const char *path, char *banner, size_t
 	char *line;
 	int rc;
 
-	c->have = 0;
+	*c = (struct connection){.fd = -1, .size = 65536};
+	c->buf = malloc(c->size);
+	if (!c->buf)
+		return -ENOMEM;
 	if (strlen(path) >= sizeof(sun.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(sun.sun_path, path);
@@ -67,6 +74,7 @@ int connection_open(struct connection *c, const char *path, char *banner, size_t
 void connection_close(struct connection *c)
 {
 	close(c->fd);
+	free(c->buf);
 }
 
 static int code_of(const char *line)

@@ -7,13 +7,13 @@
 
 struct connection {
 	int fd;
-	char buf[65536];
-	size_t have;
+	char *buf; /* what was read: grows with the longest line */
+	size_t have, size;
 };
 
 /* 0, or -errno. Reads the banner into banner. */
 int connection_open(struct connection *c, const char *path, char *banner, size_t size);
 void connection_close(struct connection *c);
-/* Sends one line and prints the reply to out. verbose: with codes. Returns the reply's last code, or -errno
- * when the connection broke. */
+/* Sends one line and prints the reply to out as it comes. verbose: with codes. Returns the reply's last code,
+ * or -errno when the connection broke. */
 int connection_command(struct connection *c, const char *line, FILE *out, bool verbose);

@@ -45,7 +45,7 @@ static int run_line(struct client *c, const char *line, FILE *out)
 			full);
 		return 9001;
 	}
-	if (c->json && !strncmp(full, "show ", 5)) {
+	if (c->json && (!strncmp(full, "show ", 5) || !strncmp(full, "explain ", 8))) {
 		snprintf(with_json, sizeof(with_json), "json %s", full);
 		return connection_command(&c->conn, with_json, out, c->verbose);
 	}
@@ -54,31 +54,62 @@ static int run_line(struct client *c, const char *line, FILE *out)
 
 /* ---- at the prompt ---- */
 
-/* A reply longer than the screen goes through the pager. */
+/* A reply longer than the screen goes through the pager, as it comes: what fits on the screen is held back
+ * until it is known that there is more. */
+struct paged {
+	char *first; /* lines so far */
+	size_t len;
+	unsigned lines, screen;
+	FILE *pager;
+};
+
+static ssize_t write_paged(void *cookie, const char *s, size_t n)
+{
+	struct paged *p = cookie;
+	const char *command = getenv("PAGER");
+	char *more;
+
+	if (p->pager)
+		return fwrite(s, 1, n, p->pager) == n ? (ssize_t)n : 0;
+	more = realloc(p->first, p->len + n);
+	if (!more)
+		return 0;
+	p->first = more;
+	memcpy(p->first + p->len, s, n);
+	p->len += n;
+	for (size_t i = 0; i < n; i++)
+		p->lines += s[i] == '\n';
+	if (p->lines <= p->screen)
+		return (ssize_t)n;
+	p->pager = popen(command && *command ? command : "less -F", "w");
+	if (!p->pager)
+		p->pager = stdout;
+	fwrite(p->first, 1, p->len, p->pager);
+	return (ssize_t)n;
+}
+
 static int run_paged(struct client *c, const char *line)
 {
-	const char *pager = getenv("PAGER");
+	struct paged p = {0};
 	struct winsize ws;
-	char *text = NULL;
-	size_t len = 0, lines = 0;
-	FILE *mem = open_memstream(&text, &len), *out;
+	FILE *out;
 	int code;
 
-	if (!mem)
+	if (!isatty(1) || ioctl(1, TIOCGWINSZ, &ws) < 0 || !ws.ws_row)
+		return run_line(c, line, stdout);
+	out = fopencookie(&p, "w", (cookie_io_functions_t){.write = write_paged});
+	if (!out)
 		return -ENOMEM;
-	code = run_line(c, line, mem);
-	fclose(mem);
-	for (size_t i = 0; i < len; i++)
-		lines += text[i] == '\n';
-	if (isatty(1) && ioctl(1, TIOCGWINSZ, &ws) == 0 && lines > ws.ws_row &&
-		(out = popen(pager && *pager ? pager : "less -F", "w"))) {
-		fwrite(text, 1, len, out);
-		pclose(out);
-	} else {
-		fwrite(text, 1, len, stdout);
+	p.screen = ws.ws_row;
+	code = run_line(c, line, out);
+	fclose(out);
+	if (p.pager && p.pager != stdout) {
+		pclose(p.pager);
+	} else if (p.len) {
+		fwrite(p.first, 1, p.len, stdout);
 		fflush(stdout);
 	}
-	free(text);
+	free(p.first);
 	return code;
 }
 
@@ -111,17 +142,10 @@ static char *prompt_text(EditLine *el)
 	return text;
 }
 
-static unsigned char complete(EditLine *el, int ch)
+static unsigned char put_completion(EditLine *el, const char **found, unsigned n, size_t typed)
 {
-	const LineInfo *li = el_line(el);
-	const char *found[64];
-	size_t len = (size_t)(li->cursor - li->buffer), typed = 0;
-	unsigned n = words_complete(li->buffer, len, found, 64);
 	size_t common;
 
-	(void)ch;
-	while (typed < len && !isspace((unsigned char)li->buffer[len - typed - 1]))
-		typed++;
 	if (!n)
 		return CC_ERROR;
 	common = strlen(found[0]);
@@ -145,20 +169,70 @@ static unsigned char complete(EditLine *el, int ch)
 	return CC_REDISPLAY;
 }
 
+/* Names of the configuration that begin with prefix, into found; *text keeps them. */
+static unsigned names_complete(
+	struct client *c, const char *prefix, size_t n, const char **found, unsigned max, char **text)
+{
+	unsigned count = 0;
+	size_t len = 0;
+	FILE *mem = open_memstream(text, &len);
+	int code;
+
+	if (!mem)
+		return 0;
+	code = connection_command(&c->conn, "show symbols", mem, false);
+	fclose(mem);
+	for (char *line = *text, *next; code == 0 && line && *line && count < max; line = next) {
+		next = line + strcspn(line, "\n");
+		if (*next)
+			*next++ = 0;
+		line[strcspn(line, " \t")] = 0;
+		if (n && !strncmp(line, prefix, n))
+			found[count++] = line;
+	}
+	return count;
+}
+
+static unsigned char complete(EditLine *el, int ch)
+{
+	const LineInfo *li = el_line(el);
+	const char *found[256];
+	size_t len = (size_t)(li->cursor - li->buffer), typed = 0;
+	unsigned n = words_complete(li->buffer, len, found, 64);
+	char *names = NULL;
+	unsigned char result;
+	struct client *c;
+
+	(void)ch;
+	while (typed < len && !isspace((unsigned char)li->buffer[len - typed - 1]))
+		typed++;
+	if (typed < len && el_get(el, EL_CLIENTDATA, &c) == 0) /* not the command itself */
+		n += names_complete(c, li->buffer + len - typed, typed, found + n, 256 - n, &names);
+	result = put_completion(el, found, n, typed);
+	free(names);
+	return result;
+}
 static int interactive(struct client *c)
 {
 	EditLine *el = el_init("peregrinec", stdin, stdout, stderr);
 	History *h = history_init();
 	HistEvent ev;
-	const char *line;
+	const char *line, *home = getenv("HOME");
+	char kept[512] = "";
 	int count, code = 0;
 
+	if (home)
+		snprintf(kept, sizeof(kept), "%s/.peregrinec_history", home);
 	history(h, &ev, H_SETSIZE, 500);
 	el_set(el, EL_PROMPT, prompt_text);
 	el_set(el, EL_EDITOR, "emacs");
 	el_set(el, EL_HIST, history, h);
 	el_set(el, EL_ADDFN, "complete", "complete the word", complete);
 	el_set(el, EL_BIND, "^I", "complete", NULL);
+	el_set(el, EL_CLIENTDATA, c);
+	history(h, &ev, H_SETUNIQUE, 1);
+	if (kept[0])
+		history(h, &ev, H_LOAD, kept);
 	while (code >= 0 && (line = el_gets(el, &count)) != NULL && count > 0) {
 		char text[4096];
 
@@ -178,6 +252,8 @@ static int interactive(struct client *c)
 		else
 			code = run_paged(c, text);
 	}
+	if (kept[0])
+		history(h, &ev, H_SAVE, kept);
 	history_end(h);
 	el_end(el);
 	if (code < 0)

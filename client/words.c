@@ -20,8 +20,9 @@ static const struct word symbol_words[] = {{"table", NULL, NULL}, {"filter", NUL
 static const struct word protocol_words[] = {{"all", NULL, NULL}, {0}};
 static const struct word route_words[] = {{"for", NULL, NULL}, {"in", NULL, NULL}, {"table", NULL, NULL},
 	{"import", NULL, NULL}, {"export", NULL, NULL}, {"preexport", NULL, NULL}, {"noexport", NULL, NULL},
-	{"protocol", NULL, NULL}, {"where", NULL, NULL}, {"filter", NULL, NULL}, {"filtered", NULL, NULL},
-	{"primary", NULL, NULL}, {"all", NULL, NULL}, {"count", NULL, NULL}, {"stats", NULL, NULL}, {0}};
+	{"exported", NULL, NULL}, {"protocol", NULL, NULL}, {"where", NULL, NULL}, {"filter", NULL, NULL},
+	{"filtered", NULL, NULL}, {"primary", NULL, NULL}, {"all", NULL, NULL}, {"count", NULL, NULL},
+	{"stats", NULL, NULL}, {0}};
 static const struct word show_words[] = {
 	{"status", "the daemon", NULL},
 	{"protocols", "[all] [NAME|\"glob\"]", protocol_words},
@@ -49,6 +50,7 @@ static const struct word top_words[] = {
 	{"disable", "NAME|\"glob\"|all [\"message\"]", NULL},
 	{"restart", "NAME|\"glob\"|all [\"message\"]", NULL},
 	{"reload", "[in|out] NAME|\"glob\"|all", reload_words},
+	{"explain", "PREFIX [import|export] PROTOCOL: which statement of which filter decided", NULL},
 	{"audit", "compare the kernel with the tables, now", NULL},
 	{"eval", "EXPRESSION", NULL},
 	{"timeformat", "[class] iso long|short [ms|us] | \"FORMAT\"", NULL},
@@ -56,7 +58,8 @@ static const struct word top_words[] = {
 	{"graceful", NULL, restart_words},
 	{"down", "stop the daemon", NULL},
 	{"echo", "accepted, without effect", NULL},
-	{"debug", "accepted, without effect", NULL},
+	{"debug", "NAME|\"glob\"|all all|off|{ states|routes|filters|interfaces|events|packets, ... }", NULL},
+	{"mrtdump", "accepted, without effect", NULL},
 	{0},
 };
 /* Below these the words are the grammar's, never abbreviated (as in birdc). */

@@ -577,7 +577,8 @@ static void log_closed(struct bgp_session *s)
 {
 	const char *why = s->status.last_error; /* only this thread writes it */
 
-	session_log(s, LOG_CLASS_INFO, "BGP session closed%s%s%s", why[0] ? " (" : "", why, why[0] ? ")" : "");
+	session_log(
+		s, LOG_CLASS_INFO, "BGP session closed%s%s%s", why[0] ? " (" : "", why, why[0] ? ")" : "");
 }
 
 void session_lost(struct bgp_session *s, bool retain)

@@ -469,6 +469,7 @@ int proto_reload(struct proto *p, bool in, bool out)
 {
 	struct proto_channel *c;
 
+	log_msg(LOG_CLASS_INFO, "Reloading protocol %s", p->cf->name);
 	if (p->ops && p->ops->reload)
 		return p->ops->reload(p, in, out);
 	/* What was received is kept: the import filter runs again. */
