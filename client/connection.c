@@ -14,7 +14,7 @@ static char *read_line(struct connection *c, size_t *used)
 	memmove(c->buf, c->buf + *used, c->have - *used);
 	c->have -= *used;
 	*used = 0;
-	for (size_t looked = 0;; looked = c->have) {
+	for (size_t looked = 0;;) {
 		char *nl = memchr(c->buf + looked, '\n', c->have - looked);
 		ssize_t n;
 
@@ -31,6 +31,7 @@ static char *read_line(struct connection *c, size_t *used)
 			c->buf = more;
 			c->size *= 2;
 		}
+		looked = c->have;
 		n = read(c->fd, c->buf + c->have, c->size - c->have);
 		if (n < 0 && errno == EINTR)
 			continue;
