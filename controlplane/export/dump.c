@@ -293,7 +293,8 @@ bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_ns)
 {
 	struct group_shard *gs = caa_container_of(t, struct group_shard, task);
 	bool more = false;
-	struct member *m, *tmp;
+	struct cds_list_head *node, *tmp;
+	struct member *m;
 
 	(void)s;
 	export_group_flush(gs);
@@ -301,8 +302,9 @@ bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_ns)
 		more = false;
 		/* A step for each in turn: those that dump together are at the same range and share its
 		 * blocks. */
-		cds_list_for_each_entry_safe(m, tmp, &gs->members, node)
+		cds_list_for_each_safe(node, tmp, &gs->members)
 		{
+			m = member_of(node);
 			if (m->state == MEMBER_LIVE || m->state == MEMBER_JOINING || !has_room(m))
 				continue;
 			if (m->state == MEMBER_DUMP)

@@ -347,10 +347,12 @@ static void become_slow(struct group_shard *gs, struct member *m)
 
 static void hand_out(struct group_shard *gs, struct made *made)
 {
-	struct member *m;
+	struct cds_list_head *node;
 
-	cds_list_for_each_entry(m, &gs->members, node)
+	cds_list_for_each(node, &gs->members)
 	{
+		struct member *m = member_of(node);
+
 		if (m->state != MEMBER_LIVE)
 			continue;
 		if (made->n && !ring_has_room(&m->ring, made->n)) {
@@ -367,7 +369,7 @@ static void hand_out(struct group_shard *gs, struct made *made)
 void export_group_flush(struct group_shard *gs)
 {
 	struct made made = {0};
-	struct member *m;
+	struct cds_list_head *node;
 
 	if (!gs->n_change)
 		return;
@@ -387,9 +389,10 @@ void export_group_flush(struct group_shard *gs)
 		gs->change[i] = gs->change[--gs->n_change];
 	}
 	if (gs->n_slow)
-		cds_list_for_each_entry(m, &gs->members,
-			node) if (m->state != MEMBER_LIVE) for (uint32_t i = 0; i < gs->n_change; i++)
-			member_miss(m, &gs->change[i]);
+		cds_list_for_each(node,
+			&gs->members) if (member_of(node)->state != MEMBER_LIVE) for (uint32_t i = 0;
+										      i < gs->n_change; i++)
+			member_miss(member_of(node), &gs->change[i]);
 	if (gs->n_live) {
 		for (uint32_t i = 0; i < gs->n_change; i++)
 			queue_change(gs, &gs->change[i]);
@@ -423,12 +426,13 @@ static void dumped(void *ctx, struct rib_shard *s)
 {
 	struct group *g = ctx;
 	struct group_shard *gs = &g->shard[rib_shard_index(s)];
-	struct member *m;
+	struct cds_list_head *node;
 
 	gs->shard = s;
 	export_group_flush(gs);
 	gs->ready = true;
-	cds_list_for_each_entry(m, &gs->members, node) if (m->state == MEMBER_JOINING) begin_dump(gs, m);
+	cds_list_for_each(node, &gs->members) if (member_of(node)->state == MEMBER_JOINING)
+		begin_dump(gs, member_of(node));
 	start_task(gs);
 }
 

@@ -81,6 +81,13 @@ struct member {
 };
 #define HAD_UNKNOWN UINT32_MAX
 
+/* Lists of members are walked by their heads: the list's own head is not where a member, which is aligned to
+ * a cache line, could be. */
+static inline struct member *member_of(struct cds_list_head *node)
+{
+	return caa_container_of(node, struct member, node);
+}
+
 struct made_block {
 	struct block *block;
 	uint32_t except;     /* source whose peer does not get it; 0: all get it */

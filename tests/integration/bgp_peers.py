@@ -4,10 +4,12 @@
 Every driver lives in the namespace "peer" of a Pair, has a v4 and a v6 session to the node and announces PEER_NET of each
 family. What a daemon can't do is missing in its `can`, and the matrix says so by skipping.
 """
+import contextlib
 import json
 import os
 import re
-import shlex
+import socket
+import threading
 
 from netlab import ExaBgp, Frr, GoBgp, have
 from netlab.daemons import Bird, Daemon
@@ -15,7 +17,6 @@ from netlab.pair import NODE, NODE_AS, PEER, PEER_AS, PEER_NET
 from netlab.proc import run, wait_for
 
 FAMILIES = (4, 6)
-SECOND_NET = {4: "192.0.2.128/25", 6: "2001:db8:f:1::/64"}  # with another path where a test wants two
 
 
 def family(net):
@@ -475,4 +476,108 @@ def installed(name):
     return have(PROGRAMS[name])
 
 
-__all__ = ["DRIVERS", "FAMILIES", "SECOND_NET", "family", "installed", "shlex"]
+
+
+# ---- a neighbour of our own, for what no daemon would send ----
+
+MARKER = b"\xff" * 16
+OPEN, UPDATE, NOTIFICATION, KEEPALIVE, REFRESH = 1, 2, 3, 4, 5
+
+
+def attribute(code, value, flags=0xC0):
+    """One path attribute; long ones get the extended length."""
+    if len(value) > 255 or flags & 0x10:
+        return bytes([flags | 0x10, code]) + len(value).to_bytes(2, "big") + value
+    return bytes([flags, code, len(value)]) + value
+
+
+def origin(value=0):
+    return attribute(1, bytes([value]), 0x40)
+
+
+def as_path(*numbers):
+    return attribute(2, bytes([2, len(numbers)]) + b"".join(n.to_bytes(4, "big") for n in numbers) if numbers else b"", 0x40)
+
+
+def next_hop(address):
+    return attribute(3, socket.inet_aton(address), 0x40)
+
+
+def nlri(prefix):
+    address, length = prefix.split("/")
+    raw = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    return bytes([int(length)]) + raw[:(int(length) + 7) // 8]
+
+
+def mp_reach(prefix, hop):
+    return attribute(14, b"\x00\x02\x01\x10" + socket.inet_pton(socket.AF_INET6, hop) + b"\x00" + nlri(prefix), 0x80)
+
+
+class Raw:
+    """A scripted neighbour in a namespace of the lab: OPEN and KEEPALIVE are done, the rest is the test's. Messages that
+    arrive are kept in `got` as (type, body)."""
+
+    def __init__(self, lab, address, node, asn, role="peer", hold=90, read=True, capabilities=None, port=179, router_id=None):
+        self.got, self.closed, self.asn = [], False, asn
+        with lab.inside(role):
+            self.s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        self.s.bind((address, 0))
+        self.s.settimeout(20)
+        wait_for(lambda: self.s.connect_ex((node, port)) in (0, 106), f"{address} is connected")
+        if capabilities is None:
+            capabilities = b"\x01\x04\x00\x01\x00\x01" + b"\x01\x04\x00\x02\x00\x01" + b"\x02\x00" + b"\x41\x04" + asn.to_bytes(4, "big")
+        parameters = bytes([2, len(capabilities)]) + capabilities if capabilities else b""
+        ident = socket.inet_aton(router_id or (address if ":" not in address else "9.9.9.9"))
+        self.send(OPEN, b"\x04" + min(asn, 23456 if asn > 65535 else asn).to_bytes(2, "big") + hold.to_bytes(2, "big") + ident + bytes([len(parameters)]) + parameters)
+        self.expect(OPEN)
+        self.send(KEEPALIVE)
+        self.expect(KEEPALIVE)
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        if read:
+            self.thread.start()
+
+    def send(self, kind, body=b""):
+        self.s.sendall(MARKER + (19 + len(body)).to_bytes(2, "big") + bytes([kind]) + body)
+
+    def update(self, attributes=b"", prefixes=(), withdrawn=()):
+        w = b"".join(nlri(p) for p in withdrawn)
+        self.send(UPDATE, len(w).to_bytes(2, "big") + w + len(attributes).to_bytes(2, "big") + attributes + b"".join(nlri(p) for p in prefixes))
+
+    def _exactly(self, n):
+        data = b""
+        while len(data) < n:
+            part = self.s.recv(n - len(data))
+            if not part:
+                raise ConnectionError("closed")
+            data += part
+        return data
+
+    def _message(self):
+        head = self._exactly(19)
+        assert head[:16] == MARKER, "a message with a broken marker left the node"
+        return head[18], self._exactly(int.from_bytes(head[16:18], "big") - 19)
+
+    def expect(self, kind):
+        got, body = self._message()
+        if got != kind:
+            raise ConnectionError(f"message {got} instead of {kind}: {body.hex()}")
+        return body
+
+    def _read(self):
+        self.s.settimeout(None)
+        try:
+            while True:
+                m = self._message()
+                self.got.append(m)
+                if m[0] == KEEPALIVE:
+                    self.send(KEEPALIVE)
+        except (OSError, ValueError):
+            self.closed = True
+
+    def notifications(self):
+        return [b for k, b in list(self.got) if k == NOTIFICATION]
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.s.shutdown(socket.SHUT_RDWR)
+        self.s.close()

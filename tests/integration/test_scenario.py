@@ -5,7 +5,7 @@ import re
 
 import pytest
 from conftest import tell
-from netlab import BirdError, Lab
+from netlab import BirdError, Lab, now_ns
 from netlab.twosite import (BKP_I, OWN, PRI_I, SESSIONS, UPA, UPB, UPSTREAM, TwoSite, bird_route)
 
 GSHUT = (65535, 0)
@@ -170,6 +170,29 @@ def test_failover_by_failure_and_recovery(site, how):
     {"dead link": site.lab.mend, "frozen": site.upa.daemon.thaw, "killed": site.upa.start}[how]()
     site.wait_ready(bkp_exit=PRI_I, limit=90)
     site.wait(lambda: site.vp_kernel("a"), "the vantage point returns to A")
+
+
+@pytest.mark.ours
+def test_show_failover_has_all_stages_in_order(site):
+    prefer_a(site)
+    start = now_ns()
+    site.lab.cut("a")
+    stages = ("last_packet", "detected", "published", "ring_read", "plan_found", "netlink_sent", "netlink_acked", "bgp_told",
+              "updates_out")
+
+    def told(address):
+        for e in site.pri.client("show", "failover")["failovers"]:
+            if e["address"] == address and e["event"] == "down" and e["stages"].get("detected", 0) > start:
+                return e
+        return None
+
+    for address in UPA.values():
+        e = site.wait(lambda: told(address), f"the failover of {address} is in show failover")
+        assert e["reason"] == "bfd" and e["groups"] >= 1 and e["prefixes"] >= 1, e
+        site.wait(lambda: set(told(address)["stages"]) >= set(stages), f"all stages of {address} are stamped")
+        stamps = [told(address)["stages"][s] for s in stages]
+        assert stamps == sorted(stamps), dict(zip(stages, stamps))
+        assert stamps[0] >= start - 10**9
 
 
 def test_peer_without_bfd(site):

@@ -352,8 +352,8 @@ static inline unsigned count_lines(const char *s)
 
 static inline unsigned kernel_routes(void)
 {
-	return (unsigned)atoi(
-		output("(ip route show proto %d; ip -6 route show proto %d) | wc -l", LAB_PROTO, LAB_PROTO));
+	return (unsigned)atoi(output(
+		"(ip -o route show proto %d; ip -o -6 route show proto %d) | wc -l", LAB_PROTO, LAB_PROTO));
 }
 
 static inline unsigned kernel_nexthops(void)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""peregrine-bfdgen against peregrine-dp and stock BIRD: it holds, cuts, floods, and what it reports is what happened. All
+intervals are calm ones: how fast is a matter of the benchmark, not of a test."""
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from netlab import Bird, build_dir, wait_for
+from test_dataplane import PEER, US, DataPlane
+
+pytestmark = pytest.mark.ours
+
+N = 5
+FIRST = {4: "192.0.2.65", 6: "2001:db8:1::65"}
+CALM = ("--interval", "300", "--mult", "5")
+WAYS = {"af_xdp": ("--port", "af_xdp:cust0"), "af_packet": ("--port", "af_packet:cust0"), "sockets": ("--sockets", "cust0")}
+
+
+@pytest.fixture
+def net(lab):
+    """The generator's addresses: a block that is local in the peer's namespace, and is answered for."""
+    lab.add("node", "peer")
+    lab.link("a", ("node", "up0", [f"{US[4]}/24", f"{US[6]}/64"]), ("peer", "cust0", [f"{PEER[4]}/24", f"{PEER[6]}/64"]))
+    lab.ip("peer", "route", "add", "local", "192.0.2.64/26", "dev", "lo")
+    for i in range(N):
+        lab.ip("peer", "addr", "add", f"2001:db8:1::{0x65 + i:x}/64", "dev", "cust0", "nodad")
+    return lab
+
+
+def dataplane(net, *commands):
+    dp = DataPlane(net, "node", "--port", "af_xdp:up0").start()
+    dp.client("hello hold=60", *commands, "watch 1000")
+    return dp
+
+
+def ranged(options=""):
+    return f"range {FIRST[4]}%up0 {N} tx=300000 rx=300000 mult=5 {options}"
+
+
+class Run:
+    """One run of the generator; its report when it has ended."""
+
+    def __init__(self, lab, *args, way="af_xdp", family=4, name="gen"):
+        self.lab, self.json, self.csv = lab, lab.path(f"{name}.json"), lab.path(f"{name}-csv")
+        self.argv = [os.path.join(build_dir(), "peregrine-bfdgen"), *WAYS[way], "--local", FIRST[family], "--peer", US[family],
+                     "--sessions", str(N), *CALM, "--json", self.json, "--csv", self.csv, "--quiet", *args]
+
+    def popen(self):
+        return subprocess.Popen(["nsenter", f"--net={self.lab.ns_path('peer')}", "--", *self.argv], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+    def wait(self, p, status=0):
+        out, err = p.communicate(timeout=120)
+        assert p.returncode == status, (p.returncode, out, err)
+        with open(self.json, encoding="utf-8") as f:
+            self.report = json.load(f)
+        return self.report
+
+    def run(self, status=0):
+        return self.wait(self.popen(), status)
+
+    def rows(self, name):
+        with open(os.path.join(self.csv, name + ".csv"), encoding="utf-8", newline="") as f:
+            return list(csv.DictReader(f))
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_holds_cuts_and_reports(net, way):
+    """Sessions come up, those that are cut are noticed by the device and never early, all come back; the files say the same."""
+    dp = dataplane(net, ranged())
+    g = Run(net, "--time", "1", "--cut", "2", "--cut-spread", "100", "--pid", f"{dp.pids[0]}=dp", way=way)
+    r = g.run()
+    assert r["sessions"]["reached_up"] == N and r["sessions"]["up_at_end"] == N
+    assert r["flaps"]["total"] == 0, r["flaps"]
+    assert (r["detections"]["count"], r["detections"]["early"], r["detections"]["missed"]) == (2, 0, 0), r["detections"]
+    assert all(x["detect_us"] == 1500000 for x in r["detections"]["list"])
+    assert r["gaps"]["interval_us_min"] == r["gaps"]["interval_us_max"] == 300000
+    assert sum(b["count"] for b in r["gaps"]["histogram"]) == r["gaps"]["count"] > 0
+    assert r["cpu"][0]["name"] == "dp" and r["cpu"][0]["percent"] > 0
+    sessions = g.rows("sessions")
+    assert [s["local"] for s in sessions] == [f"192.0.2.{65 + i}" for i in range(N)]
+    assert sum(int(s["gaps"]) for s in sessions) == r["gaps"]["count"]
+    assert len(g.rows("detections")) == 2 and not g.rows("flaps") and g.rows("series") and g.rows("cpu")
+    # It said goodbye: the device knows that it was not the path.
+    wait_for(lambda: all(s["diag"] == "Neighbor down" for s in dp.sessions().values()), "AdminDown arrived", failed=dp.dead)
+
+
+def test_ipv6_passive(net):
+    """The device begins, over IPv6."""
+    dataplane(net, *[f"add 2001:db8:1::{0x65 + i:x}%up0 tx=300000 rx=300000 mult=5" for i in range(N)])
+    r = Run(net, "--time", "0.5", "--passive", family=6).run()
+    assert r["sessions"]["reached_up"] == N and r["flaps"]["total"] == 0
+
+
+def test_multihop(net):
+    net.ip("node", "route", "add", f"{FIRST[4]}/32", "via", PEER[4])
+    dataplane(net, f"add {FIRST[4]} from={US[4]} tx=300000 rx=300000 mult=5 multihop ttl=64")
+    r = Run(net, "--time", "0.5", "--multihop", "--sessions", "1").run()
+    assert r["sessions"]["reached_up"] == 1 and r["flaps"]["total"] == 0
+
+
+@pytest.mark.parametrize("kind", ["garbage", "unknown", "ttl"])
+def test_floods_hurt_nobody(net, kind):
+    dp = dataplane(net, ranged())
+    r = Run(net, "--time", "2", "--flood", f"{kind}:2000").run()
+    assert r["sessions"]["reached_up"] == N
+    assert r["packets"]["flood"] > 0
+    assert r["flaps"]["total"] == 0, r["flaps"]
+    if kind != "ttl":  # which the XDP filter drops
+        worker = dp.ctl("hello observer", "workers")
+        assert f" {'invalid' if kind == 'garbage' else 'unknown'} 0 " not in worker, worker
+
+
+def test_a_frozen_device_is_blamed(net):
+    """The device stands still for longer than the detection time: every session flaps once, it was silent, and it is to blame."""
+    dp = dataplane(net, ranged())
+    g = Run(net, "--time", "6")
+    p = g.popen()
+    wait_for(lambda: dp.all_up(N), "sessions Up", failed=dp.dead)
+    os.kill(dp.pids[0], signal.SIGSTOP)
+    time.sleep(2.5)
+    os.kill(dp.pids[0], signal.SIGCONT)
+    r = g.wait(p)
+    assert r["flaps"]["total"] == N and r["flaps"]["device"] == N, r["flaps"]
+    assert all(f["what"] == "silent" and f["blame"] == "device" and f["silent_us"] >= 1500000 for f in r["flaps"]["list"])
+    assert len(g.rows("flaps")) == N
+
+
+def test_strict_status(net):
+    """--strict: a flap is exit status 4; sessions that never come up are 3."""
+    dp = dataplane(net, ranged())
+    g = Run(net, "--time", "6", "--strict")
+    p = g.popen()
+    wait_for(lambda: dp.all_up(N), "sessions Up", failed=dp.dead)
+    dp.kill()
+    g.wait(p, status=4)
+    assert Run(net, "--time", "0.1", "--wait", "1", "--peer-mac", "02:00:00:00:00:01").run(status=3)["sessions"]["reached_up"] == 0
+
+
+AUTH = {"simple": "simple", "keyed-md5": "keyed md5", "meticulous-md5": "meticulous keyed md5", "keyed-sha1": "keyed sha1",
+        "meticulous-sha1": "meticulous keyed sha1"}
+
+
+@pytest.mark.parametrize("kind", list(AUTH))
+def test_authentication_with_bird(net, kind):
+    """Each type against BIRD's own: the right secret comes up and stays, a wrong one does not."""
+    b = Bird(net, "node")
+    neighbors = "".join(f'neighbor 192.0.2.{65 + i} dev "up0" local {US[4]}; ' for i in range(N))
+    b.start(f"""log "{b.log_path}" all;
+router id {US[4]};
+protocol device {{ }}
+protocol bfd {{ interface "*" {{ min rx interval 300 ms; min tx interval 300 ms; multiplier 5;
+	authentication {AUTH[kind]}; password "secret" {{ id 5; }}; }}; {neighbors} }}
+""")
+    r = Run(net, "--time", "1", "--auth", f"{kind}:5:secret").run()
+    assert r["sessions"]["reached_up"] == N and r["flaps"]["total"] == 0, r["flaps"]
+    r = Run(net, "--time", "0.1", "--wait", "3", "--auth", f"{kind}:5:another", name="wrong").run(status=3)
+    assert r["sessions"]["reached_up"] == 0
+
+
+def test_refusals(net):
+    def refused(status, *args):
+        p = subprocess.run(["nsenter", f"--net={net.ns_path('peer')}", "--", os.path.join(build_dir(), "peregrine-bfdgen"), *args],
+                           text=True, capture_output=True, timeout=60, check=False)
+        lines = p.stderr.strip().splitlines()
+        assert p.returncode == status and len(lines) == 1, (args, p.returncode, p.stderr)
+        return lines[0]
+    who = ("--local", FIRST[4], "--peer", US[4])
+    assert "--port or --sockets" in refused(2, *who)
+    assert "there is no interface nope0" in refused(1, "--sockets", "nope0", *who)
+    assert "there is no interface nope0" in refused(1, "--port", "af_xdp:nope0", *who)
+    assert "unknown port" in refused(1, "--port", "cust0", *who)
+    assert "at most 4096 addresses" in refused(1, "--port", "af_xdp:cust0", *who, "--sessions", "5000")
+    assert "no MAC address of 192.0.2.9" in refused(1, "--port", "af_xdp:cust0", "--local", FIRST[4], "--peer", "192.0.2.9")

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Kernels that can do less, neighbours that do not answer, interfaces that come again. */
+#include "controlplane/fib/fib_priv.h"
+#include "tests/unit/fib_lab.h"
+
+static struct lab lab;
+
+static int start(void **state)
+{
+	lab_start(&lab);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	lab_stop(&lab);
+	return 0;
+}
+
+static bool objects, resilient;
+
+static void set_abilities(void *arg)
+{
+	struct fib *f = arg;
+
+	f->nh.objects = objects;
+	f->nh.resilient = resilient;
+}
+
+static void restart(bool with_objects, bool with_resilient)
+{
+	objects = with_objects;
+	resilient = with_resilient;
+	lab_close_channels(&lab, false);
+	fib_destroy(lab.fib, false);
+	lab_fib(&lab, true);
+	loop_call_sync(lab.fib->loop, set_abilities, lab.fib);
+	lab_channels(&lab);
+}
+
+static void scenario(void)
+{
+	lab_announce(&lab, lab.two, "198.51.100.0/24", "10.2.0.2", 100);
+	lab_announce(&lab, lab.one, "198.51.100.0/24", "10.1.0.2", 200);
+	lab_announce(&lab, lab.two6, "2001:db8:ff::/48", "2001:db8:2::2", 100);
+	lab_announce(&lab, lab.one6, "2001:db8:ff::/48", "2001:db8:1::2", 200);
+	lab_announce(&lab, lab.one, "203.0.113.0/24", "10.1.0.2 10.2.0.2", 200);
+	expect_via("198.51.100.1", "10.1.0.2");
+	expect_via("2001:db8:ff::1", "2001:db8:1::2");
+	expect_routes(3);
+	expect_in_step(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, false);
+	link_event(&lab, "2001:db8:1::2", lab.a, false);
+	if (objects) { /* without them only BGP moves routes */
+		expect_via("198.51.100.1", "10.2.0.2");
+		expect_via("2001:db8:ff::1", "2001:db8:2::2");
+	}
+	lab_announce(&lab, lab.one, "198.51.100.0/24", "10.3.0.2", 200);
+	expect_via("198.51.100.1", "10.3.0.2");
+	expect_in_step(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	link_event(&lab, "2001:db8:1::2", lab.a, true);
+	lab_announce(&lab, lab.one, "198.51.100.0/24", "10.1.0.2", 200);
+	expect_via("198.51.100.1", "10.1.0.2");
+	expect_via("2001:db8:ff::1", "2001:db8:1::2");
+	expect_in_step(&lab);
+	sh("ip route del 198.51.100.0/24");
+	expect_via("198.51.100.1", "10.1.0.2");
+	lab_withdraw(lab.one, "198.51.100.0/24");
+	expect_via("198.51.100.1", "10.2.0.2");
+	lab_withdraw(lab.two, "198.51.100.0/24");
+	lab_withdraw(lab.one, "203.0.113.0/24");
+	lab_withdraw(lab.one6, "2001:db8:ff::/48");
+	lab_withdraw(lab.two6, "2001:db8:ff::/48");
+	expect_routes(0);
+	assert_true(wait_for(no_nexthops, NULL));
+}
+
+static void test_plain_routes(void **state)
+{
+	NEED_LAB(&lab);
+	restart(false, false);
+	scenario();
+}
+
+static void test_ordinary_groups(void **state)
+{
+	NEED_LAB(&lab);
+	restart(true, false);
+	scenario();
+	restart(true, true);
+	scenario();
+}
+
+/* The gateway does not answer ARP any more. */
+static void test_neighbour_unreachable(void **state)
+{
+	struct fib_failover_view v[4];
+
+	NEED_LAB(&lab);
+	sh("echo 50 >/proc/sys/net/ipv4/neigh/a0/retrans_time_ms; ip neigh del 10.1.0.2 dev a0");
+	lab_announce(&lab, lab.two, "198.51.100.0/24", "10.2.0.2", 100);
+	lab_announce(&lab, lab.one, "198.51.100.0/24", "10.1.0.2", 200);
+	expect_via("198.51.100.1", "10.1.0.2");
+	expect_in_step(&lab);
+	sh("ping -c 1 -W 1 198.51.100.1 >/dev/null 2>&1 || true");
+	expect_via("198.51.100.1", "10.2.0.2");
+	assert_true(fib_failovers(lab.fib, v, 4) > 0);
+	assert_string_equal(v[0].reason, "neighbour unreachable");
+	/* It stays so while it does not answer, and ends when it does. */
+	sh("ip neigh replace 10.1.0.2 lladdr 02:00:00:00:00:01 dev a0");
+	expect_via("198.51.100.1", "10.1.0.2");
+	lab_withdraw(lab.one, "198.51.100.0/24");
+	lab_withdraw(lab.two, "198.51.100.0/24");
+	expect_routes(0);
+}
+
+static bool has_b(void *arg)
+{
+	struct iface_view v;
+
+	return ifaces_by_name(lab.ifaces, "b0", &v) && v.up && v.n_addrs > 1 && v.ifindex != lab.b;
+}
+
+/* An interface goes for good and one of the same name comes: next hops that name no interface follow. */
+static void test_interface_again(void **state)
+{
+	struct attr_nexthop nh = {.gw = ip("10.2.0.2"), .weight = 1};
+	struct attrs a = {.dest = RTD_UNICAST, .preference = 200, .nexthop = &nh, .n_nexthop = 1};
+
+	NEED_LAB(&lab);
+	lab_announce_id(lab.one, "198.51.100.0/24", attrs_intern(&a));
+	expect_via("198.51.100.1", "10.2.0.2");
+	sh("ip link del b0");
+	expect_via("198.51.100.1", "");
+	sh("ip link add b0 type veth peer name b1; ip link set b0 up; ip link set b1 up; ip addr add "
+	   "10.2.0.1/16 dev b0");
+	expect_via("198.51.100.1", "10.2.0.2");
+	assert_true(wait_for(has_b, NULL));
+	expect_in_step(&lab);
+	lab_withdraw(lab.one, "198.51.100.0/24");
+	expect_routes(0);
+}
+
+/* The later stages of a failover are added to it. */
+static void test_stages(void **state)
+{
+	struct ipaddr a = ip("10.3.0.2");
+	struct fib_failover_view v;
+
+	NEED_LAB(&lab);
+	link_event(&lab, "10.3.0.2", lab.c, false);
+	fib_link_stage(lab.fib, &a, lab.c, 1000, 0);
+	fib_link_stage(lab.fib, &a, lab.c, 0, 2000);
+	assert_int_equal(fib_failovers(lab.fib, &v, 1), 1);
+	assert_int_equal(v.bgp_told_ns, 1000);
+	assert_int_equal(v.updates_out_ns, 2000);
+	assert_true(v.wall_ns > 0);
+	link_event(&lab, "10.3.0.2", lab.c, true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain_routes),
+		cmocka_unit_test(test_ordinary_groups),
+		cmocka_unit_test(test_neighbour_unreachable),
+		cmocka_unit_test(test_interface_again),
+		cmocka_unit_test(test_stages),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
