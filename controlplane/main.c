@@ -12,6 +12,7 @@
 #include "controlplane/bgp/bgp.h"
 #include "controlplane/cli/cli.h"
 #include "controlplane/fib/fib.h"
+#include "controlplane/mrt/messages.h"
 #include "controlplane/privileges.h"
 #include "controlplane/proto/proto.h"
 #include "shared/clock.h"
@@ -493,6 +494,7 @@ static void unmake_parts(struct process *pr)
 		bfd_client_destroy(d->bfd, d->kernel_keep);
 	if (d->fib)
 		fib_destroy(d->fib, d->kernel_keep);
+	mrt_messages_release(d->mrt_messages);
 	daemon_tables_release(d);
 	if (d->export)
 		export_destroy(d->export);

@@ -418,6 +418,7 @@ static void reconfigure_children(struct proto *p, uint32_t change)
 		q->own_cf->body = p->cf->body;
 		q->own_cf->description = p->cf->description;
 		q->own_cf->debug = p->cf->debug;
+		q->own_cf->mrtdump = p->cf->mrtdump;
 		pc = cds_list_first_entry(&q->channels, struct proto_channel, node);
 		cds_list_for_each_entry(ch, &p->cf->channels, node)
 		{

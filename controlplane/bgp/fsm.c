@@ -7,6 +7,7 @@
  * from BIRD: "Error: " for what we found, "Received: " for what we were told.
  */
 #include "controlplane/bgp/session.h"
+#include "controlplane/mrt/messages.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -623,6 +624,11 @@ bool fsm_message(struct bgp_conn *c, const uint8_t *msg, size_t len)
 	const uint8_t *body = msg + BGP_HEADER_LEN;
 	uint8_t type = msg[18];
 
+	if (c->s->cf->mrt_messages && (c->s->cf->mrtdump & MRTDUMP_MESSAGES)) {
+		const struct mrt_session who = session_mrt(c->s, c);
+
+		mrt_messages_received(c->s->cf->mrt_messages, &who, msg, len);
+	}
 	len -= BGP_HEADER_LEN;
 	if (type == BGP_MSG_NOTIFICATION) {
 		channels_submit(c->s);

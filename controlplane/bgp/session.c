@@ -10,6 +10,7 @@
 #include "controlplane/bgp/session.h"
 #include "controlplane/bfd/bfd_client.h"
 #include "controlplane/fib/fib.h"
+#include "controlplane/mrt/messages.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,10 +123,44 @@ static void publish_channel(struct bgp_session *s, unsigned i)
 	s->status.channel[i].export = ch->export;
 }
 
+struct mrt_session session_mrt(const struct bgp_session *s, const struct bgp_conn *c)
+{
+	struct mrt_session m = {
+		.peer_as = s->remote_as,
+		.local_as = s->cf->c.local_as,
+		.ifindex = s->ifindex,
+		.peer = s->cf->c.remote,
+		.local = s->local_addr,
+		.as4 = c->as4,
+	};
+
+	for (unsigned i = 0; i < s->n_channels && s->conn == c; i++)
+		m.add_path |= s->channel[i].add_path_rx;
+	return m;
+}
+
+/* RFC 4271's numbers in an MRT file; what is closing is Idle. */
+static unsigned mrt_state(enum bgp_conn_state s)
+{
+	return s == BS_CLOSE ? 1 : (unsigned)s + 1;
+}
+
+static void dump_state_change(
+	struct bgp_session *s, const struct bgp_conn *c, enum bgp_conn_state from, enum bgp_conn_state to)
+{
+	struct mrt_session who;
+
+	if (!s->cf->mrt_messages || !(s->cf->mrtdump & MRTDUMP_STATES) || mrt_state(from) == mrt_state(to))
+		return;
+	who = session_mrt(s, c);
+	mrt_messages_state(s->cf->mrt_messages, &who, mrt_state(from), mrt_state(to));
+}
+
 void session_publish(struct bgp_session *s)
 {
 	struct bgp_status *st = &s->status;
 	struct bgp_conn *c = s->conn ? s->conn : s->in.state > s->out.state ? &s->in : &s->out;
+	enum bgp_conn_state before = st->state;
 
 	pthread_mutex_lock(&s->lock);
 	st->state = c->state;
@@ -154,6 +189,7 @@ void session_publish(struct bgp_session *s)
 	for (unsigned i = 0; i < s->n_channels; i++)
 		publish_channel(s, i);
 	pthread_mutex_unlock(&s->lock);
+	dump_state_change(s, c, before, c->state);
 }
 
 /* ---- the neighbour ---- */

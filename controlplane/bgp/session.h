@@ -213,6 +213,9 @@ void session_log(struct bgp_session *s, enum log_class cls, const char *fmt, ...
 /* TRACE, if the protocol's debug has one of the bits. */
 void session_trace(struct bgp_session *s, uint32_t bit, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* For `mrtdump`: who a record is about. */
+struct mrt_session;
+struct mrt_session session_mrt(const struct bgp_session *s, const struct bgp_conn *c);
 /* fn(s) in the session's thread; holds a reference meanwhile. */
 void session_call(struct bgp_session *s, void (*fn)(struct bgp_session *s));
 void session_publish(struct bgp_session *s);

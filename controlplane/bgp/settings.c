@@ -2,6 +2,7 @@
 #include "controlplane/bgp/settings.h"
 #include "controlplane/bgp/wire.h"
 #include "controlplane/config/arena.h"
+#include "controlplane/mrt/messages.h"
 #include "controlplane/proto/proto.h"
 #include <sys/utsname.h>
 
@@ -106,6 +107,8 @@ struct bgp_settings *bgp_settings_make(struct proto *p, const struct ipaddr *rem
 		s->c.remote = *remote;
 	s->name = arena_strdup(a, p->cf->name);
 	s->debug = p->cf->debug;
+	s->mrtdump = p->cf->mrtdump;
+	s->mrt_messages = mrt_messages_hold(p->daemon->mrt_messages);
 	s->router_id = p->cf->router_id ? p->cf->router_id : p->daemon->router_id;
 	s->hostname = own_hostname(a, p);
 	s->cluster_id = c->rr_cluster_id ? c->rr_cluster_id : s->router_id;
@@ -132,5 +135,6 @@ void bgp_settings_release(struct bgp_settings *s)
 		release_filter(&s->channel[i].cf.import);
 		release_filter(&s->channel[i].cf.export);
 	}
+	mrt_messages_release(s->mrt_messages);
 	arena_destroy(s->arena);
 }

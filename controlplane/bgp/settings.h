@@ -11,6 +11,7 @@
 
 #define BGP_MAX_CHANNELS 2 /* ipv4 and ipv6 unicast are what we run */
 
+struct mrt_messages;
 struct proto;
 
 struct bgp_channel_settings {
@@ -26,7 +27,8 @@ struct bgp_settings {
 	struct arena *arena;
 	struct bgp_config c; /* strings and keys are copies */
 	const char *name;
-	uint32_t debug;
+	uint32_t debug, mrtdump;
+	struct mrt_messages *mrt_messages; /* held; NULL: none */
 	uint32_t router_id;
 	const char *hostname;
 	/* derived */

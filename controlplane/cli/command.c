@@ -294,7 +294,11 @@ static void dispatch(struct cli_session *s, struct parser *p)
 	} else if (parser_accept(p, "mrtdump")) {
 		if (!denied(s))
 			cli_mrtdump(s, p);
-	} else if (parser_is(p, "dump") || parser_is(p, "mrt")) {
+	} else if (parser_accept(p, "mrt")) {
+		parser_expect(p, "dump");
+		if (!denied(s))
+			cli_mrt_dump(s, p);
+	} else if (parser_is(p, "dump")) {
 		if (!denied(s))
 			cli_end(&s->out, 9001, "%s is not supported", p->tok.text);
 	} else {

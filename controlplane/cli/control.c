@@ -2,6 +2,7 @@
 /* Commands that change something: run in main, which fills the reply. */
 #include "controlplane/cli/session.h"
 #include "controlplane/fib/fib.h"
+#include "controlplane/mrt/messages.h"
 #include "shared/rcu.h"
 #include <errno.h>
 #include <string.h>
@@ -273,7 +274,7 @@ static uint32_t parse_mask(struct parser *p, const struct mask_word *words)
 struct debug_command {
 	struct cli_session *s;
 	const char *pattern;
-	bool is_glob;
+	bool is_glob, mrtdump;
 	uint32_t mask;
 };
 
@@ -289,7 +290,9 @@ static void debug_in_main(void *arg)
 		if (p->gone || !cli_name_matches(dc->pattern, dc->is_glob, p->cf->name))
 			continue;
 		found = true;
-		((struct proto_config *)(uintptr_t)p->cf)->debug = dc->mask; /* main owns what is in force */
+		/* main owns what is in force */
+		*(dc->mrtdump ? &((struct proto_config *)(uintptr_t)p->cf)->mrtdump
+			      : &((struct proto_config *)(uintptr_t)p->cf)->debug) = dc->mask;
 		if (p->ops && p->ops->reconfigure && p->state != PS_DOWN)
 			p->ops->reconfigure(p, p->cf, 0);
 	}
@@ -314,19 +317,19 @@ void cli_debug(struct cli_session *s, struct parser *p)
 	cli_in_main(s, debug_in_main, &dc);
 }
 
-/* Accepted for scripts: no dumps are written. */
 void cli_mrtdump(struct cli_session *s, struct parser *p)
 {
-	static const struct mask_word words[] = {{"states", 1}, {"messages", 2}, {0}};
-	bool is_glob;
+	static const struct mask_word words[] = {
+		{"states", MRTDUMP_STATES}, {"messages", MRTDUMP_MESSAGES}, {0}};
+	struct debug_command dc = {.s = s, .mrtdump = true};
 
-	cli_parse_name_pattern(s, p, false, &is_glob);
-	parse_mask(p, words);
+	dc.pattern = cli_parse_name_pattern(s, p, false, &dc.is_glob);
+	dc.mask = parse_mask(p, words);
 	cli_expect_end(p);
-	cli_end(&s->out, 0, "%s", "");
+	cli_in_main(s, debug_in_main, &dc);
 }
 
-/* Likewise: the log is not echoed. */
+/* Accepted for scripts: the log is not echoed. */
 void cli_echo(struct cli_session *s, struct parser *p)
 {
 	static const struct mask_word words[] = {{"debug", 1}, {"trace", 1}, {"info", 1}, {"remote", 1},

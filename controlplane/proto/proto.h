@@ -20,6 +20,7 @@
 
 struct daemon;
 struct cli_out;
+struct mrt_messages;
 struct proto;
 
 /* Beside enum proto_change: `configure soft`. */
@@ -102,7 +103,8 @@ struct daemon {
 	struct bgp_engine *bgp; /* session threads */
 	struct config
 		*config; /* in force; main holds a reference; others take theirs through daemon_config() */
-	struct config *old_config; /* before the last commit, for undo; may be NULL */
+	struct config *old_config;         /* before the last commit, for undo; may be NULL */
+	struct mrt_messages *mrt_messages; /* what `mrtdump "FILE"` names; NULL: nothing */
 	struct cds_list_head protos;
 	struct cds_list_head
 		tables; /* of the configuration in force: kept open though no protocol uses them */
@@ -178,3 +180,4 @@ void direct_ifaces_changed(struct daemon *d);
 void static_ifaces_changed(struct daemon *d);
 extern const struct proto_ops bgp_ops;  /* controlplane/bgp/bgp_proto.c */
 extern const struct proto_ops rpki_ops; /* controlplane/rpki/rpki_proto.c */
+extern const struct proto_ops mrt_ops;  /* controlplane/mrt/mrt_proto.c */

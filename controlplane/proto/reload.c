@@ -10,6 +10,7 @@
 #include "controlplane/bfd/bfd_client.h"
 #include "controlplane/bgp/bgp.h"
 #include "controlplane/fib/fib.h"
+#include "controlplane/mrt/messages.h"
 #include "controlplane/proto/proto.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -199,6 +200,19 @@ static void configure_log(const struct daemon *d, const struct config *c)
 	free(sinks);
 }
 
+/* Before the protocols are told: they hand it to their sessions. */
+static void open_mrt_messages(struct daemon *d, const struct config *c)
+{
+	const char *path = c->mrtdump_file;
+
+	if (path && d->mrt_messages && strcmp(path, mrt_messages_path(d->mrt_messages)) == 0)
+		return;
+	mrt_messages_release(d->mrt_messages);
+	d->mrt_messages = path ? mrt_messages_open(path) : NULL;
+	if (path && !d->mrt_messages)
+		log_msg(LOG_CLASS_ERROR, "Unable to open MRT file '%s': %s", path, strerror(errno));
+}
+
 /*
  * The protocols of the configuration by name: each is looked for once, among as many.
  */
@@ -320,6 +334,7 @@ static void put_in_force(struct daemon *d, struct config *c, bool soft)
 	bool first = !d->config;
 
 	configure_log(d, c);
+	open_mrt_messages(d, c);
 	if (!first)
 		log_msg(LOG_CLASS_INFO, "Reconfiguring");
 	if (d->router_id && id != d->router_id)
