@@ -199,6 +199,8 @@ struct rib_source {
 	_Atomic uint32_t n_received, n_imported; /* kept only while a limit is configured */
 	_Atomic bool receive_hit, import_hit;
 	_Atomic unsigned closing; /* shards that have not finished */
+	pthread_mutex_t telling;  /* held while the owner is called, so that close can wait for it */
+	bool silent;              /* telling: closed, the owner may be gone */
 	void (*done)(void *ctx);
 	void *done_ctx;
 	struct rcu_head rcu;
@@ -343,6 +345,9 @@ bool candidate_better(
 bool candidate_mergable(const struct candidate *best, const struct candidate *c);
 uint32_t candidate_neighbor_as(const struct candidate *c);
 bool same_next_hops(const struct attrs *a, const struct attrs *b);
+
+/* source.c: the owner's calls, not made any more once it has closed the source. Shard's thread. */
+void source_tell_limit(struct local_source *l, bool import, enum limit_action action);
 
 /* update.c: everything that changes a net */
 struct update {

@@ -108,7 +108,7 @@ enum rib_reevaluate { RIB_IF_CHANGED, RIB_ALWAYS, RIB_NEVER };
 void rib_source_reconfigure(
 	struct rib_source *s, const struct rib_source_config *c, enum rib_reevaluate reevaluate);
 /* Withdraws everything, then frees; the caller forgets it. done is called in a shard's thread after the last
- * change was given to the listeners. */
+ * change was given to the listeners; nothing else of the configuration is called any more from now on. */
 void rib_source_close(struct rib_source *s, void (*done)(void *ctx), void *ctx);
 uint32_t rib_source_id(const struct rib_source *s);
 /* Names and peer data of a source by id; RCU. NULL if gone. */

@@ -225,8 +225,19 @@ static void source_free(struct rcu_head *head)
 	rib = src->rib;
 	conf_release(src->conf);
 	rib_table_close(src->table);
+	pthread_mutex_destroy(&src->telling);
 	memory_free(src);
 	atomic_fetch_sub(&rib->live, 1);
+}
+
+void source_tell_limit(struct local_source *l, bool import, enum limit_action action)
+{
+	const struct rib_source_config *c = &l->conf->c;
+
+	pthread_mutex_lock(&l->source->telling);
+	if (c->limit_hit && !l->source->silent)
+		c->limit_hit(c->ctx, import, action);
+	pthread_mutex_unlock(&l->source->telling);
 }
 
 /* The shard has none of its routes any more. */
@@ -290,6 +301,7 @@ struct rib_source *rib_source_open(struct rib_table *t, const struct rib_source_
 	src->id = id;
 	src->conf = conf;
 	atomic_init(&src->closing, rib->n_shards);
+	pthread_mutex_init(&src->telling, NULL);
 	for (unsigned i = 0; i < rib->n_shards; i++) {
 		src->local[i].id = id;
 		src->local[i].source = src;
@@ -324,6 +336,10 @@ void rib_source_close(struct rib_source *src, void (*done)(void *ctx), void *ctx
 {
 	src->done = done;
 	src->done_ctx = ctx;
+	/* A shard that is calling the owner just now is waited for: it only posts. */
+	pthread_mutex_lock(&src->telling);
+	src->silent = true;
+	pthread_mutex_unlock(&src->telling);
 	order_all(src, &(struct order){.fn = close_here});
 }
 
@@ -522,8 +538,10 @@ static void drained(struct rib_source *src, uint32_t n)
 	if (left < OWN_LOW && atomic_load(&src->paused) && atomic_exchange(&src->paused, false)) {
 		const struct source_conf *k = rcu_dereference(src->conf);
 
-		if (k->c.resume)
+		pthread_mutex_lock(&src->telling);
+		if (k->c.resume && !src->silent)
 			k->c.resume(k->c.ctx);
+		pthread_mutex_unlock(&src->telling);
 	}
 }
 

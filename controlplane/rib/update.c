@@ -530,8 +530,8 @@ static bool limit_allows(struct local_source *l, bool import)
 			atomic_store_explicit(hit, false, memory_order_relaxed);
 		return true;
 	}
-	if (!atomic_exchange(hit, true) && l->conf->c.limit_hit)
-		l->conf->c.limit_hit(l->conf->c.ctx, import, c->action);
+	if (!atomic_exchange(hit, true))
+		source_tell_limit(l, import, c->action);
 	return c->action == LIMIT_WARN;
 }
 

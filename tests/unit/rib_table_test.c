@@ -807,6 +807,51 @@ static void test_back_pressure(void **state)
 	assert_no_attrs(rib);
 }
 
+static void wait_in_shard(struct rib_shard *s, void *arg)
+{
+	sem_wait(arg);
+}
+
+static void told_too_late(void *ctx)
+{
+	abort();
+}
+
+/* Who has closed a source may free what it was called with: a pause that ends later is nobody's news. */
+static void test_closed_while_paused(void **state)
+{
+	struct rib *rib = rib_create(1);
+	struct rib_table *t = rib_table_open(rib, "master4", NET_IP4, false);
+	struct rib_source_config c = bgp_source("a", 1);
+	uint32_t id = simple_attrs(1, 3, 5);
+	struct rib_source *a;
+	bool paused = false;
+	sem_t go;
+
+	sem_init(&go, 0, 0);
+	c.resume = told_too_late;
+	a = rib_source_open(t, &c);
+	rib_shard_call(rib, 0, wait_in_shard, &go);
+	for (unsigned i = 0; !paused; i++) {
+		struct rib_batch *b = rib_batch_create(a);
+
+		for (unsigned k = 0; k < 20000; k++) {
+			struct net n = net4((i * 20000 + k) << 4, 28);
+
+			rib_batch_announce(b, &n, 0, id);
+		}
+		paused = !rib_submit(b);
+	}
+	attrs_release(id);
+	rib_source_close(a, resumed, &go);
+	sem_post(&go);
+	rib_quiet(rib);
+	sem_wait(&go);
+	rib_table_close(t);
+	assert_no_attrs(rib);
+	sem_destroy(&go);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -821,6 +866,7 @@ int main(void)
 		cmocka_unit_test(test_random_sorted),
 		cmocka_unit_test(test_big_and_empty),
 		cmocka_unit_test(test_back_pressure),
+		cmocka_unit_test(test_closed_while_paused),
 	};
 	return cmocka_run_group_tests(tests, rib_test_setup, rib_test_teardown);
 }
