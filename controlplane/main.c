@@ -606,7 +606,8 @@ out:
 	if (pr->opt.pid_file)
 		unlink(pr->opt.pid_file);
 	loop_join_destroy(d->main);
-	log_msg(LOG_CLASS_INFO, "Shutdown completed");
+	if (rc >= 0) /* else it never started, and has said why */
+		log_msg(LOG_CLASS_INFO, "Shutdown completed");
 	return rc;
 }
 

@@ -229,7 +229,7 @@ unsigned bfd_client_view(struct bfd_client *c, struct bfd_view *out, unsigned ma
 
 void bfd_client_status(struct bfd_client *c, char *buf, size_t size, bool *alive)
 {
-	*alive = atomic_load(&c->alive);
+	*alive = atomic_load(&c->alive) && !atomic_load(&c->frozen);
 	if (c->dp_socket)
 		snprintf(buf, size, "peregrine-dp at %s", c->dp_socket);
 	else

@@ -56,6 +56,7 @@ struct backend_ops {
 	/* backend_fd is readable: false: it is gone. */
 	bool (*readable)(struct bfd_client *c);
 	const char *(*name)(const struct bfd_client *c);
+	bool heartbeat; /* ls.header->heartbeat_ns is written by another process, which may stand still */
 };
 extern const struct backend_ops dataplane_backend, embedded_backend;
 
@@ -81,6 +82,10 @@ struct bfd_client {
 	struct bfd_session **by_slot;
 	uint32_t capacity;
 	uint64_t retry_ns, instance;
+	/* heartbeat as last seen, when it was looked at, and how many looks it has not moved since */
+	uint64_t beat, beat_look_ns;
+	unsigned beats_missed;
+	_Atomic bool frozen;
 	/* the back end's own */
 	struct embedded *embedded;
 	struct bfd_session **answers; /* dataplane: sessions whose replies are due, in order */

@@ -223,4 +223,5 @@ const struct backend_ops dataplane_backend = {
 	.sync = dataplane_sync,
 	.readable = dataplane_readable,
 	.name = dataplane_name,
+	.heartbeat = true,
 };

@@ -23,6 +23,10 @@
 #define BATCH 256u
 #define RETRY_OPEN (250 * NS_PER_MS)
 #define RETRY_ADD (2 * NS_PER_S)
+/* The dataplane's heartbeat is written each 100 ms. So many looks in a row that find it where it was, and the
+ * dataplane stands still. Looks are counted, not time: time also passes when we ourselves did not run. */
+#define BEAT_LOOK (300 * NS_PER_MS)
+#define BEATS_MISSED 4
 
 void link_wake(struct bfd_client *c)
 {
@@ -312,7 +316,8 @@ static void provision(struct bfd_client *c)
 	cds_list_for_each_entry(s, &c->sessions, node) pending |= s->awaiting || s->dirty;
 	pthread_mutex_unlock(&c->lock);
 	if (atomic_load(&c->alive)) {
-		first_looks(c);
+		if (!atomic_load(&c->frozen))
+			first_looks(c);
 		if (!pending && atomic_exchange(&c->want_sync, false))
 			c->ops->sync(c);
 	}
@@ -340,26 +345,43 @@ static void opened(struct bfd_client *c)
 		s->dirty = true;
 	}
 	pthread_mutex_unlock(&c->lock);
+	c->beat_look_ns = clock_now_ns();
+	c->beats_missed = 0;
+	atomic_store(&c->frozen, false);
 	atomic_store(&c->alive, true);
+}
+
+/* Under the lock. Returns how many sessions had a state. */
+static unsigned forget_states(struct bfd_client *c, const char *why)
+{
+	struct bfd_session *s;
+	unsigned n = 0;
+
+	cds_list_for_each_entry(s, &c->sessions, node)
+	{
+		if (!s->known)
+			continue;
+		n++;
+		tell(s, BFD_EVENT_UNKNOWN, &s->state, NULL, why);
+		s->known = false;
+		s->since_ns = clock_now_ns();
+	}
+	return n;
 }
 
 static void lost(struct bfd_client *c)
 {
 	struct bfd_session *s;
-	unsigned n = 0;
+	unsigned n;
 
 	pthread_mutex_lock(&c->lock);
 	atomic_store(&c->alive, false);
+	n = forget_states(c, "the dataplane is gone");
 	cds_list_for_each_entry(s, &c->sessions, node)
 	{
-		if (s->known) {
-			n++;
-			tell(s, BFD_EVENT_UNKNOWN, &s->state, NULL, "the dataplane is gone");
-		}
-		s->known = s->up = s->awaiting = false;
+		s->up = s->awaiting = false;
 		s->slot = CLIENT_NO_SLOT;
 		s->dirty = true;
-		s->since_ns = clock_now_ns();
 	}
 	c->n_answers = 0;
 	c->ops->close(c);
@@ -368,6 +390,37 @@ static void lost(struct bfd_client *c)
 		"%s: Dataplane lost, %s is gone: the state of %u BFD sessions is unknown, BGP sessions stay",
 		c->proto_name, c->ops->name(c), n);
 	c->retry_ns = clock_now_ns() + RETRY_OPEN;
+}
+
+/* A dataplane that stands still, its socket open, looks like links on which nothing happens: only its
+ * heartbeat tells. What a session was is kept: if it is found Down afterwards, that is news. */
+static void watch_heartbeat(struct bfd_client *c)
+{
+	uint64_t now = clock_now_ns(), beat;
+	unsigned n;
+
+	if (!c->ops->heartbeat || !atomic_load(&c->alive) || now - c->beat_look_ns < BEAT_LOOK)
+		return;
+	beat = atomic_load_explicit(&c->ls.header->heartbeat_ns, memory_order_acquire);
+	c->beat_look_ns = now;
+	if (beat != c->beat) {
+		c->beat = beat;
+		c->beats_missed = 0;
+		if (atomic_exchange(&c->frozen, false))
+			log_msg(LOG_CLASS_INFO, "%s: Dataplane goes on, %s", c->proto_name, c->ops->name(c));
+		return;
+	}
+	if (++c->beats_missed != BEATS_MISSED)
+		return;
+	pthread_mutex_lock(&c->lock);
+	n = forget_states(c, "the dataplane stands still");
+	atomic_store(&c->frozen, true);
+	pthread_mutex_unlock(&c->lock);
+	log_msg(LOG_CLASS_ERROR,
+		"%s: Dataplane stands still, no heartbeat of %s: the state of %u BFD sessions is unknown, "
+		"BGP "
+		"sessions stay",
+		c->proto_name, c->ops->name(c), n);
 }
 
 static void try_open(struct bfd_client *c)
@@ -402,7 +455,7 @@ static void drain(int fd)
 static int wait_ms(struct bfd_client *c)
 {
 	struct bfd_session *s;
-	int ms = atomic_load(&c->alive) ? 1000 : 250;
+	int ms = !atomic_load(&c->alive) ? 250 : c->ops->heartbeat ? (int)(BEAT_LOOK / NS_PER_MS) + 1 : 1000;
 
 	pthread_mutex_lock(&c->lock);
 	cds_list_for_each_entry(s, &c->sessions, node) if (s->awaiting && ms > 100) ms = 100;
@@ -423,6 +476,7 @@ void *link_thread(void *arg)
 
 		p[0] = (struct pollfd){c->wake_fd, POLLIN, 0};
 		try_open(c);
+		watch_heartbeat(c);
 		provision(c);
 		if (atomic_load(&c->alive)) {
 			p[n++] = (struct pollfd){c->event_fd, POLLIN, 0};

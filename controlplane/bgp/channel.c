@@ -677,6 +677,18 @@ static void unexpected_family(struct bgp_session *s, uint16_t afi, uint8_t safi)
 		session_log(s, LOG_CLASS_REMOTE, "Unexpected AF <%u/%u> in UPDATE", afi, safi);
 }
 
+static void tell_eor(struct bgp_session *s)
+{
+	bgp_tell_main(s, BGP_EVENT_EOR);
+}
+
+/* A shard's thread: what came before the mark is in the tables, and the kernel's queue has it. */
+static void eor_passed(void *ctx)
+{
+	session_call(ctx, tell_eor);
+	session_release(ctx);
+}
+
 static void end_of_rib(struct bgp_session *s, uint16_t afi, uint8_t safi)
 {
 	struct bgp_channel *ch = find_channel(s, afi, safi);
@@ -690,7 +702,7 @@ static void end_of_rib(struct bgp_session *s, uint16_t afi, uint8_t safi)
 	if (ch->eor_received)
 		return;
 	ch->eor_received = true;
-	bgp_tell_main(s, BGP_EVENT_EOR);
+	rib_source_barrier(ch->source, eor_passed, session_hold(s));
 }
 
 /* RFC 7606 section 7.11: with any other length the prefixes behind it cannot be trusted. */

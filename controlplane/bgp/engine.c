@@ -68,6 +68,17 @@ void engine_put_thread(struct bgp_engine *e, struct bgp_thread *t)
 	t->sessions--;
 }
 
+unsigned engine_threads(const struct bgp_engine *e)
+{
+	return e->n;
+}
+
+void engine_call_threads(struct bgp_engine *e, void (*fn)(void *arg), void *arg)
+{
+	for (unsigned i = 0; i < e->n; i++)
+		loop_call(e->threads[i].loop, fn, arg);
+}
+
 static int thread_init(struct bgp_engine *e, unsigned i)
 {
 	struct bgp_thread *t = &e->threads[i];

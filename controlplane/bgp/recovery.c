@@ -2,6 +2,7 @@
 #include "controlplane/bgp/recovery.h"
 #include "controlplane/bgp/bgp.h"
 #include "controlplane/bgp/bgp_proto.h"
+#include "controlplane/fib/fib.h"
 #include "shared/log.h"
 
 static void finish(struct bgp_recovery *r, const char *why)
@@ -13,6 +14,8 @@ static void finish(struct bgp_recovery *r, const char *why)
 	d->recovering = false;
 	log_msg(LOG_CLASS_INFO, "%s", why);
 	bgp_recovery_ended(d);
+	if (d->fib)
+		fib_recovery_done(d->fib);
 }
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)

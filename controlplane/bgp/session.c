@@ -304,6 +304,8 @@ static void bfd_down(struct bgp_session *s, bool remote_cbit)
 	s->bfd_wait = s->start_state == BSS_DELAY;
 	if (s->daemon->fib)
 		fib_link_stage(s->daemon->fib, &s->cf->c.remote, s->ifindex, clock_now_ns(), 0);
+	if (!retain)
+		session_stamp_updates_out(s);
 }
 
 static void run_bfd_event(void *arg)

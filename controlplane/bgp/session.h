@@ -247,6 +247,11 @@ void session_stop(struct bgp_session *s, const struct bgp_error *e, bool silent)
 /* Takes over cf's reference. reload_*: filters differ, or the user asked. */
 void session_take_settings(struct bgp_session *s, struct bgp_settings *cf, bool reload_in, bool reload_out);
 
+/* ---- updates_out.c ---- */
+/* After a failover, when the routes have been withdrawn: stamps when the updates are out (fib_link_stage()).
+ */
+void session_stamp_updates_out(struct bgp_session *s);
+
 /* ---- conn.c ---- */
 void conn_init(struct bgp_conn *c, struct bgp_session *s, bool outgoing);
 void conn_attach(struct bgp_conn *c, int fd); /* starts reading */
@@ -302,6 +307,9 @@ struct rib_source_config bgp_source_config(struct bgp_session *s, unsigned index
 /* ---- engine.c ---- */
 struct bgp_thread *engine_pick_thread(struct bgp_engine *e);
 void engine_put_thread(struct bgp_engine *e, struct bgp_thread *t);
+unsigned engine_threads(const struct bgp_engine *e);
+/* fn(arg) in each session thread. Any thread. */
+void engine_call_threads(struct bgp_engine *e, void (*fn)(void *arg), void *arg);
 /* Main: incoming connections for it are handed over from now on. 0 or -errno with err: no listening socket.
  */
 int engine_register(struct bgp_engine *e, struct bgp_session *s, char err[TRANSPORT_ERR]);

@@ -107,7 +107,7 @@ static void on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	nexthops_retry(f);
 	nexthops_poke_neighbours(f);
 	nexthops_reap(f, false);
-	if (!f->recovered && ev_now(ev) >= f->hold_until)
+	if (!f->recovered && (ev_now(ev) >= f->hold_until || (f->recovery_done && fib_queues_empty(f))))
 		drop_left_overs(f);
 	cds_list_for_each_entry(ch, &f->channels, node) if (ch->ready && ch->kernel.scan_time &&
 							    now >= ch->next_scan_ns) f->resync_wanted = true;
@@ -120,7 +120,9 @@ static void recovery_done(void *arg)
 {
 	struct fib *f = arg;
 
-	if (!f->recovered)
+	/* What has been learnt again may still be in a queue: then at a tick. */
+	f->recovery_done = true;
+	if (!f->recovered && fib_queues_empty(f))
 		drop_left_overs(f);
 }
 

@@ -96,9 +96,10 @@ struct fib {
 	ev_timer tick; /* 1 s */
 	ev_io monitor_io;
 	struct nl_sock *monitor;
-	double restore_at; /* ev_now() time; 0: nothing to restore */
-	double hold_until; /* left-overs are kept until then */
-	bool recovered;
+	double restore_at;  /* ev_now() time; 0: nothing to restore */
+	double hold_until;  /* left-overs are kept until then */
+	bool recovery_done; /* all neighbours have sent again what they had */
+	bool recovered;     /* left-overs have been dropped, or there were to be none */
 	uint64_t start_ns;
 	struct audit *audit;
 	_Atomic bool woken;

@@ -69,19 +69,20 @@ def test_routes_that_are_gone_meanwhile_are_removed(make_watched, peer):
                             f"no network {PEER_NET[4]}")
     p.node.start_control()
     p.up()
-    p.wait(lambda: p.lab.route_gateway("node", 4, PEER_NET[4]) == [], "the stale route left the kernel", 150)
+    p.wait(lambda: p.lab.route_gateway("node", 4, PEER_NET[4]) == [], "the stale route left the kernel")
     assert p.lab.route_gateway("node", 6, PEER_NET[6]) == [PEER[6]]
 
 
 @both
 def test_dataplane_killed_bgp_stays_and_bfd_is_unknown(make_watched, peer):
     p = make_watched(peer)
+    mark = len(p.node.log_text())  # FRR's BFD begins again when its BGP session comes up: Down once, before
     p.node.kill_dp()
     p.logged(GONE)
     p.wait(lambda: not any(b["state"] in ("Up", "Down") for b in p.ctl.bfd_sessions().values()), "BFD state is not known")
     # The peer hears no BFD now and may close its session for that; ours is not closed by us, and our routes are not
     # moved for the death of our own dataplane.
-    assert not re.search(r"(?i)BFD session down", p.node.log_text()), "the death of the dataplane was taken for dead links"
+    assert not re.search(r"(?i)BFD session down", p.node.log_text()[mark:]), "the death of the dataplane was taken for dead links"
     p.node.start_dp()
     p.up()
 

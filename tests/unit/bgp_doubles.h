@@ -123,6 +123,13 @@ void rib_source_flush(struct rib_source *s)
 	source_log(s, "flush");
 }
 
+/* What was submitted is worked off at once here. */
+void rib_source_barrier(struct rib_source *s, void (*done)(void *ctx), void *ctx)
+{
+	(void)s;
+	done(ctx);
+}
+
 struct rib_batch *rib_batch_create(struct rib_source *s)
 {
 	struct rib_batch *b = calloc(1, sizeof(*b));
@@ -368,6 +375,11 @@ void ifaces_subscribe(struct ifaces *i, void (*changed)(void *ctx, uint32_t ifin
 void fib_link_event(struct fib *f, const struct fib_link *links, unsigned n)
 {
 	(void)f, (void)links, (void)n;
+}
+
+void fib_recovery_done(struct fib *f)
+{
+	(void)f;
 }
 
 void fib_link_stage(struct fib *f, const struct ipaddr *addr, uint32_t ifindex, uint64_t bgp_told_ns,
