@@ -2,107 +2,161 @@
 """make bench-bgp: the table and the fan-out, measured at the receivers, against the daemons of this host.
 
     scripts/bench.sh bgp                          the short form, within five minutes
-    scripts/bench.sh bgp --full                   every case and every daemon
+    scripts/bench.sh bgp --full                   every case and every daemon; hours
     scripts/bench.sh bgp --case feeds,rs50 --daemons peregrine,bird --runs 3
+    scripts/bench.sh bgp --list
 
 All are driven by the same generator (peregrine-bgpgen) over the same veth pair. The daemon has one core, the generator
 another. Runs alternate between the daemons. The clock starts with the first byte of routes and stops when the last receiver
-has the last prefix; CPU time and peak memory are the daemon's, from /proc.
+has the last prefix; CPU time and peak memory are the daemon's, from /proc. "bare relay" is no daemon: it hands UPDATEs on
+unparsed, which is the floor for the same bytes on the same sockets. A daemon that exceeds the limit in its first run is not
+tried again in that case. Results: build/bench/bgp.json, bgp.txt and bgp-CASE.svg.
 """
 import argparse
-import json
 import os
 import platform
-import statistics
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "tests", "lib")]
 from bgpbench import devices  # noqa: E402
-from bgpbench.scene import Scene, wire  # noqa: E402
+from bgpbench.cases import CASES  # noqa: E402
+from bgpbench.report import Results  # noqa: E402
+from bgpbench.scene import wire  # noqa: E402
 from bgpbench.trial import trial  # noqa: E402
 from netlab import Lab  # noqa: E402
 from netlab.daemons import build_dir  # noqa: E402
-from netlab.proc import CommandError, Timeout  # noqa: E402
-
-CASES = [
-    Scene("feeds", "2 feeds x 1.2 M routes to 1 receiver", "feeds", 1000000, 200000, peers=3, feeders=2),
-    Scene("rs50", "route server, 50 clients, 200 k routes", "rs", 200000, peers=50),
-    Scene("rs200", "route server, 200 clients, 200 k routes", "rs", 200000, peers=200),
-    Scene("rs700", "route server, 700 clients, 400 k routes", "rs", 400000, peers=700),
-]
 
 
-def say(text=""):
-    print(text, flush=True)
+class Say:
+    """To the terminal and to a file."""
+
+    def __init__(self, path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self.file = open(path, "w", encoding="utf-8")
+
+    def __call__(self, text=""):
+        print(text, flush=True)
+        self.file.write(text + "\n")
+        self.file.flush()
 
 
-def machine():
-    model = ""
+def machine(chosen):
+    model, memory = "", 0
     with open("/proc/cpuinfo", encoding="utf-8") as f:
         for line in f:
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break
-    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0],
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S")}
+    with open("/proc/meminfo", encoding="ascii") as f:
+        memory = int(f.readline().split()[1]) // 1048576
+    return {"cpu": model, "cores": os.cpu_count(), "memory_gb": memory, "kernel": platform.release(), "load": os.getloadavg()[0],
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S"), "versions": {d.title: d.version() for d in chosen}}
 
 
-def line(r):
+def line(case, r):
+    head = f"{r['device']:12} "
     if "error" in r:
-        return f"{r['device']:12} {'> ' + str(r['over']) + ' s' if r.get('over') else 'failed: ' + r['error']}"
-    return (f"{r['device']:12} {r['complete']['last_s']:8.3f} s  cpu {r['cpu_user_s'] + r['cpu_system_s']:7.2f} s "
-            f"(user {r['cpu_user_s']:.2f})  peak {r['peak_kb'] / 1024:7.1f} MB  rss {r['rss_kb'] / 1024:7.1f} MB  up {r['established_s']:.2f} s"
-            f"  {r['updates']} updates, {r['repeated']} repeated")
+        done = [p for p, d in r.items() if isinstance(d, dict)]
+        return head + (f"> {r['over']:g} s" if r.get("over") else "failed") + (f" after {', '.join(done)}" if done else "") + f": {r['error']}"
+    parts = []
+    for phase, d in r.items():
+        if not isinstance(d, dict):
+            continue
+        words = [f"{d['last_s']:.3f} s" if "last_s" in d else "", f"cpu {d['cpu_user_s'] + d['cpu_system_s']:.2f}",
+                 f"stall {d['stall_worst_s'] * 1e3:.0f} ms" if "stall_worst_s" in d else "", f"peak {d['peak_kb'] / 1024:.0f} MB",
+                 f"updates {d['updates'] / d['minimum_updates']:.3f} x minimum" if d.get("minimum_updates") else "",
+                 f"repeated {d['repeated']}" if d["repeated"] else "",
+                 f"generator-bound ({d['generator_cpu_s']:.1f} s)" if d["generator_bound"] and d["wall_s"] > 0.1 else ""]
+        parts.append(f"{phase}: " + ", ".join(w for w in words if w))
+    return head + "; ".join(parts)
 
 
 def arguments():
     a = argparse.ArgumentParser(prog="bench.sh bgp", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--case", help="names, with commas: " + ", ".join(c.name for c in CASES))
-    a.add_argument("--daemons", default="peregrine,bird", help="with commas: " + ", ".join(d.key for d in devices.ALL))
-    a.add_argument("--runs", type=int, default=3)
-    a.add_argument("--limit", type=float, default=120, help="seconds a trial may take (default 120)")
-    a.add_argument("--full", action="store_true")
+    a.add_argument("--full", action="store_true", help="every case, every daemon")
+    a.add_argument("--list", action="store_true", help="name the cases and end")
+    a.add_argument("--case", help="names, with commas")
+    a.add_argument("--daemons", help="with commas: " + ", ".join(d.key for d in devices.ALL))
+    a.add_argument("--runs", type=int, help="of each daemon in each case (default: the case's own, mostly 3)")
+    a.add_argument("--limit", type=float, help="seconds that a phase of a trial may take (default: the case's own)")
+    a.add_argument("--table", help="a file with a real table instead of a made one: see peregrine-bgpgen(8)")
+    a.add_argument("--check", action="store_true", help="compare every receiver's table with the model's too (slower)")
     a.add_argument("--dut-core", type=int, default=0)
     a.add_argument("--gen-core", type=int, default=(os.cpu_count() or 2) - 1)
     return a.parse_args()
 
 
+def choose(o, say):
+    names = o.case.split(",") if o.case else [c.name for c in CASES if o.full or c.short]
+    unknown = [n for n in names if n not in [c.name for c in CASES]]
+    if unknown:
+        sys.exit(f"bench-bgp: no such case: {', '.join(unknown)} (there are: {', '.join(c.name for c in CASES)})")
+    cases = []
+    for c in CASES:
+        if c.name not in names:
+            continue
+        if c.cores > (os.cpu_count() or 1):
+            say(f"skipped: {c.name}: {c.cores} cores would be needed")
+            continue
+        cases.append(c)
+    return cases
+
+
+def run(o, cases, chosen, results, say, lab):
+    for c in cases:
+        keys = [d.strip() for d in o.daemons.split(",")] if o.daemons else c.daemons if o.full or o.case else c.short_daemons
+        there = [d for d in chosen if d.key in keys and d.key in c.daemons + (("relay",) if not o.daemons else ()) or d.key in (o.daemons or "").split(",")]
+        if o.table:
+            c.scene.table = os.path.abspath(o.table)
+        say(f"\n{c.name}: {c.title}")
+        left_out = set()
+        for n in range(o.runs or (1 if c.runs == 1 else c.runs if o.full or o.case else min(2, c.runs))):
+            for cls in there:
+                device = cls(lab, o.dut_core)
+                why = device.cannot(c.scene)
+                if why and n == 0:
+                    say(f"  {cls.title:12} left out: {why}")
+                if why or cls.key in left_out:
+                    continue
+                r = trial(lab, device, c.scene, o.gen_core, o.limit or c.limit, ["--check"] if o.check else [])
+                results.add(c, r)
+                say("  " + line(c, r))
+                if "error" in r:
+                    left_out.add(cls.key)
+
+
 def main():
     o = arguments()
-    cases = [c for c in CASES if c.name in (o.case.split(",") if o.case else ("feeds", "rs50"))]
-    chosen = [d for d in devices.ALL if d.key in o.daemons.split(",")]
-    m = machine()
-    say(f"{m['cores']} cores of {m['cpu']}, Linux {m['kernel']}, load {m['load']:.1f}")
-    for d in [d for d in chosen if d.missing()]:
+    if o.list:
+        for c in CASES:
+            print(f"{c.name:12} {c.title}{'  (short form)' if c.short else ''}")
+        return 0
+    where = os.path.join(build_dir(), "bench")
+    say = Say(os.path.join(where, "bgp.txt"))
+    present = [d for d in devices.ALL if not d.missing()]
+    m = machine(present)
+    say(f"{m['cores']} cores of {m['cpu']}, {m['memory_gb']} GB, Linux {m['kernel']}, load {m['load']:.1f}, {m['started']}")
+    say("; ".join(f"{t}: {v}" for t, v in m["versions"].items() if v))
+    say(f"daemon on core {o.dut_core}, generator on core {o.gen_core}")
+    for d in [d for d in devices.ALL if d.missing()]:
         say(f"left out: {d.title}: {d.missing()}")
-    chosen = [d for d in chosen if not d.missing()]
-    rows = []
+    if (os.cpu_count() or 1) < 2:
+        say("one core: the generator and the daemon take turns, figures below say little")
+    cases, results = choose(o, say), Results(m, where)
     with Lab() as lab:
         wire(lab)
-        for c in cases:
-            say(f"{c.name}: {c.title}")
-            for _ in range(o.runs):
-                for cls in chosen:
-                    try:
-                        r = trial(lab, cls(lab, o.dut_core), c, o.gen_core, o.limit)
-                    except (CommandError, Timeout) as e:
-                        r = {"device": cls.title, "scene": c.name, "error": str(e)}
-                    rows.append(r)
-                    say("  " + line(r))
-            for cls in chosen:
-                good = [r for r in rows if r["scene"] == c.name and r["device"] == cls.title and "error" not in r]
-                if good:
-                    t = [r["complete"]["last_s"] for r in good]
-                    cpu = [r["cpu_user_s"] + r["cpu_system_s"] for r in good]
-                    say(f"  {cls.title:12} median {statistics.median(t):.3f} s (worst {max(t):.3f}), cpu {statistics.median(cpu):.2f} s"
-                        f" (worst {max(cpu):.2f}), peak {max(r['peak_kb'] for r in good) / 1024:.0f} MB")
-    where = os.path.join(build_dir(), "bench")
-    os.makedirs(where, exist_ok=True)
-    with open(os.path.join(where, "bgp.json"), "w", encoding="utf-8") as f:
-        json.dump({"machine": m, "rows": rows}, f, indent=1)
-    return 1 if any("error" in r for r in rows) else 0
+        run(o, cases, present, results, say, lab)
+    say("\nmedian (worst)")
+    by_name = {c.name: c for c in CASES}
+    for c in cases:
+        results.table(by_name, c, say)
+    results.losses(cases, say)
+    plots = results.plots(cases)
+    say(f"\n{os.path.relpath(where)}: bgp.json, bgp.txt, {', '.join(plots)}")
+    ours = [t for t in results.trials if t["device"] == "peregrined" and "error" in t]
+    return 1 if ours else 0
 
 
 if __name__ == "__main__":

@@ -5,101 +5,22 @@
  *   feeds    N feeders that each announce the whole table, M receivers
  *   rs       N route-server clients that each announce a share and receive the rest
  *
- * Phases: all peers establish; the clock starts with the first byte of routes
- * and stops when the last receiver has the last prefix. --drop closes some
- * clients then and measures the withdrawals at the others, and their return.
- * The daemon's CPU time and memory are read from /proc when its pid is given.
- * The result is one JSON object on standard output.
+ * All peers establish; the clock starts with the first byte of routes and stops
+ * when the last receiver has the last prefix: the phase "load". Further phases
+ * follow by options: late, join, drop, command, beside, churn, slow. The result
+ * is one JSON object on standard output, an object a phase in it.
  */
 #include "shared/clock.h"
-#include "tools/bgpgen/peer.h"
+#include "tools/bgpgen/phase.h"
+#include "tools/bgpgen/relay.h"
 #include <errno.h>
-#include <getopt.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
-
-enum mode { MODE_FEEDS, MODE_RS };
-
-struct run {
-	enum mode mode;
-	struct gen_options table;
-	const char *table_file;
-	unsigned clients, feeders, receivers, drop, slow;
-	uint32_t slow_rate;
-	struct ipaddr dut, base;
-	uint16_t port;
-	uint32_t base_as;
-	unsigned hold_time, timeout_s, control; /* control: control communities a client adds */
-	pid_t pids[8];
-	unsigned n_pids;
-	bool add_path, v6_sessions;
-	unsigned hold_s; /* stay after the measurement */
-};
-
-struct cpu {
-	double user, system;
-	uint64_t peak_kb, rss_kb;
-};
-
-static void usage(FILE *f)
-{
-	fputs("Usage: peregrine-bgpgen --mode feeds|rs --dut ADDR [--port N] --base ADDR --base-as N "
-	      "[options]\n\n"
-	      "  --feeders N --receivers N    mode feeds\n"
-	      "  --clients N                  mode rs\n"
-	      "  --v4 N --v6 N                routes in the table (v6 over the same session)\n"
-	      "  --table FILE                 or from a file of lines PREFIX ORIGIN-AS\n"
-	      "  --run N                      average prefixes of an attribute set (default 5)\n"
-	      "  --communities N              at most so many on each set (default 6)\n"
-	      "  --host24                     plain /24s and /48s\n"
-	      "  --control N                  each client adds N control communities (0:peer-as) of its own "
-	      "choice\n"
-	      "  --drop N                     rs: N clients drop and return after the first measurement\n"
-	      "  --slow N --slow-rate B       N receivers read only B bytes a second and are not waited for\n"
-	      "  --add-path                   receivers ask for all paths\n"
-	      "  --pid N                      process whose CPU time and memory are reported; repeatable\n"
-	      "  --seed N --timeout S --hold-time S --stay S\n"
-	      "Peer i has the address base+i and the AS base-as+i.\n",
-		f);
-}
-
-static void read_cpu(const struct run *r, struct cpu *c)
-{
-	*c = (struct cpu){0};
-	for (unsigned i = 0; i < r->n_pids; i++) {
-		char path[64], line[1024];
-		unsigned long ut = 0, st = 0;
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/%d/stat", (int)r->pids[i]);
-		f = fopen(path, "r");
-		if (f && fgets(line, sizeof(line), f)) {
-			const char *after = strrchr(line, ')');
-
-			if (after)
-				sscanf(after + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &ut,
-					&st);
-		}
-		if (f)
-			fclose(f);
-		c->user += (double)ut / (double)sysconf(_SC_CLK_TCK);
-		c->system += (double)st / (double)sysconf(_SC_CLK_TCK);
-		snprintf(path, sizeof(path), "/proc/%d/status", (int)r->pids[i]);
-		f = fopen(path, "r");
-		while (f && fgets(line, sizeof(line), f)) {
-			unsigned long kb;
-
-			if (sscanf(line, "VmHWM: %lu", &kb) == 1)
-				c->peak_kb += kb;
-			if (sscanf(line, "VmRSS: %lu", &kb) == 1)
-				c->rss_kb += kb;
-		}
-		if (f)
-			fclose(f);
-	}
-}
 
 static struct ipaddr add(const struct ipaddr *base, unsigned n)
 {
@@ -109,376 +30,452 @@ static struct ipaddr add(const struct ipaddr *base, unsigned n)
 	return a;
 }
 
-static int parse(int argc, char **argv, struct run *r)
+static bool is_slow(const struct options *o, unsigned i, unsigned n)
 {
-	static const struct option longs[] = {
-		{"mode", 1, NULL, 'm'},
-		{"dut", 1, NULL, 'd'},
-		{"port", 1, NULL, 'p'},
-		{"base", 1, NULL, 'b'},
-		{"base-as", 1, NULL, 'a'},
-		{"feeders", 1, NULL, 'f'},
-		{"receivers", 1, NULL, 'r'},
-		{"clients", 1, NULL, 'c'},
-		{"v4", 1, NULL, '4'},
-		{"v6", 1, NULL, '6'},
-		{"table", 1, NULL, 't'},
-		{"run", 1, NULL, 'R'},
-		{"communities", 1, NULL, 'C'},
-		{"host24", 0, NULL, 'h'},
-		{"control", 1, NULL, 'x'},
-		{"drop", 1, NULL, 'D'},
-		{"slow", 1, NULL, 's'},
-		{"slow-rate", 1, NULL, 'S'},
-		{"add-path", 0, NULL, 'A'},
-		{"pid", 1, NULL, 'P'},
-		{"seed", 1, NULL, 'e'},
-		{"timeout", 1, NULL, 'T'},
-		{"hold-time", 1, NULL, 'H'},
-		{"stay", 1, NULL, 'Y'},
-		{"help", 0, NULL, '?'},
-		{0},
-	};
-	int c;
-
-	*r = (struct run){
-		.table = {.run = 5, .communities = 6, .seed = 1},
-		.feeders = 2,
-		.receivers = 1,
-		.port = 179,
-		.base_as = 65001,
-		.hold_time = 240,
-		.timeout_s = 600,
-		.slow_rate = 10000,
-	};
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		switch (c) {
-		case 'm':
-			if (strcmp(optarg, "feeds") && strcmp(optarg, "rs")) {
-				fprintf(stderr, "peregrine-bgpgen: unknown mode %s\n", optarg);
-				return -EINVAL;
-			}
-			r->mode = strcmp(optarg, "rs") ? MODE_FEEDS : MODE_RS;
-			break;
-		case 'd':
-		case 'b':
-			if (ipaddr_parse(optarg, c == 'd' ? &r->dut : &r->base) < 0) {
-				fprintf(stderr, "peregrine-bgpgen: not an address: %s\n", optarg);
-				return -EINVAL;
-			}
-			break;
-		case 'p': r->port = (uint16_t)atoi(optarg); break;
-		case 'a': r->base_as = (uint32_t)strtoul(optarg, NULL, 10); break;
-		case 'f': r->feeders = (unsigned)atoi(optarg); break;
-		case 'r': r->receivers = (unsigned)atoi(optarg); break;
-		case 'c': r->clients = (unsigned)atoi(optarg); break;
-		case '4': r->table.v4 = (uint32_t)strtoul(optarg, NULL, 10); break;
-		case '6': r->table.v6 = (uint32_t)strtoul(optarg, NULL, 10); break;
-		case 't': r->table_file = optarg; break;
-		case 'R': r->table.run = (uint32_t)atoi(optarg); break;
-		case 'C': r->table.communities = (uint32_t)atoi(optarg); break;
-		case 'h': r->table.host24 = true; break;
-		case 'x': r->control = (unsigned)atoi(optarg); break;
-		case 'D': r->drop = (unsigned)atoi(optarg); break;
-		case 's': r->slow = (unsigned)atoi(optarg); break;
-		case 'S': r->slow_rate = (uint32_t)atoi(optarg); break;
-		case 'A': r->add_path = true; break;
-		case 'P':
-			if (r->n_pids < 8)
-				r->pids[r->n_pids++] = (pid_t)atoi(optarg);
-			break;
-		case 'e': r->table.seed = strtoull(optarg, NULL, 10); break;
-		case 'T': r->timeout_s = (unsigned)atoi(optarg); break;
-		case 'H': r->hold_time = (unsigned)atoi(optarg); break;
-		case 'Y': r->hold_s = (unsigned)atoi(optarg); break;
-		default: usage(c == '?' && optopt == 0 ? stdout : stderr); return -EINVAL;
-		}
-	}
-	if (ipaddr_is_zero(&r->dut) || ipaddr_is_zero(&r->base) ||
-		(!r->table_file && !r->table.v4 && !r->table.v6)) {
-		usage(stderr);
-		return -EINVAL;
-	}
-	return 0;
+	return i >= n - o->slow;
 }
 
-static unsigned total_peers(const struct run *r)
+/* Connects only after the load. */
+static bool is_late(const struct options *o, unsigned i, unsigned n)
 {
-	return r->mode == MODE_RS ? r->clients : r->feeders + r->receivers;
+	if (o->late)
+		return i > o->sc.feeders;
+	return i >= n - o->slow - o->join && i < n - o->slow;
 }
 
-/* The share of the table that peer i announces: [from, to). */
-static void share(const struct run *r, const struct gen_table *t, unsigned i, uint32_t *from, uint32_t *to)
+static void up(struct generator *g, struct peer *p, void *user)
 {
-	if (r->mode == MODE_FEEDS) {
-		*from = 0;
-		*to = i < r->feeders ? t->n_routes : 0;
+	struct run_state *s = user;
+
+	if (!model_announces(&s->model, p->number))
 		return;
+	s->model.up[p->number] = true;
+	if (s->loaded) {
+		model_stream(&s->model, p->number, &p->table);
+		peer_send(p);
 	}
-	*from = (uint32_t)((uint64_t)t->n_routes * i / r->clients);
-	*to = (uint32_t)((uint64_t)t->n_routes * (i + 1) / r->clients);
 }
 
-static bool is_slow(const struct run *r, unsigned i)
+static void down(struct generator *g, struct peer *p, void *user)
 {
-	return i >= total_peers(r) - r->slow;
+	struct run_state *s = user;
+
+	if (model_announces(&s->model, p->number))
+		s->model.up[p->number] = false;
 }
 
-static void set_up(struct generator *g, const struct run *r, struct stream *streams)
+static int set_up(struct run_state *s)
 {
+	const struct options *o = s->o;
+	struct generator *g = &s->g;
+
+	s->want = calloc(g->n_peers, sizeof(*s->want));
+	s->ignore = calloc(g->n_peers, sizeof(*s->ignore));
+	s->n_want = calloc(g->n_peers, sizeof(*s->n_want));
+	s->minimum = calloc(g->n_peers, sizeof(*s->minimum));
+	s->scratch = calloc(2 * (size_t)g->n_peers, sizeof(*s->scratch));
+	if (!s->want || !s->ignore || !s->n_want || !s->minimum || !s->scratch)
+		return -ENOMEM;
 	for (unsigned i = 0; i < g->n_peers; i++) {
 		struct peer *p = &g->peer[i];
-		uint32_t from, to, extra[8], n_extra = 0;
 
-		p->local = add(&r->base, i);
+		s->want[i] = p->want;
+		s->ignore[i] = p->ignore;
+		p->local = add(&o->sc.base, i);
 		p->who = (struct speaker){
-			.as = r->base_as + i,
+			.as = o->sc.base_as + i,
 			.router_id = ntohl(p->local.w[3]),
 			.next_hop4 = p->local,
-			.hold_time = (uint16_t)r->hold_time,
-			.v4 = g->table->n_v4 > 0,
+			.next_hop6 = add(&o->sc.base6, i),
+			.hold_time = (uint16_t)o->hold_time,
+			.v4 = g->table->n_v4 > 0 || o->pulse_ms,
 			.v6 = g->table->n_v4 < g->table->n_routes,
-			.add_path_rx = r->add_path,
+			.add_path_rx = o->add_path && model_receives(&s->model, i),
 		};
-		/* A v6 next hop of its own: 2001:db8::<number>. */
-		p->who.next_hop6 = (struct ipaddr){.b = {0x20, 0x01, 0x0d, 0xb8}};
-		p->who.next_hop6.w[3] = htonl(0x10000 + i);
-		for (; n_extra < r->control && n_extra < 8; n_extra++) /* not to some other client */
-			extra[n_extra] = (r->base_as + (i * 7 + n_extra * 13 + 1) % g->n_peers) & 0xffff;
-		share(r, g->table, i, &from, &to);
-		if (from < to) {
-			stream_announce(&streams[i], &p->who, g->table, from, to, extra, n_extra);
-			stream_end_of_rib(&streams[i], &p->who);
-			p->table = &streams[i];
-		}
-		if (is_slow(r, i))
-			p->slow_bytes_s = r->slow_rate;
-		p->retry_at_ns = 0;
-	}
-}
-
-static bool timed_out(const struct generator *g, uint64_t since, const struct run *r)
-{
-	return g->now_ns - since > r->timeout_s * NS_PER_S;
-}
-
-static void complain(const struct generator *g, const char *what)
-{
-	unsigned shown = 0;
-
-	fprintf(stderr, "peregrine-bgpgen: %s: %u of %u peers up, %u of %u complete\n", what, g->n_up,
-		g->n_peers, g->n_complete, g->n_expecting);
-	for (unsigned i = 0; i < g->n_peers && shown < 5; i++) {
-		const struct peer *p = &g->peer[i];
-
-		if (p->problem[0] || (p->n_expected && !p->complete_ns)) {
-			fprintf(stderr, "  peer %u: state %d, %u of %u routes; %s\n", i, p->state, p->n_have,
-				p->n_expected, p->problem);
-			shown++;
+		s->model.who[i] = p->who;
+		if (is_slow(o, i, g->n_peers))
+			p->slow_bytes_s = o->slow_rate;
+		if (is_late(o, i, g->n_peers)) {
+			p->retry_at_ns = UINT64_MAX;
+			if (model_announces(&s->model, i))
+				s->model.up[i] = false;
 		}
 	}
+	s->pulse_peer = o->sc.mode == MODE_RS ? o->drop : 0;
+	s->busy_from = o->drop;
+	s->busy_to = o->sc.mode == MODE_RS ? g->n_peers - o->slow - o->join : o->sc.feeders;
+	s->seed = o->table.seed;
+	g->established = up;
+	g->lost = down;
+	g->user = s;
+	return 0;
 }
 
-static int by_time(const void *a, const void *b)
+/* Who is waited for: everybody that is not slow, nor late while that is to come. */
+static void everybody(const struct run_state *s, bool late_too, bool *counts)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
+	for (unsigned i = 0; i < s->g.n_peers; i++)
+		counts[i] = !is_slow(s->o, i, s->g.n_peers) && (late_too || !is_late(s->o, i, s->g.n_peers));
 }
 
-static void report_times(const char *name, uint64_t *t, unsigned n, uint64_t start)
+static bool wait_up(struct run_state *s)
 {
-	qsort(t, n, sizeof(*t), by_time);
-	printf("\"%s\":{\"n\":%u,\"first_s\":%.6f,\"median_s\":%.6f,\"last_s\":%.6f},", name, n,
-		n ? (double)(t[0] - start) / 1e9 : 0, n ? (double)(t[n / 2] - start) / 1e9 : 0,
-		n ? (double)(t[n - 1] - start) / 1e9 : 0);
-}
-
-/* Waits until everybody who expects something has it. */
-static bool wait_complete(struct generator *g, const struct run *r, uint64_t start)
-{
-	while (g->n_complete < g->n_expecting) {
-		generator_turn(g, 20);
-		if (timed_out(g, start, r))
-			return false;
-		for (unsigned i = 0; i < g->n_peers; i++)
-			if (g->peer[i].fd < 0 && g->peer[i].problem[0])
-				return false;
-	}
-	return true;
-}
-
-static void report_completion(struct generator *g, const char *name, uint64_t start, uint64_t *scratch)
-{
+	uint64_t start = clock_now_ns();
 	unsigned n = 0;
-	uint64_t gap = 0;
 
-	for (unsigned i = 0; i < g->n_peers; i++) {
-		if (!g->peer[i].n_expected)
-			continue;
-		scratch[n++] = g->peer[i].complete_ns;
-		if (g->peer[i].worst_gap_ns > gap)
-			gap = g->peer[i].worst_gap_ns;
+	for (unsigned i = 0; i < s->g.n_peers; i++)
+		n += !is_late(s->o, i, s->g.n_peers);
+	while (s->g.n_up < n) {
+		generator_turn(&s->g, 20);
+		if (s->g.now_ns - start > s->o->timeout_s * NS_PER_S) {
+			phase_complain(s, "not all sessions came up in time");
+			return false;
+		}
 	}
-	report_times(name, scratch, n, start);
-	printf("\"%s_worst_gap_s\":%.6f,", name, (double)gap / 1e9);
-}
-
-static bool drop_and_return(struct generator *g, const struct run *r, uint64_t *scratch)
-{
-	uint64_t start;
-	uint32_t gone = 0, from, to;
-
-	for (unsigned i = 0; i < r->drop; i++) {
-		share(r, g->table, i, &from, &to);
-		gone += to - from;
-	}
-	for (unsigned i = 0; i < r->drop; i++)
-		peer_expect(&g->peer[i], 0), g->n_expecting--;
-	for (unsigned i = r->drop; i < g->n_peers; i++)
-		if (g->peer[i].n_expected)
-			peer_expect(&g->peer[i], g->peer[i].n_expected - gone);
-	start = g->now_ns = clock_now_ns();
-	for (unsigned i = 0; i < r->drop; i++)
-		peer_close(&g->peer[i], true);
-	if (!wait_complete(g, r, start))
-		return false;
-	report_completion(g, "withdrawn", start, scratch);
-	for (unsigned i = r->drop; i < g->n_peers; i++)
-		if (g->peer[i].n_expected)
-			peer_expect(&g->peer[i], g->peer[i].n_expected + gone);
-	start = g->now_ns = clock_now_ns();
-	for (unsigned i = 0; i < r->drop; i++) {
-		share(r, g->table, i, &from, &to);
-		g->peer[i].problem[0] = 0;
-		peer_expect(&g->peer[i], g->table->n_routes - (to - from));
-		g->peer[i].retry_at_ns = 0;
-		peer_send(&g->peer[i]);
-	}
-	if (!wait_complete(g, r, start))
-		return false;
-	report_completion(g, "returned", start, scratch);
+	printf("{\"peers\":%u,\"routes\":%u,\"attribute_sets\":%u,\"established_s\":%.6f,", s->g.n_peers,
+		s->g.table->n_routes, s->g.table->n_attrs, (double)(s->g.now_ns - start) / 1e9);
 	return true;
 }
 
-static int measure(struct generator *g, const struct run *r)
+static bool load(struct run_state *s, bool *counts)
 {
-	uint64_t *scratch = calloc(g->n_peers, sizeof(*scratch)), start = clock_now_ns();
-	uint64_t bytes = 0, updates = 0, announced = 0, repeated = 0, unknown = 0, withdrawn = 0, sent = 0,
-		 send_done = 0;
-	struct cpu before, after;
+	uint64_t sent = 0, done = 0;
+	struct phase p;
 
-	if (!scratch)
-		return 1;
-	while (g->n_up < g->n_peers) {
-		generator_turn(g, 20);
-		if (timed_out(g, start, r)) {
-			complain(g, "not all sessions came up");
-			return 1;
+	for (unsigned i = 0; i < s->model.n_announcers; i++)
+		if (!is_late(s->o, i, s->g.n_peers)) {
+			model_stream(&s->model, i, &s->g.peer[i].table);
+			sent += s->g.peer[i].table.len;
 		}
-	}
-	printf("{\"peers\":%u,\"routes\":%u,\"attribute_sets\":%u,\"established_s\":%.6f,", g->n_peers,
-		g->table->n_routes, g->table->n_attrs, (double)(g->now_ns - start) / 1e9);
-	for (unsigned i = 0; i < g->n_peers; i++) {
-		uint32_t from, to;
-
-		share(r, g->table, i, &from, &to);
-		if (!is_slow(r, i) && (r->mode == MODE_RS || i >= r->feeders))
-			peer_expect(&g->peer[i], g->table->n_routes - (r->mode == MODE_RS ? to - from : 0));
-	}
-	read_cpu(r, &before);
-	start = g->now_ns = clock_now_ns();
-	for (unsigned i = 0; i < g->n_peers; i++)
-		if (g->peer[i].table) {
-			peer_send(&g->peer[i]);
-			sent += g->peer[i].table->len;
-		}
-	while (g->n_complete < g->n_expecting) {
+	everybody(s, false, counts);
+	phase_expect(s, counts);
+	phase_begin(s, &p, "load");
+	for (unsigned i = 0; i < s->model.n_announcers; i++)
+		if (s->g.peer[i].table.len)
+			peer_send(&s->g.peer[i]);
+	s->loaded = true;
+	while (s->g.n_complete < s->g.n_counting && !done) {
 		bool all = true;
 
-		generator_turn(g, 20);
-		for (unsigned i = 0; i < g->n_peers && !send_done; i++)
-			all &= !g->peer[i].table || g->peer[i].table_done == g->peer[i].table->len;
-		if (all && !send_done)
-			send_done = g->now_ns;
-		if (timed_out(g, start, r))
+		generator_turn(&s->g, 20);
+		for (unsigned i = 0; i < s->model.n_announcers && all; i++)
+			all = s->g.peer[i].table_done == s->g.peer[i].table.len;
+		if (all)
+			done = s->g.now_ns;
+		if (s->g.now_ns - p.start_ns > s->o->timeout_s * NS_PER_S)
 			break;
 	}
-	if (g->n_complete < g->n_expecting) {
-		complain(g, "not complete in time");
-		return 1;
-	}
-	read_cpu(r, &after);
-	report_completion(g, "complete", start, scratch);
-	for (unsigned i = 0; i < g->n_peers; i++) {
-		const struct peer *p = &g->peer[i];
+	if (!phase_wait(s, &p))
+		return false;
+	printf("\"sent_s\":%.6f,\"sent_bytes\":%" PRIu64 ",", done ? (double)(done - p.start_ns) / 1e9 : 0,
+		sent);
+	phase_report(s, &p, true);
+	return true;
+}
 
-		bytes += p->rx_bytes;
-		updates += p->rx_updates;
-		announced += p->rx_announced;
-		repeated += p->rx_repeated;
-		withdrawn += p->rx_withdrawn;
-		unknown += p->rx_unknown;
+/* Those that connect only now: receivers of mode feeds, or clients of a route server at work. */
+static bool newcomers(struct run_state *s, bool *counts, const char *name)
+{
+	struct phase p;
+	bool ok;
+
+	for (unsigned i = 0; i < s->g.n_peers; i++) {
+		counts[i] = is_late(s->o, i, s->g.n_peers);
+		if (counts[i] && model_announces(&s->model, i))
+			s->model.up[i] = true;
 	}
-	printf("\"sent_s\":%.6f,\"sent_bytes\":%" PRIu64 ",\"received_bytes\":%" PRIu64
-	       ",\"updates\":%" PRIu64 ",\"announced\":%" PRIu64 ",\"withdrawals\":%" PRIu64
-	       ",\"repeated\":%" PRIu64 ",\"unknown\":%" PRIu64 ",",
-		send_done ? (double)(send_done - start) / 1e9 : 0, sent, bytes, updates, announced, withdrawn,
-		repeated, unknown);
-	printf("\"cpu_user_s\":%.2f,\"cpu_system_s\":%.2f,\"peak_kb\":%" PRIu64 ",\"rss_kb\":%" PRIu64 ",",
-		after.user - before.user, after.system - before.system, after.peak_kb, after.rss_kb);
-	if (r->drop && r->mode == MODE_RS && !drop_and_return(g, r, scratch)) {
-		complain(g, "drop and return did not complete");
-		printf("\"ok\":false}\n");
-		return 1;
+	phase_expect(s, counts);
+	phase_begin(s, &p, name);
+	s->churning = s->o->busy > 0;
+	for (unsigned i = 0; i < s->g.n_peers; i++)
+		if (counts[i])
+			s->g.peer[i].retry_at_ns = 0;
+	ok = phase_wait(s, &p);
+	s->churning = false;
+	if (ok)
+		phase_report(s, &p, !s->o->busy);
+	return ok;
+}
+
+static bool drop_and_return(struct run_state *s, bool *counts)
+{
+	unsigned n = s->o->drop;
+	struct phase p;
+
+	everybody(s, true, counts);
+	for (unsigned i = 0; i < n; i++) {
+		s->model.up[i] = false;
+		counts[i] = false;
 	}
-	printf("\"ok\":true}\n");
+	phase_expect(s, counts);
+	phase_begin(s, &p, "withdrawn");
+	for (unsigned i = 0; i < n; i++) {
+		peer_close(&s->g.peer[i], false);
+		s->g.peer[i].problem[0] = 0;
+	}
+	if (!phase_wait(s, &p))
+		return false;
+	phase_report(s, &p, false);
+	for (unsigned i = 0; i < n; i++)
+		s->model.up[i] = true;
+	everybody(s, true, counts);
+	phase_expect(s, counts);
+	phase_begin(s, &p, "returned");
+	for (unsigned i = 0; i < n; i++)
+		s->g.peer[i].retry_at_ns = 0;
+	if (!phase_wait(s, &p))
+		return false;
+	phase_report(s, &p, false);
+	return true;
+}
+
+static pid_t start_command(const char *command)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_WRONLY);
+
+		dup2(null, 1);
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+static bool command_worked(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return true;
+	fputs("peregrine-bgpgen: the command failed\n", stderr);
+	return false;
+}
+
+/* Everything must be announced again, with the attributes that the new policy gives it. */
+static bool policy_command(struct run_state *s, bool *counts)
+{
+	struct phase p;
+	bool ok;
+	pid_t pid;
+
+	everybody(s, true, counts);
+	phase_expect(s, counts);
+	for (unsigned i = 0; i < s->g.n_peers; i++)
+		if (!s->g.peer[i].slow_bytes_s)
+			peer_forget(&s->g.peer[i]);
+	phase_begin(s, &p, "command");
+	s->churning = s->o->busy > 0;
+	s->model.added = s->o->added;
+	pid = start_command(s->o->command);
+	ok = pid > 0 && phase_wait(s, &p);
+	s->churning = false;
+	if (pid > 0 && !command_worked(pid))
+		ok = false;
+	if (ok)
+		phase_report(s, &p, true);
+	return ok;
+}
+
+static bool beside(struct run_state *s, bool *counts)
+{
+	unsigned times = 0;
+	struct phase p;
+	pid_t pid = -1;
+	bool ok = true;
+
+	memset(counts, 0, s->g.n_peers * sizeof(*counts));
+	phase_expect(s, counts);
+	phase_begin(s, &p, "beside");
+	s->churning = s->o->busy > 0;
+	while (ok && (s->g.now_ns - p.start_ns < s->o->beside_s * NS_PER_S || pid > 0)) {
+		int status;
+
+		if (pid <= 0 && s->g.now_ns - p.start_ns < s->o->beside_s * NS_PER_S)
+			pid = start_command(s->o->beside);
+		phase_turn(s, 1);
+		if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) {
+			ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+			pid = -1;
+			times++;
+		}
+		if (s->g.now_ns - p.start_ns > (s->o->timeout_s + s->o->beside_s) * NS_PER_S && pid > 0) {
+			kill(pid, SIGKILL);
+			ok = false;
+		}
+	}
+	s->churning = false;
+	printf("\"beside_runs\":%u,", times);
+	if (!ok)
+		fputs("peregrine-bgpgen: the command beside failed\n", stderr);
+	phase_report(s, &p, false);
+	return ok;
+}
+
+/* The end of churn: everybody back and complete. */
+static bool settle(struct run_state *s, bool *counts)
+{
+	uint64_t from = clock_now_ns();
+	struct phase p;
+
+	everybody(s, true, counts);
+	/* All are back first: who is away is part of what the others must have. */
+	while (s->g.n_up < s->g.n_peers) {
+		generator_turn(&s->g, 20);
+		if (s->g.now_ns - from > s->o->timeout_s * NS_PER_S) {
+			phase_complain(s, "not all sessions came back in time");
+			return false;
+		}
+	}
+	phase_expect(s, counts);
+	phase_begin(s, &p, "settled");
+	if (!phase_wait(s, &p))
+		return false;
+	phase_report(s, &p, false);
+	return true;
+}
+
+static bool churn(struct run_state *s, bool *counts)
+{
+	const struct options *o = s->o;
+	uint64_t done = 0, dropped = 0, next_sample;
+	struct usage_sample u;
+	struct phase p;
+
+	memset(counts, 0, s->g.n_peers * sizeof(*counts));
+	phase_expect(s, counts);
+	phase_begin(s, &p, "churn");
+	next_sample = p.start_ns;
+	printf("\"rss_samples_kb\":[");
+	while (s->g.now_ns - p.start_ns < o->churn_s * NS_PER_S) {
+		uint64_t ms = (s->g.now_ns - p.start_ns) / NS_PER_MS, due = ms * o->churn_rate / 1000;
+
+		for (; done < due; done++) {
+			unsigned c = (unsigned)((s->seed >> 16) % s->model.n_announcers);
+			struct peer *x = &s->g.peer[c];
+
+			s->seed = s->seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+			if (x->state != PEER_UP || x->own.len - x->own_done > 1u << 20)
+				continue;
+			model_churn(&s->model, c, &s->seed, true, &x->own);
+			peer_flush(x);
+		}
+		for (; dropped < ms * o->churn_drops / 60000; dropped++) {
+			struct peer *x = &s->g.peer[(s->seed >> 24) % s->g.n_peers];
+
+			peer_close(x, s->seed >> 40 & 1);
+			x->problem[0] = 0;
+			x->retry_at_ns = s->g.now_ns + (s->seed >> 44) % 1000 * NS_PER_MS;
+		}
+		phase_turn(s, 1);
+		if (s->g.now_ns >= next_sample) {
+			usage_read(o, &u);
+			printf("%s%" PRIu64, next_sample == p.start_ns ? "" : ",", u.rss_kb);
+			next_sample += o->churn_sample_s * NS_PER_S;
+		}
+	}
+	printf("],\"changes\":%" PRIu64 ",\"dropped\":%" PRIu64 ",", done, dropped);
+	phase_report(s, &p, false);
+	return settle(s, counts);
+}
+
+/* The slow readers read on, now as fast as they can, and must end in the right state. */
+static bool catch_up(struct run_state *s, bool *counts)
+{
+	struct phase p;
+
+	for (unsigned i = 0; i < s->g.n_peers; i++) {
+		s->g.peer[i].slow_bytes_s = 0;
+		counts[i] = is_slow(s->o, i, s->g.n_peers);
+	}
+	phase_expect(s, counts);
+	phase_begin(s, &p, "caught_up");
+	for (unsigned i = 0; i < s->g.n_peers; i++)
+		if (counts[i])
+			peer_read_on(&s->g.peer[i]);
+	if (!phase_wait(s, &p))
+		return false;
+	phase_report(s, &p, false);
+	return true;
+}
+
+static bool phases(struct run_state *s)
+{
+	const struct options *o = s->o;
+	bool *counts = calloc(s->g.n_peers, sizeof(*counts)), ok;
+
+	ok = counts && wait_up(s) && load(s, counts);
+	s->pulsing = o->pulse_ms > 0;
+	ok = ok && (!o->late || newcomers(s, counts, "late")) &&
+	     (!o->join || newcomers(s, counts, "joined")) && (!o->drop || drop_and_return(s, counts)) &&
+	     (!o->command || policy_command(s, counts)) && (!o->beside || beside(s, counts)) &&
+	     (!o->churn_s || churn(s, counts)) && (!o->slow || catch_up(s, counts));
+	free(counts);
+	return ok;
+}
+
+static int run(const struct options *o, struct gen_table *t)
+{
+	struct run_state s = {
+		.o = o, .g = {.table = t, .dut = o->dut, .dut_port = o->port, .check = o->check}};
+	int rc = model_init(&s.model, &o->sc, t);
+	bool ok = false;
+
+	if (rc == 0 && o->print_filters) {
+		model_print_filters(&s.model);
+		model_free(&s.model);
+		return 0;
+	}
+	if (rc == 0)
+		rc = generator_init(&s.g, s.model.n_peers);
+	if (rc == 0)
+		rc = set_up(&s);
+	if (rc < 0) {
+		fprintf(stderr, "peregrine-bgpgen: %s\n", strerror(-rc));
+		return 2;
+	}
+	ok = phases(&s) && !s.failed;
+	printf("\"ok\":%s}\n", ok ? "true" : "false");
 	fflush(stdout);
-	for (start = g->now_ns; r->hold_s && g->now_ns - start < r->hold_s * NS_PER_S;)
-		generator_turn(g, 100);
-	free(scratch);
-	return 0;
+	for (uint64_t from = s.g.now_ns; ok && s.g.now_ns - from < o->stay_s * NS_PER_S;)
+		generator_turn(&s.g, 100);
+	generator_free(&s.g);
+	model_free(&s.model);
+	free(s.want);
+	free(s.ignore);
+	free(s.n_want);
+	free(s.minimum);
+	free(s.scratch);
+	return ok ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
-	struct generator g = {0};
 	struct gen_table table;
-	struct stream *streams;
+	struct options o;
 	struct rlimit l;
-	struct run r;
-	unsigned line;
-	int rc;
+	unsigned where = 0;
+	int rc = options_parse(argc, argv, &o);
 
-	if (parse(argc, argv, &r) < 0)
-		return 2;
+	if (rc)
+		return rc < 0 ? 2 : 0;
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
 		l.rlim_cur = l.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
-	rc = r.table_file ? table_read(&table, r.table_file, &r.table, &line) : table_make(&table, &r.table);
+	signal(SIGPIPE, SIG_IGN);
+	if (o.relay)
+		return relay_run(&o);
+	rc = o.table_file ? table_read(&table, o.table_file, &o.table, &where) : table_make(&table, &o.table);
 	if (rc < 0) {
-		if (r.table_file)
-			fprintf(stderr, "peregrine-bgpgen: %s:%u: %s\n", r.table_file, line, strerror(-rc));
+		if (o.table_file)
+			fprintf(stderr, "peregrine-bgpgen: %s:%u: %s\n", o.table_file, where, strerror(-rc));
 		else
 			fprintf(stderr, "peregrine-bgpgen: cannot make the table: %s\n", strerror(-rc));
 		return 2;
 	}
-	g.table = &table;
-	g.dut = r.dut;
-	g.dut_port = r.port;
-	rc = generator_init(&g, total_peers(&r));
-	streams = calloc(total_peers(&r), sizeof(*streams));
-	if (rc < 0 || !streams) {
-		fprintf(stderr, "peregrine-bgpgen: %s\n", strerror(-rc));
-		return 2;
-	}
-	set_up(&g, &r, streams);
-	rc = measure(&g, &r);
-	for (unsigned i = 0; i < g.n_peers; i++)
-		stream_free(&streams[i]);
-	free(streams);
-	generator_free(&g);
+	rc = run(&o, &table);
 	table_free(&table);
 	return rc;
 }

@@ -9,26 +9,35 @@
 #include <unistd.h>
 
 #define IN_SIZE (1u << 18)
-#define KEEPALIVE (10 * NS_PER_S)
+#define MESSAGE_MAX 65535u
 #define RETRY (200 * NS_PER_MS)
 
 int generator_init(struct generator *g, unsigned n)
 {
+	int rc = memo_init(&g->memo, g->table);
+
 	g->peer = calloc(n, sizeof(*g->peer));
+	g->in = malloc(IN_SIZE);
+	g->pulse_sent_ns = calloc(65536, sizeof(*g->pulse_sent_ns));
 	g->n_peers = n;
 	g->epoll = epoll_create1(EPOLL_CLOEXEC);
 	g->now_ns = clock_now_ns();
-	if (!g->peer || g->epoll < 0)
+	if (g->epoll < 0)
 		return -errno;
+	if (rc < 0 || !g->peer || !g->in || !g->pulse_sent_ns)
+		return -ENOMEM;
 	for (unsigned i = 0; i < n; i++) {
 		struct peer *p = &g->peer[i];
 
 		p->gen = g;
 		p->number = i;
 		p->fd = -1;
-		p->in = malloc(IN_SIZE);
+		p->last_pulse = -1;
 		p->have = calloc(g->table->n_routes / 64 + 1, sizeof(*p->have));
-		if (!p->in || !p->have)
+		p->want = calloc(g->table->n_routes / 64 + 1, sizeof(*p->want));
+		p->ignore = calloc(g->table->n_routes / 64 + 1, sizeof(*p->ignore));
+		p->attrs = g->check ? calloc(g->table->n_routes + 1, sizeof(*p->attrs)) : NULL;
+		if (!p->have || !p->want || !p->ignore || (g->check && !p->attrs))
 			return -ENOMEM;
 	}
 	return 0;
@@ -36,27 +45,35 @@ int generator_init(struct generator *g, unsigned n)
 
 void generator_free(struct generator *g)
 {
+	g->established = NULL;
+	g->lost = NULL;
 	for (unsigned i = 0; i < g->n_peers; i++) {
-		peer_close(&g->peer[i], false);
-		stream_free(&g->peer[i].own);
-		free(g->peer[i].in);
-		free(g->peer[i].have);
+		struct peer *p = &g->peer[i];
+
+		peer_close(p, false);
+		stream_free(&p->own);
+		stream_free(&p->table);
+		free(p->rest);
+		free(p->have);
+		free(p->want);
+		free(p->ignore);
+		free(p->attrs);
 	}
+	memo_free(&g->memo);
 	close(g->epoll);
 	free(g->peer);
+	free(g->in);
+	free(g->pulse_sent_ns);
 }
 
 static void watch(struct peer *p, uint32_t events)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = p};
 
+	if (p->events == events)
+		return;
+	p->events = events;
 	epoll_ctl(p->gen->epoll, EPOLL_CTL_MOD, p->fd, &ev);
-}
-
-static void forget_routes(struct peer *p)
-{
-	memset(p->have, 0, (p->gen->table->n_routes / 64 + 1) * sizeof(*p->have));
-	p->n_have = 0;
 }
 
 static void say(struct peer *p, const char *fmt, ...)
@@ -68,27 +85,81 @@ static void say(struct peer *p, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* ---- what it has against what it should have ---- */
+
+static bool complete(const struct peer *p)
+{
+	return p->n_missing == 0 && p->n_extra == 0;
+}
+
+static void settle(struct peer *p, bool was)
+{
+	if (p->counts)
+		p->gen->n_complete += (unsigned)complete(p) - (unsigned)was;
+}
+
+void peer_expect(struct peer *p, bool counts)
+{
+	uint32_t words = p->gen->table->n_routes / 64 + 1;
+
+	if (p->counts) {
+		p->gen->n_counting--;
+		p->gen->n_complete -= complete(p);
+	}
+	p->counts = counts;
+	p->n_missing = p->n_extra = 0;
+	for (uint32_t w = 0; w < words; w++) {
+		p->n_missing += (uint32_t)__builtin_popcountll(p->want[w] & ~p->have[w]);
+		p->n_extra += (uint32_t)__builtin_popcountll(p->have[w] & ~p->want[w] & ~p->ignore[w]);
+	}
+	if (counts) {
+		p->gen->n_counting++;
+		p->gen->n_complete += complete(p);
+	}
+}
+
+void peer_forget(struct peer *p)
+{
+	memset(p->have, 0, (p->gen->table->n_routes / 64 + 1) * sizeof(*p->have));
+	if (p->attrs)
+		memset(p->attrs, 0, (p->gen->table->n_routes + 1) * sizeof(*p->attrs));
+	peer_expect(p, p->counts);
+}
+
+void peer_new_phase(struct peer *p)
+{
+	p->tally = (struct tally){0};
+	p->last_any_ns = p->gen->now_ns;
+}
+
+/* ---- connecting ---- */
+
 void peer_close(struct peer *p, bool cease)
 {
+	bool was_up = p->state == PEER_UP;
+
 	if (p->fd < 0)
 		return;
-	if (cease && p->state == PEER_UP) {
+	if (cease && was_up) {
 		struct stream s = {0};
 
 		stream_cease(&s);
 		(void)!write(p->fd, s.data, s.len);
 		stream_free(&s);
 	}
-	if (p->state == PEER_UP)
+	if (was_up)
 		p->gen->n_up--;
 	close(p->fd);
 	p->fd = -1;
 	p->state = PEER_IDLE;
-	p->in_len = 0;
+	p->rest_len = 0;
 	p->own.len = p->own_done = 0;
 	p->sending = false;
 	p->retry_at_ns = UINT64_MAX;
-	forget_routes(p);
+	p->last_pulse = -1;
+	peer_forget(p);
+	if (was_up && p->gen->lost)
+		p->gen->lost(p->gen, p, p->gen->user);
 }
 
 static void failed(struct peer *p, const char *what)
@@ -115,6 +186,11 @@ void peer_connect(struct peer *p)
 	}
 	setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (p->slow_bytes_s) {
+		int small = 32768; /* or the kernel would read ahead for it */
+
+		setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	}
 	len = ipaddr_to_sockaddr(&p->local, 0, 0, &ss);
 	if (bind(p->fd, (struct sockaddr *)&ss, len) < 0) {
 		failed(p, strerror(errno));
@@ -126,133 +202,112 @@ void peer_connect(struct peer *p)
 		return;
 	}
 	p->state = PEER_CONNECTING;
+	p->events = ev.events;
 	epoll_ctl(p->gen->epoll, EPOLL_CTL_ADD, p->fd, &ev);
-}
-
-void peer_expect(struct peer *p, uint32_t n_expected)
-{
-	if (!p->n_expected && n_expected)
-		p->gen->n_expecting++;
-	if (p->complete_ns)
-		p->gen->n_complete--;
-	p->n_expected = n_expected;
-	p->complete_ns = p->first_rx_ns = p->last_rx_ns = p->worst_gap_ns = 0;
-	if (n_expected && p->n_have == n_expected) {
-		p->complete_ns = p->gen->now_ns;
-		p->gen->n_complete++;
-	}
 }
 
 void peer_send(struct peer *p)
 {
 	p->table_done = 0;
-	p->sending = p->table != NULL;
+	p->sending = p->table.len > 0;
+	peer_flush(p);
+}
+
+void peer_flush(struct peer *p)
+{
 	if (p->fd >= 0)
-		watch(p, EPOLLIN | EPOLLOUT);
+		watch(p, EPOLLOUT | (p->events & EPOLLIN));
+}
+
+void peer_read_on(struct peer *p)
+{
+	if (p->fd >= 0)
+		watch(p, p->events | EPOLLIN);
 }
 
 /* ---- receiving ---- */
 
-static void got(struct peer *p, const struct prefix *pfx, bool announced)
+/* Routes [from, from + n) of one word. */
+static void word(struct peer *p, uint32_t w, uint64_t mask, bool announced)
 {
-	uint32_t r = table_find(p->gen->table, pfx);
-	uint64_t bit;
+	uint64_t old = p->have[w], new = announced ? old | mask : old & ~mask, changed = old ^ new;
+	uint64_t wanted = changed & p->want[w], other = changed ^ wanted;
 
-	if (r == UINT32_MAX) {
-		p->rx_unknown++;
-		return;
-	}
-	bit = UINT64_C(1) << (r & 63);
+	p->have[w] = new;
+	if (other)
+		other &= ~p->ignore[w];
 	if (announced) {
-		p->rx_announced++;
-		if (p->have[r / 64] & bit)
-			p->rx_repeated++;
-		else
-			p->n_have++;
-		p->have[r / 64] |= bit;
+		p->tally.repeated += (unsigned)__builtin_popcountll(old & mask);
+		p->n_missing -= (uint32_t)__builtin_popcountll(wanted);
+		p->n_extra += (uint32_t)__builtin_popcountll(other);
 	} else {
-		p->rx_withdrawn++;
-		if (p->have[r / 64] & bit)
-			p->n_have--;
-		p->have[r / 64] &= ~bit;
-		if (!p->n_have)
-			p->empty_ns = p->gen->now_ns;
+		p->n_missing += (uint32_t)__builtin_popcountll(wanted);
+		p->n_extra -= (uint32_t)__builtin_popcountll(other);
 	}
 }
 
-static bool nlri(struct peer *p, const uint8_t *b, size_t len, bool v4, bool announced)
+static void pulse(struct peer *p, int number)
 {
-	const uint8_t *end = b + len;
+	uint64_t sent, late;
 
-	while (b < end) {
-		struct prefix pfx = {.family = v4 ? 4 : 6};
-		unsigned bytes;
+	/* Versions may be skipped: the first of those this one stands for waited longest. */
+	sent = p->gen->pulse_sent_ns[p->last_pulse < 0 ? number : (p->last_pulse + 1) & 0xffff];
+	late = sent && p->gen->now_ns > sent ? p->gen->now_ns - sent : 0;
+	if (late > p->tally.worst_pulse_ns)
+		p->tally.worst_pulse_ns = late;
+	p->tally.pulses++;
+	p->last_pulse = number;
+}
 
-		if (p->who.add_path_rx)
-			b += 4;
-		if (b >= end)
-			return false;
-		pfx.len = *b++;
-		bytes = (pfx.len + 7u) / 8;
-		if (pfx.len > (v4 ? 32 : 128) || b + bytes > end)
-			return false;
-		if (v4) {
-			pfx.addr = ipaddr_v4(0);
-			memcpy(&pfx.addr.b[12], b, bytes);
-		} else {
-			memcpy(pfx.addr.b, b, bytes);
+static void apply(struct peer *p, const struct memo *m, const struct effect *e)
+{
+	bool was = complete(p);
+
+	p->tally.updates++;
+	p->tally.unknown += e->n_unknown;
+	p->tally.end_of_ribs += e->end_of_rib;
+	for (unsigned k = 0; k < e->n_runs; k++) {
+		const struct run *r = &m->run[e->first_run + k];
+		uint32_t at = r->from, end = r->from + r->n;
+
+		*(r->announced ? &p->tally.announced : &p->tally.withdrawn) += r->n;
+		while (at < end) {
+			uint32_t n = 64 - at % 64 < end - at ? 64 - at % 64 : end - at;
+
+			word(p, at / 64, (n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1) << at % 64,
+				r->announced);
+			at += n;
 		}
-		b += bytes;
-		got(p, &pfx, announced);
+		for (at = r->from; p->attrs && at < end; at++)
+			p->attrs[at] = r->announced ? e->attrs : 0;
 	}
+	settle(p, was);
+	if (e->pulse >= 0)
+		pulse(p, e->pulse);
+}
+
+static bool update(struct peer *p, const uint8_t *body, size_t len)
+{
+	struct memo *m = &p->gen->memo;
+	const struct effect *e;
+
+	e = memo_find(m, body, len, p->who.add_path_rx, p->memo_hint);
+	if (!e)
+		return false;
+	p->memo_hint = (uint32_t)(e - m->effect) + 1;
+	apply(p, m, e);
 	return true;
-}
-
-static bool update(struct peer *p, const uint8_t *b, size_t len)
-{
-	const uint8_t *end = b + len, *attrs_end;
-	size_t n;
-
-	p->rx_updates++;
-	if (len < 4)
-		return false;
-	n = (size_t)b[0] << 8 | b[1];
-	if (b + 2 + n + 2 > end || !nlri(p, b + 2, n, true, false))
-		return false;
-	b += 2 + n;
-	n = (size_t)b[0] << 8 | b[1];
-	b += 2;
-	attrs_end = b + n;
-	if (attrs_end > end)
-		return false;
-	while (b + 3 <= attrs_end) {
-		bool ext = b[0] & 0x10;
-		unsigned type = b[1];
-		size_t alen = ext ? (size_t)b[2] << 8 | b[3] : b[2];
-		const uint8_t *v = b + (ext ? 4 : 3);
-
-		if (v + alen > attrs_end)
-			return false;
-		if (type == 14 && alen >= 5) {
-			size_t hop = v[3];
-
-			if (hop + 5 > alen || !nlri(p, v + 5 + hop, alen - 5 - hop, v[1] == 1, true))
-				return false;
-		} else if (type == 15 && alen >= 3) {
-			if (!nlri(p, v + 3, alen - 3, v[1] == 1, false))
-				return false;
-		}
-		b = v + alen;
-	}
-	return nlri(p, attrs_end, (size_t)(end - attrs_end), true, true);
 }
 
 static void established(struct peer *p)
 {
 	p->state = PEER_UP;
 	p->gen->n_up++;
-	p->next_keepalive_ns = p->gen->now_ns + KEEPALIVE;
+	p->next_keepalive_ns = p->gen->now_ns + p->keepalive_every_ns;
+	p->established_ns = p->gen->now_ns;
 	p->problem[0] = 0;
+	if (p->gen->established)
+		p->gen->established(p->gen, p, p->gen->user);
 }
 
 static bool message(struct peer *p, unsigned type, const uint8_t *body, size_t len)
@@ -263,6 +318,7 @@ static bool message(struct peer *p, unsigned type, const uint8_t *body, size_t l
 			return false;
 		stream_keepalive(&p->own);
 		p->state = PEER_OPEN_CONFIRM;
+		p->keepalive_every_ns = p->who.hold_time ? p->who.hold_time * NS_PER_S / 3 : UINT64_MAX / 4;
 		watch(p, EPOLLIN | EPOLLOUT);
 		return true;
 	case 2:
@@ -282,29 +338,33 @@ static bool message(struct peer *p, unsigned type, const uint8_t *body, size_t l
 	}
 }
 
-static void note_progress(struct peer *p, uint64_t updates_before)
+static void note_progress(struct peer *p, uint64_t before)
 {
+	struct tally *t = &p->tally;
 	uint64_t now = p->gen->now_ns;
 
-	if (p->rx_updates == updates_before)
+	if (p->last_any_ns && now - p->last_any_ns > t->worst_silence_ns)
+		t->worst_silence_ns = now - p->last_any_ns;
+	p->last_any_ns = now;
+	if (t->announced + t->withdrawn == before) /* pulses and keepalives are counted elsewhere */
 		return;
-	if (!p->first_rx_ns)
-		p->first_rx_ns = now;
-	else if (now - p->last_rx_ns > p->worst_gap_ns)
-		p->worst_gap_ns = now - p->last_rx_ns;
-	p->last_rx_ns = now;
-	if (p->n_expected && p->n_have == p->n_expected && !p->complete_ns) {
-		p->complete_ns = now;
-		p->gen->n_complete++;
-	}
+	if (!t->first_ns)
+		t->first_ns = now;
+	else if (now - t->last_ns > t->worst_gap_ns)
+		t->worst_gap_ns = now - t->last_ns;
+	t->last_ns = now;
+	if (p->counts && complete(p) && !t->complete_ns)
+		t->complete_ns = now;
+	else if (p->counts && !complete(p))
+		t->complete_ns = 0;
 }
 
 static size_t allowance(struct peer *p)
 {
-	size_t room = IN_SIZE - p->in_len;
+	size_t room = IN_SIZE - p->rest_len;
 	uint64_t may;
 
-	if (!p->slow_bytes_s)
+	if (!p->slow_bytes_s || p->state != PEER_UP)
 		return room;
 	if (!p->slow_from_ns)
 		p->slow_from_ns = p->gen->now_ns;
@@ -313,44 +373,64 @@ static size_t allowance(struct peer *p)
 	return may < room ? (size_t)may : room;
 }
 
+static void keep_rest(struct peer *p, const uint8_t *at, size_t len)
+{
+	if (len > p->rest_size) {
+		p->rest_size = len < 4096 ? 4096 : len;
+		free(p->rest);
+		p->rest = malloc(p->rest_size);
+		if (!p->rest)
+			abort();
+	}
+	if (len)
+		memcpy(p->rest, at, len);
+	p->rest_len = len;
+}
+
 static void receive(struct peer *p)
 {
-	uint64_t before = p->rx_updates;
-	size_t room = allowance(p), at = 0;
+	uint64_t before = p->tally.announced + p->tally.withdrawn;
+	uint8_t *in = p->gen->in;
+	size_t room = allowance(p), at = 0, have;
 	ssize_t n;
 
-	if (!room || p->reads_nothing) {
-		if (p->slow_bytes_s || p->reads_nothing)
-			watch(p, 0); /* looked at again by the timer */
+	if (!room) {
+		watch(p, p->events & EPOLLOUT); /* looked at again by the timer */
 		return;
 	}
-	n = read(p->fd, p->in + p->in_len, room);
+	n = read(p->fd, in + p->rest_len, room);
 	if (n <= 0) {
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		failed(p, p->problem[0] ? "" : n ? strerror(errno) : "connection closed by the other side");
 		return;
 	}
-	p->rx_bytes += (uint64_t)n;
+	if (p->rest_len)
+		memcpy(in, p->rest, p->rest_len);
+	p->tally.bytes += (uint64_t)n;
 	p->slow_read += (uint64_t)n;
-	p->in_len += (size_t)n;
-	while (p->in_len - at >= 19) {
-		size_t len = (size_t)p->in[at + 16] << 8 | p->in[at + 17];
+	have = p->rest_len + (size_t)n;
+	p->rest_len = 0;
+	if (p->memo_generation != p->gen->memo.generation) {
+		p->memo_generation = p->gen->memo.generation;
+		p->memo_hint = 0;
+	}
+	while (have - at >= 19) {
+		size_t len = (size_t)in[at + 16] << 8 | in[at + 17];
 
-		if (len < 19 || len > 65535) {
+		if (len < 19) {
 			failed(p, "message with an impossible length received");
 			return;
 		}
-		if (p->in_len - at < len)
+		if (have - at < len)
 			break;
-		if (!message(p, p->in[at + 18], p->in + at + 19, len - 19)) {
+		if (!message(p, in[at + 18], in + at + 19, len - 19)) {
 			failed(p, "");
 			return;
 		}
 		at += len;
 	}
-	memmove(p->in, p->in + at, p->in_len - at);
-	p->in_len -= at;
+	keep_rest(p, in + at, have - at);
 	note_progress(p, before);
 }
 
@@ -359,7 +439,7 @@ static void receive(struct peer *p)
 static void send_some(struct peer *p)
 {
 	struct iovec iov[2];
-	size_t want;
+	size_t n_own = 0;
 	int n = 0;
 	ssize_t w;
 
@@ -375,15 +455,15 @@ static void send_some(struct peer *p)
 		stream_open(&p->own, &p->who);
 		p->state = PEER_OPEN_SENT;
 	}
-	/* Keepalives only between whole messages of the table: it is written to its end first once begun. */
-	if (p->table_done == 0 || !p->sending || p->table_done == p->table->len) {
-		if (p->own.len > p->own_done)
-			iov[n++] = (struct iovec){p->own.data + p->own_done, p->own.len - p->own_done};
-	}
-	if (p->state == PEER_UP && p->sending && p->table_done < p->table->len)
-		iov[n++] = (struct iovec){p->table->data + p->table_done, p->table->len - p->table_done};
+	/* Other messages only between whole ones of the table: it is written to its end once begun. */
+	if (!p->sending || p->table_done == 0 || p->table_done == p->table.len)
+		n_own = p->own.len - p->own_done;
+	if (n_own)
+		iov[n++] = (struct iovec){p->own.data + p->own_done, n_own};
+	if (p->state == PEER_UP && p->sending && p->table_done < p->table.len)
+		iov[n++] = (struct iovec){p->table.data + p->table_done, p->table.len - p->table_done};
 	if (!n) {
-		watch(p, EPOLLIN);
+		watch(p, p->events & EPOLLIN);
 		return;
 	}
 	w = writev(p->fd, iov, n);
@@ -392,15 +472,12 @@ static void send_some(struct peer *p)
 			failed(p, strerror(errno));
 		return;
 	}
-	for (int i = 0; i < n && w > 0; i++) {
-		want = iov[i].iov_len < (size_t)w ? iov[i].iov_len : (size_t)w;
-		if (p->table && (uint8_t *)iov[i].iov_base >= p->table->data &&
-			(uint8_t *)iov[i].iov_base < p->table->data + p->table->len)
-			p->table_done += want;
-		else
-			p->own_done += want;
-		w -= (ssize_t)want;
+	if ((size_t)w < n_own) {
+		p->own_done += (size_t)w;
+		return;
 	}
+	p->own_done += n_own;
+	p->table_done += (size_t)w - n_own;
 	if (p->own_done == p->own.len)
 		p->own.len = p->own_done = 0;
 }
@@ -415,8 +492,10 @@ void generator_turn(struct generator *g, int wait_ms)
 		struct peer *p = ev[i].data.ptr;
 
 		if (p->fd >= 0 && (ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) &&
-			p->state != PEER_CONNECTING)
+			p->state != PEER_CONNECTING) {
 			receive(p);
+			g->now_ns = clock_now_ns();
+		}
 		if (p->fd >= 0 && (ev[i].events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
 			send_some(p);
 	}
@@ -425,13 +504,12 @@ void generator_turn(struct generator *g, int wait_ms)
 
 		if (p->fd < 0 && p->retry_at_ns <= g->now_ns)
 			peer_connect(p);
-		if (p->fd >= 0 && (p->slow_bytes_s || p->reads_nothing) && p->state == PEER_UP &&
-			allowance(p) > 0 && !p->reads_nothing)
-			watch(p, EPOLLIN | EPOLLOUT);
+		if (p->fd >= 0 && p->slow_bytes_s && p->state == PEER_UP && allowance(p) >= 512)
+			watch(p, p->events | EPOLLIN);
 		if (p->state == PEER_UP && g->now_ns >= p->next_keepalive_ns) {
 			stream_keepalive(&p->own);
-			p->next_keepalive_ns = g->now_ns + KEEPALIVE;
-			watch(p, EPOLLIN | EPOLLOUT);
+			p->next_keepalive_ns = g->now_ns + p->keepalive_every_ns;
+			peer_flush(p);
 		}
 	}
 }

@@ -133,22 +133,23 @@ static void pnlri(struct writer *w, const struct prefix *p)
 	pbytes(w, p->family == 4 ? &p->addr.b[12] : p->addr.b, (p->len + 7u) / 8);
 }
 
-static void pattrs(struct writer *w, const struct speaker *who, const struct gen_attrs *a, bool v4,
-	const uint32_t *extra, unsigned n_extra)
+static void pattrs(struct writer *w, const struct saying *what, bool v4)
 {
-	unsigned n = a->n_community + n_extra;
+	const struct gen_attrs *a = what->attrs;
+	unsigned n = a->n_community + what->n_extra, hops = what->n_lead + a->n_path;
 
 	p8(w, 0x40), p8(w, 1), p8(w, 1), p8(w, a->origin);
-	p8(w, 0x40), p8(w, 2), p8(w, 2 + 4 * (1 + a->n_path));
-	p8(w, 2), p8(w, 1 + a->n_path);
-	p32(w, who->as);
+	p8(w, 0x40), p8(w, 2), p8(w, 2 + 4 * hops);
+	p8(w, 2), p8(w, hops);
+	for (unsigned i = 0; i < what->n_lead; i++)
+		p32(w, what->lead[i]);
 	for (unsigned i = 0; i < a->n_path; i++)
 		p32(w, a->path[i]);
 	if (v4) {
 		p8(w, 0x40), p8(w, 3), p8(w, 4);
-		pbytes(w, &who->next_hop4.b[12], 4);
+		pbytes(w, &what->who->next_hop4.b[12], 4);
 	}
-	if (a->med != UINT32_MAX) {
+	if (a->med != UINT32_MAX && !what->no_med) {
 		p8(w, 0x80), p8(w, 4), p8(w, 4);
 		p32(w, a->med);
 	}
@@ -156,54 +157,60 @@ static void pattrs(struct writer *w, const struct speaker *who, const struct gen
 		p8(w, 0xc0), p8(w, 8), p8(w, 4 * n);
 		for (unsigned i = 0; i < a->n_community; i++)
 			p32(w, a->community[i]);
-		for (unsigned i = 0; i < n_extra; i++)
-			p32(w, extra[i]);
+		for (unsigned i = 0; i < what->n_extra; i++)
+			p32(w, what->extra[i]);
 	}
 }
 
-void stream_announce(struct stream *s, const struct speaker *who, const struct gen_table *t, uint32_t from,
-	uint32_t to, const uint32_t *extra, unsigned n_extra)
+static void fill16(struct writer *w, size_t at)
 {
+	w->buf[at] = (uint8_t)((w->len - at - 2) >> 8);
+	w->buf[at + 1] = (uint8_t)(w->len - at - 2);
+}
+
+void stream_announce(
+	struct stream *s, const struct saying *what, const struct gen_table *t, uint32_t from, uint32_t to)
+{
+	bool v4 = t->route[from].prefix.family == 4;
 	struct writer w;
 
-	for (uint32_t i = from; i < to;) {
-		const struct gen_attrs *a = &t->attrs[t->route[i].attrs];
-		uint32_t set = t->route[i].attrs;
-		bool v4 = t->route[i].prefix.family == 4;
+	if (!(v4 ? what->who->v4 : what->who->v6))
+		return;
+	while (from < to) {
 		size_t attr_len_at, mp_len_at = 0;
 
-		if (!(v4 ? who->v4 : who->v6)) {
-			i++;
-			continue;
-		}
 		begin(&w, 2);
 		p16(&w, 0);
 		attr_len_at = w.len;
 		p16(&w, 0);
-		pattrs(&w, who, a, v4, extra, n_extra);
+		pattrs(&w, what, v4);
 		if (!v4) {
 			p8(&w, 0x90), p8(&w, 14);
 			mp_len_at = w.len;
 			p16(&w, 0);
 			p16(&w, 2), p8(&w, 1), p8(&w, 16);
-			pbytes(&w, who->next_hop6.b, 16);
+			pbytes(&w, what->who->next_hop6.b, 16);
 			p8(&w, 0);
 		} else {
-			w.buf[attr_len_at] = (uint8_t)((w.len - attr_len_at - 2) >> 8);
-			w.buf[attr_len_at + 1] = (uint8_t)(w.len - attr_len_at - 2);
+			fill16(&w, attr_len_at);
 		}
-		while (i < to && t->route[i].attrs == set && (t->route[i].prefix.family == 4) == v4 &&
-			w.len + nlri_size(&t->route[i].prefix) <= MAX_MESSAGE)
-			pnlri(&w, &t->route[i++].prefix);
+		while (from < to && w.len + nlri_size(&t->route[from].prefix) <= MAX_MESSAGE)
+			pnlri(&w, &t->route[from++].prefix);
 		if (!v4) {
-			w.buf[mp_len_at] = (uint8_t)((w.len - mp_len_at - 2) >> 8);
-			w.buf[mp_len_at + 1] = (uint8_t)(w.len - mp_len_at - 2);
-			w.buf[attr_len_at] = (uint8_t)((w.len - attr_len_at - 2) >> 8);
-			w.buf[attr_len_at + 1] = (uint8_t)(w.len - attr_len_at - 2);
+			fill16(&w, mp_len_at);
+			fill16(&w, attr_len_at);
 		}
 		end(&w, s);
 		s->updates++;
 	}
+}
+
+void stream_announce_prefix(struct stream *s, const struct saying *what, const struct prefix *p)
+{
+	struct gen_route route = {.prefix = *p};
+	struct gen_table one = {.route = &route, .n_routes = 1};
+
+	stream_announce(s, what, &one, 0, 1);
 }
 
 void stream_withdraw(struct stream *s, const struct gen_table *t, uint32_t from, uint32_t to)
@@ -228,14 +235,11 @@ void stream_withdraw(struct stream *s, const struct gen_table *t, uint32_t from,
 		while (i < to && (t->route[i].prefix.family == 4) == v4 &&
 			w.len + nlri_size(&t->route[i].prefix) + 2 <= MAX_MESSAGE)
 			pnlri(&w, &t->route[i++].prefix);
-		w.buf[len_at] = (uint8_t)((w.len - len_at - 2) >> 8);
-		w.buf[len_at + 1] = (uint8_t)(w.len - len_at - 2);
-		if (v4) {
+		fill16(&w, len_at);
+		if (v4)
 			p16(&w, 0);
-		} else {
-			w.buf[mp_at] = (uint8_t)((w.len - mp_at - 2) >> 8);
-			w.buf[mp_at + 1] = (uint8_t)(w.len - mp_at - 2);
-		}
+		else
+			fill16(&w, mp_at);
 		end(&w, s);
 		s->updates++;
 	}

@@ -21,9 +21,18 @@ void stream_free(struct stream *s);
 void stream_open(struct stream *s, const struct speaker *who);
 void stream_keepalive(struct stream *s);
 void stream_cease(struct stream *s);
-/* Announcements of routes [from, to), packed by attributes; then an end-of-RIB for each family. extra:
- * communities added to every set (route-server control communities). */
-void stream_announce(struct stream *s, const struct speaker *who, const struct gen_table *t, uint32_t from,
-	uint32_t to, const uint32_t *extra, unsigned n_extra);
+/* What is said of routes that share an attribute set. lead: the numbers before the set's own path. */
+struct saying {
+	const struct speaker *who; /* next hops */
+	const struct gen_attrs *attrs;
+	const uint32_t *lead, *extra; /* extra: communities beside those of the set */
+	unsigned n_lead, n_extra;
+	bool no_med;
+};
+/* Announcements of routes [from, to), all of one family, packed into as few messages as they fit. */
+void stream_announce(
+	struct stream *s, const struct saying *what, const struct gen_table *t, uint32_t from, uint32_t to);
+/* One IPv4 prefix, in the table or not. */
+void stream_announce_prefix(struct stream *s, const struct saying *what, const struct prefix *p);
 void stream_withdraw(struct stream *s, const struct gen_table *t, uint32_t from, uint32_t to);
 void stream_end_of_rib(struct stream *s, const struct speaker *who);

@@ -171,63 +171,225 @@ int table_make(struct gen_table *t, const struct gen_options *o)
 	return rc < 0 ? rc : index_routes(t);
 }
 
-static int by_family(const void *a, const void *b)
+static int by_prefix(const void *a, const void *b)
 {
 	const struct gen_route *x = a, *y = b;
 
 	return prefix_cmp(&x->prefix, &y->prefix);
 }
 
-int table_read(struct gen_table *t, const char *path, const struct gen_options *o, unsigned *line)
+int table_add(struct gen_table *t, uint32_t *size, const struct prefix *p, uint32_t attrs)
 {
-	FILE *f = fopen(path, "r");
-	uint32_t size = 0, *origin = NULL, n;
-	uint64_t seed = o->seed;
-	char text[256];
+	if (t->n_routes == *size) {
+		uint32_t n = *size ? 2 * *size : 65536;
+		struct gen_route *more = realloc(t->route, n * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		t->route = more;
+		*size = n;
+	}
+	t->route[t->n_routes++] = (struct gen_route){*p, attrs};
+	return 0;
+}
+
+/* The prefixes that a range of addresses consists of, none longer than anybody accepts. */
+static int add_range(struct gen_table *t, uint32_t *size, const struct ipaddr *first,
+	const struct ipaddr *last, uint32_t origin)
+{
+	bool v4 = ipaddr_is_v4(first);
+	uint64_t at = v4 ? ntohl(first->w[3]) : be64toh(first->q[0]),
+		 end = v4 ? ntohl(last->w[3]) : be64toh(last->q[0]);
+	unsigned width = v4 ? 32 : 64, longest = v4 ? 24 : 48;
 	int rc = 0;
 
-	*t = (struct gen_table){0};
-	*line = 0;
-	if (!f)
-		return -errno;
-	while (rc == 0 && fgets(text, sizeof(text), f)) {
-		char pfx[64];
-		unsigned as = 0;
+	if (ipaddr_is_v4(last) != v4 || at > end)
+		return -EINVAL;
+	while (rc == 0 && at <= end) {
+		unsigned bits = 0; /* the largest block that starts here and ends in time */
+		struct ipaddr a = {0};
+		struct prefix p;
+
+		while (bits < width && !(at & UINT64_C(1) << bits) && bits + 1 < width &&
+			at + (UINT64_C(2) << bits) - 1 <= end && at + (UINT64_C(2) << bits) - 1 > at)
+			bits++;
+		if (v4)
+			a = ipaddr_v4(htonl((uint32_t)at));
+		else
+			a.q[0] = htobe64(at);
+		p = prefix_make(&a, width - bits);
+		/* Reserved space, where data sets name it, is refused by every daemon. */
+		if (width - bits <= longest && width - bits >= 8 &&
+			(!v4 || (at >> 24 && at >> 24 != 10 && at >> 24 != 127 && at >> 28 < 14)) &&
+			(v4 || at >> 61 == 1))
+			rc = table_add(t, size, &p, origin);
+		if (at + (UINT64_C(1) << bits) < at)
+			break;
+		at += UINT64_C(1) << bits;
+	}
+	return rc;
+}
+
+static int parse_line(struct gen_table *t, uint32_t *size, const char *text)
+{
+	char first[64], last[64];
+	struct ipaddr a, b;
+	struct prefix p;
+	unsigned as = 0;
+	int rc;
+
+	if (strchr(text, ',') && !strchr(text, '/')) {
+		if (sscanf(text, "%63[^,],%63[^,],%u", first, last, &as) < 3 || ipaddr_parse(first, &a) < 0 ||
+			ipaddr_parse(last, &b) < 0)
+			return -EINVAL;
+		return as ? add_range(t, size, &a, &b, as) : 0;
+	}
+	if (sscanf(text, "%63s %u", first, &as) < 1)
+		return -EINVAL;
+	rc = prefix_parse(first, &p);
+	return rc < 0 ? rc : table_add(t, size, &p, as);
+}
+
+static int parse_text(struct gen_table *t, uint32_t *size, const char *data, size_t len, unsigned *line)
+{
+	int rc = 0;
+
+	for (size_t at = 0; rc == 0 && at < len;) {
+		const char *nl = memchr(data + at, '\n', len - at);
+		size_t n = nl ? (size_t)(nl - data) - at : len - at;
+		char text[256];
 
 		++*line;
-		if (text[0] == '#' || text[0] == '\n')
-			continue;
-		if (t->n_routes == size) {
-			size = size ? 2 * size : 65536;
-			t->route = realloc(t->route, size * sizeof(*t->route));
-			if (!t->route)
-				return -ENOMEM;
-		}
-		if (sscanf(text, "%63s %u", pfx, &as) < 1)
-			rc = -EINVAL;
-		else
-			rc = prefix_parse(pfx, &t->route[t->n_routes].prefix);
-		t->route[t->n_routes++].attrs = as; /* the origin, until the sets are made */
+		snprintf(text, sizeof(text), "%.*s", (int)(n < 255 ? n : 255), data + at);
+		if (text[0] && text[0] != '#' && text[0] != '\r')
+			rc = parse_line(t, size, text);
+		at += n + 1;
 	}
-	fclose(f);
+	return rc;
+}
+
+/* In order, each prefix once. */
+static void sort_routes(struct gen_table *t)
+{
+	uint32_t n = 0;
+
+	qsort(t->route, t->n_routes, sizeof(*t->route), by_prefix);
+	for (uint32_t i = 0; i < t->n_routes; i++)
+		if (!n || !prefix_equal(&t->route[i].prefix, &t->route[n - 1].prefix))
+			t->route[n++] = t->route[i];
+	t->n_routes = n;
+	for (t->n_v4 = 0; t->n_v4 < n && t->route[t->n_v4].prefix.family == 4;)
+		t->n_v4++;
+}
+
+static struct prefix more_specific(const struct prefix *p, unsigned longest, uint64_t *seed)
+{
+	unsigned len = below(seed, 3) ? longest : p->len + 1 + below(seed, longest - p->len);
+	struct ipaddr a = p->addr;
+	unsigned base = p->family == 4 ? 96 : 0;
+
+	for (unsigned bit = base + p->len; bit < base + len; bit++)
+		if (next(seed) & 1)
+			a.b[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	return prefix_make(&a, len);
+}
+
+/* As many routes of a family as asked for: more-specifics with the attributes of what they lie in, or fewer.
+ */
+static int resize(struct gen_table *t, uint32_t *size, unsigned family, uint32_t wanted, uint64_t *seed)
+{
+	unsigned longest = family == 4 ? 24 : 48;
+	int rc = 0;
+
+	for (unsigned round = 0; rc == 0 && wanted && round < 40; round++) {
+		uint32_t from = family == 4 ? 0 : t->n_v4, to = family == 4 ? t->n_v4 : t->n_routes,
+			 have = to - from, kept = from;
+
+		if (have == wanted || !have)
+			return 0;
+		if (have < wanted) {
+			for (uint32_t k = 0; rc == 0 && k < wanted - have; k++) {
+				struct gen_route r = t->route[from + below(seed, have)];
+				struct prefix p;
+
+				if (r.prefix.len >= longest)
+					continue;
+				p = more_specific(&r.prefix, longest, seed);
+				rc = table_add(t, size, &p, r.attrs);
+			}
+		} else {
+			for (uint32_t i = from; i < to; i++)
+				if (below(seed, to - i) < wanted - (kept - from))
+					t->route[kept++] = t->route[i];
+			memmove(&t->route[kept], &t->route[to], (t->n_routes - to) * sizeof(*t->route));
+			t->n_routes -= to - kept;
+		}
+		sort_routes(t);
+	}
+	return rc;
+}
+
+int table_parse(
+	struct gen_table *t, const uint8_t *data, size_t len, const struct gen_options *o, unsigned *where)
+{
+	bool mrt = len > 12 && !data[4] && data[5] == 13; /* no text has a zero there */
+	uint32_t size = 0, *origin;
+	uint64_t seed = o->seed;
+	int rc;
+
+	*t = (struct gen_table){0};
+	*where = 0;
+	rc = mrt ? table_parse_mrt(t, &size, data, len, where)
+		 : parse_text(t, &size, (const char *)data, len, where);
 	if (rc < 0)
 		return rc;
-	qsort(t->route, t->n_routes, sizeof(*t->route), by_family);
-	n = 0;
-	origin = calloc(t->n_routes + 1, sizeof(*origin));
-	if (!origin)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < t->n_routes; i++)
-		if (!n || !prefix_equal(&t->route[i].prefix, &t->route[n - 1].prefix)) {
-			origin[n] = t->route[i].attrs;
-			t->route[n++] = t->route[i];
-		}
-	t->n_routes = n;
-	while (t->n_v4 < n && t->route[t->n_v4].prefix.family == 4)
-		t->n_v4++;
-	rc = share_attrs(t, o, &seed, origin);
-	free(origin);
+	sort_routes(t);
+	rc = resize(t, &size, 4, o->v4, &seed);
+	if (rc == 0)
+		rc = resize(t, &size, 6, o->v6, &seed);
+	if (rc == 0 && !t->n_routes)
+		rc = -ENODATA;
+	if (rc == 0 && !mrt) {
+		origin = calloc(t->n_routes + 1, sizeof(*origin));
+		if (!origin)
+			return -ENOMEM;
+		for (uint32_t i = 0; i < t->n_routes; i++)
+			origin[i] = t->route[i].attrs;
+		rc = share_attrs(t, o, &seed, origin);
+		free(origin);
+	}
 	return rc < 0 ? rc : index_routes(t);
+}
+
+int table_read(struct gen_table *t, const char *path, const struct gen_options *o, unsigned *where)
+{
+	FILE *f = fopen(path, "r");
+	uint8_t *data = NULL;
+	size_t len = 0, size = 0, n = 1;
+	int rc;
+
+	*t = (struct gen_table){0};
+	*where = 0;
+	if (!f)
+		return -errno;
+	while (n) {
+		if (len == size) {
+			uint8_t *more = realloc(data, size = size ? 2 * size : 1u << 20);
+
+			if (!more) {
+				free(data);
+				fclose(f);
+				return -ENOMEM;
+			}
+			data = more;
+		}
+		n = fread(data + len, 1, size - len, f);
+		len += n;
+	}
+	rc = ferror(f) ? -EIO : table_parse(t, data, len, o, where);
+	fclose(f);
+	free(data);
+	return rc;
 }
 
 void table_free(struct gen_table *t)

@@ -9,9 +9,8 @@ from netlab.birdctl import BirdCtl
 from netlab.daemons import FRR_DIR, Daemon, build_dir, have
 from netlab.proc import run, wait_for
 
-from .scene import DUT, DUT_AS
-
-HOLD = 240
+from . import bird_language
+from .scene import ADDED, DUT, DUT_AS, generator
 
 
 class Device(Daemon):
@@ -49,31 +48,19 @@ class Device(Daemon):
     def start(self, scene):
         raise NotImplementedError
 
+    def reload_command(self, scene):
+        """A shell command that puts the scene's second policy in force."""
+        raise NotImplementedError
+
+    def show_commands(self, scene):
+        """Shell commands that print every route, as text, and as JSON where there is such."""
+        raise NotImplementedError
+
 
 def first_line(*argv):
     p = subprocess.run(argv, text=True, capture_output=True, timeout=10, check=False)
     lines = (p.stdout + p.stderr).strip().splitlines()
     return lines[0] if lines else ""
-
-
-# ---- BIRD's language: BIRD and ours ----
-
-def bird_config(scene, log):
-    text = f"""log "{log}" {{ warning, error, fatal, bug }};
-router id {DUT};
-protocol device {{ }}
-template bgp any {{
-	local {DUT} as {DUT_AS};
-	passive on;
-	hold time {HOLD};
-	{"rs client;" if scene.mode == "rs" else ""}
-}}
-"""
-    for p in scene.all_peers:
-        policy = "import all; export none;" if p.feeder else "import all; export all;" if scene.mode == "rs" else "import none; export all;"
-        channels = "".join(f"\n\tipv{f} {{ {policy} }};" for f, n in ((4, scene.v4), (6, scene.v6)) if n)
-        text += f"protocol bgp {p.name} from any {{ neighbor {p.address} as {p.asn};{channels}\n}}\n"
-    return text
 
 
 class Bird(Device):
@@ -90,8 +77,15 @@ class Bird(Device):
     def program(self):
         return have("bird")
 
-    def config(self, scene):
-        return bird_config(scene, self.file(".log"))
+    def config(self, scene, reloaded=False):
+        return bird_language.config(scene, self.file(".log"), reloaded)
+
+    def reload_command(self, scene):
+        new = self.write(".new", self.config(scene, reloaded=True))
+        return f"cp {new} {self.file('.conf')} && {have('birdc')} -s {self.sock} configure"
+
+    def show_commands(self, scene):
+        return [f"{have('birdc')} -s {self.sock} show route"]
 
     def start(self, scene):
         conf, self.sock = self.write(".conf", self.config(scene)), self.file(".ctl")
@@ -115,6 +109,32 @@ class Peregrine(Bird):
     def program(self):
         return os.path.join(build_dir(), "peregrined")
 
+    def config(self, scene, reloaded=False):
+        return bird_language.config(scene, self.file(".log"), reloaded, ours=True)
+
+    def client(self):
+        return f"{os.path.join(build_dir(), 'peregrinec')} -s {self.sock}"
+
+    def reload_command(self, scene):
+        new = self.write(".new", self.config(scene, reloaded=True))
+        return f"cp {new} {self.file('.conf')} && {self.client()} configure"
+
+    def show_commands(self, scene):
+        return [f"{self.client()} show route", f"{self.client()} -j show route"]
+
+
+class Relay(Device):
+    """No daemon: UPDATEs are framed and handed on unparsed. What this takes, the sockets take."""
+    title, key = "bare relay", "relay"
+
+    def cannot(self, scene):
+        return "a relay has no policy" if scene.control or scene.refused or scene.reload or scene.beside else None
+
+    def start(self, scene):
+        self.spawn("relay", [generator(), *scene.gen_args(), "--relay"], self.file(".out"))
+        wait_for(lambda: "relaying" in self.last_words(), "the relay listens", failed=self.dead)
+        return self
+
 
 # ---- others ----
 
@@ -133,8 +153,20 @@ class Frr(Device):
     def measured(self):
         return [self.running["bgpd"].pid]
 
+    def cannot(self, scene):
+        return "no such configuration is generated for it" if scene.control or scene.refused else None
+
+    def reload_command(self, scene):
+        return (f"vtysh --vty_socket {self.file('-run')} -c 'configure terminal' -c 'route-map out permit 10' "
+                f"-c 'set community {DUT_AS}:{ADDED} additive'")
+
+    def show_commands(self, scene):
+        v = f"vtysh --vty_socket {self.file('-run')}"
+        return [x for f in scene.families for x in (f"{v} -c 'show bgp ipv{f} unicast'", f"{v} -c 'show bgp ipv{f} unicast json'")]
+
     def config(self, scene):
-        text = f"""router bgp {DUT_AS}
+        text = f"""bgp route-map delay-timer 0
+router bgp {DUT_AS}
  bgp router-id {DUT}
  no bgp ebgp-requires-policy
  no bgp default ipv4-unicast
@@ -143,7 +175,7 @@ class Frr(Device):
 """
         for p in scene.all_peers:
             n = f" neighbor {p.address}"
-            text += f"{n} remote-as {p.asn}\n{n} passive\n{n} advertisement-interval 0\n{n} timers 60 {HOLD}\n"
+            text += f"{n} remote-as {p.asn}\n{n} passive\n{n} advertisement-interval 0\n{n} timers 60 {scene.hold}\n"
         for f, routes in ((4, scene.v4), (6, scene.v6)):
             if not routes:
                 continue
@@ -157,8 +189,10 @@ class Frr(Device):
                     text += f"{n} route-map none out\n"
                 elif scene.mode == "feeds":
                     text += f"{n} route-map none in\n"
+                if scene.reload and not p.feeder:
+                    text += f"{n} route-map out out\n"
             text += " exit-address-family\n"
-        return text + "exit\nroute-map none deny 10\nexit\n"
+        return text + "exit\nroute-map none deny 10\nexit\nroute-map out permit 10\nexit\n"
 
     def start(self, scene):
         where = self.file("-run")
@@ -191,12 +225,23 @@ class OpenBgpd(Device):
         parent = self.running["bgpd"].pid
         return [parent] + [int(x) for x in run("ps", "-o", "pid=", "--ppid", str(parent), check=False).split()]
 
+    def cannot(self, scene):
+        return "no such configuration is generated for it" if scene.control or scene.refused else None
+
+    def reload_command(self, scene):
+        new = self.write(".new", self.config(scene) + f"match to any set community {DUT_AS}:{ADDED}\n")
+        return f"cp {new} {self.file('.conf')} && chmod 600 {self.file('.conf')} && /usr/sbin/bgpctl -s {self.file('.ctl')} reload"
+
+    def show_commands(self, scene):
+        c = f"/usr/sbin/bgpctl -s {self.file('.ctl')}"
+        return [f"{c} show rib", f"{c} -j show rib"]
+
     def config(self, scene):
         text = f"""AS {DUT_AS}
 router-id {DUT}
 fib-update no
 socket "{self.file('.ctl')}"
-holdtime {HOLD}
+holdtime {scene.hold}
 listen on {DUT}
 {"transparent-as yes" if scene.mode == "rs" else ""}
 """
@@ -230,6 +275,9 @@ class GoBgp(Device):
     def version(cls):
         return first_line(have("gobgpd"), "--version")
 
+    def cannot(self, scene):
+        return "no such configuration is generated for it" if scene.control or scene.refused or scene.reload or scene.beside else None
+
     def config(self, scene):
         text = f'[global.config]\n  as = {DUT_AS}\n  router-id = "{DUT}"\n'
         for p in scene.all_peers:
@@ -241,7 +289,7 @@ class GoBgp(Device):
     passive-mode = true
     local-address = "{DUT}"
   [neighbors.timers.config]
-    hold-time = {HOLD}
+    hold-time = {scene.hold}
 """
             if scene.mode == "rs":
                 text += "  [neighbors.route-server.config]\n    route-server-client = true\n"
@@ -259,4 +307,4 @@ class GoBgp(Device):
         return self
 
 
-ALL = [Peregrine, Bird, Frr, OpenBgpd, GoBgp]
+ALL = [Relay, Peregrine, Bird, Frr, OpenBgpd, GoBgp]

@@ -8,12 +8,20 @@ into a path, so none of these is a loop.
 """
 import dataclasses
 import ipaddress
+import os
+import subprocess
 
+from netlab.daemons import build_dir
 from netlab.proc import run
 
 DUT, DUT6, DUT_AS = "10.64.0.1", "2001:db8::1", 63999
 FIRST, FIRST_AS = ipaddress.ip_address("10.64.128.1"), 64001
-FIRST6 = ipaddress.ip_address("2001:db8::1:0")
+PULSE = "10.255.255.0/24"  # the prefix on which the generator measures stalls
+ADDED = 7                  # DUT_AS:ADDED is what a reload adds to every export
+
+
+def generator():
+    return os.path.join(build_dir(), "peregrine-bgpgen")
 
 
 def wire(lab):
@@ -26,7 +34,7 @@ def wire(lab):
     lab.ip("gen", "route", "add", "local", "10.64.128.0/17", "dev", "lo")
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Peer:
     number: int
     feeder: bool = False  # announces and wants nothing back
@@ -47,24 +55,48 @@ class Peer:
 @dataclasses.dataclass
 class Scene:
     """mode feeds: `feeders` announce all of the table, the others receive. mode rs: each of `peers` announces its share."""
-    name: str
-    title: str
     mode: str
     v4: int
     v6: int = 0
     peers: int = 0
     feeders: int = 0
-    gen: tuple = ()  # more arguments for peregrine-bgpgen
+    control: bool = False  # control communities: only to, not to, prepend
+    refused: int = 0       # import filters with prefix lists, in which every so-manieth route is missing
+    reload: bool = False   # in the middle the export policy changes: DUT_AS:ADDED on everything
+    beside: bool = False   # the daemon is asked to show all routes, again and again
+    hold: int = 240
+    shards: int = 0        # ours: 0 automatic
+    table: str = ""        # a file with a real table
+    gen: tuple = ()        # more arguments for peregrine-bgpgen
 
     @property
     def all_peers(self):
         return [Peer(i, self.mode == "feeds" and i < self.feeders) for i in range(self.peers)]
 
-    def gen_args(self):
-        argv = ["--mode", self.mode, "--dut", DUT, "--base", str(FIRST), "--base-as", str(FIRST_AS), "--v4", str(self.v4),
-                "--v6", str(self.v6)]
+    @property
+    def families(self):
+        return [f for f, n in ((4, self.v4), (6, self.v6)) if n]
+
+    def table_args(self):
+        argv = ["--mode", self.mode, "--base-as", str(FIRST_AS), "--rs-as", str(DUT_AS), "--v4", str(self.v4), "--v6", str(self.v6)]
+        argv += ["--table", self.table] if self.table else []
+        argv += ["--refused", str(self.refused)] if self.refused else []
+        argv += ["--control"] if self.control else []
         if self.mode == "rs":
-            argv += ["--clients", str(self.peers)]
-        else:
-            argv += ["--feeders", str(self.feeders), "--receivers", str(self.peers - self.feeders)]
-        return argv + list(self.gen)
+            return argv + ["--clients", str(self.peers)]
+        return argv + ["--feeders", str(self.feeders), "--receivers", str(self.peers - self.feeders)]
+
+    def gen_args(self):
+        argv = [*self.table_args(), "--dut", DUT, "--base", str(FIRST), "--hold-time", str(self.hold)]
+        return argv + (["--added-community", f"{DUT_AS}:{ADDED}"] if self.reload else []) + list(self.gen)
+
+    def prefix_lists(self):
+        """Client number -> the prefixes that its import filter lets through."""
+        lists = {p.number: [] for p in self.all_peers}
+        overlap = [x for k, x in zip(self.gen, self.gen[1:]) if k == "--overlap"]
+        p = subprocess.run([generator(), *self.table_args(), *(["--overlap", *overlap] if overlap else []), "--print-filters"],
+                           text=True, capture_output=True, check=True)
+        for line in p.stdout.splitlines():
+            client, prefix = line.split()
+            lists[int(client)].append(prefix)
+        return lists

@@ -1,35 +1,49 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One trial: one daemon, one scene, one run of peregrine-bgpgen against it."""
 import json
-import os
 import subprocess
 import time
 
-from netlab.daemons import build_dir
+from netlab.proc import CommandError, Timeout
+
+from .scene import generator
 
 
-def trial(lab, device, scene, core, limit):
-    """The generator's JSON with "error" when it did not end well, "over" when it ran past the limit."""
-    device.start(scene)
-    argv = ["taskset", "-c", str(core), os.path.join(build_dir(), "peregrine-bgpgen"), *scene.gen_args(), "--timeout", str(int(limit))]
-    for pid in device.measured():
-        argv += ["--pid", str(pid)]
+def trial(lab, device, scene, core, limit, more=()):
+    """The generator's JSON, a dict a phase in it; with "error" when it did not end well, "over" when past the limit."""
+    result = {"device": device.title}
     began = time.monotonic()
+    err, out, rc, why = "", "", 1, None
     try:
+        device.start(scene)
+        argv = ["taskset", "-c", str(core), generator(), *scene.gen_args(), "--timeout", str(int(limit)), *more]
+        if scene.reload:
+            argv += ["--command", device.reload_command(scene)]
+        if scene.beside:
+            argv += ["--beside", "; ".join(f"{c} > /dev/null" for c in device.show_commands(scene))]
+        for pid in device.measured():
+            argv += ["--pid", str(pid)]
         p = subprocess.run(["nsenter", f"--net={lab.ns_path('gen')}", "--", *argv], text=True, capture_output=True,
-                           timeout=limit * 2 + 60, check=False, stdin=subprocess.DEVNULL)
+                           timeout=limit * 4 + 60, check=False, stdin=subprocess.DEVNULL)
         err, out, rc = p.stderr.strip(), p.stdout.strip(), p.returncode
-    except subprocess.TimeoutExpired:
-        err, out, rc = "the generator did not end", "", 1
-    finally:
         why = device.dead()
+    except subprocess.TimeoutExpired:
+        err = "the generator did not end"
+    except (CommandError, Timeout, OSError) as e:
+        err = str(e)
+    finally:
         device.stop()
-    result = {"device": device.title, "scene": scene.name, "wall_s": round(time.monotonic() - began, 2)}
+    result["wall_s"] = round(time.monotonic() - began, 2)
+    if rc and out and not out.endswith("}"):
+        out = out.rstrip(",") + "}"  # what it had before it gave up
     try:
         result |= json.loads(out)
     except ValueError:
         rc = rc or 1
-    if rc:
-        result["error"] = why or " / ".join(err.splitlines()[:3]) or f"exit {rc}"
+    if rc or why:
+        result["error"] = why or " / ".join(x.strip() for x in err.splitlines()[:6]) or f"exit {rc}"
         result["over"] = limit if "in time" in err else None
     return result
+
+
+
