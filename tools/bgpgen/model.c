@@ -108,7 +108,8 @@ static unsigned n_ranges(const struct model *m)
 
 static uint32_t set_of(const struct model *m, uint32_t route, unsigned d, unsigned said)
 {
-	return (uint32_t)((m->table->route[route].attrs + d * UINT64_C(7919) + (said - 1) * UINT64_C(104729)) %
+	return (uint32_t)((m->table->route[route].attrs + d * UINT64_C(7919) +
+				  (said - 1) * UINT64_C(104729)) %
 			  m->table->n_attrs);
 }
 
@@ -133,7 +134,8 @@ static void control_of(const struct model *m, unsigned s, uint32_t base, struct 
 	if (c->n > m->sc->clients - 1)
 		c->n = m->sc->clients - 1;
 	for (unsigned i = 0; i < c->n; i++)
-		c->target[i] = (uint16_t)((s + 1 + ((h >> 16) + i * 37) % (m->sc->clients - 1)) % m->sc->clients);
+		c->target[i] =
+			(uint16_t)((s + 1 + ((h >> 16) + i * 37) % (m->sc->clients - 1)) % m->sc->clients);
 }
 
 static bool targets(const struct control *c, unsigned r)
@@ -147,7 +149,9 @@ static bool targets(const struct control *c, unsigned r)
 /* As exchanges spell it: 0:T not to T; 0:RS with RS:T only to T; 65501..65503:T prepends. */
 static unsigned control_communities(const struct model *m, const struct control *c, uint32_t out[TARGETS + 1])
 {
-	uint32_t high = c->kind == CONTROL_ONLY ? m->sc->rs_as : c->kind == CONTROL_PREPEND ? 65500 + c->prepend : 0;
+	uint32_t high = c->kind == CONTROL_ONLY      ? m->sc->rs_as
+			: c->kind == CONTROL_PREPEND ? 65500 + c->prepend
+						     : 0;
 	unsigned n = 0;
 
 	if (c->kind == CONTROL_ONLY)
@@ -164,13 +168,15 @@ static void said_alike(const struct model *m, const uint8_t *said, uint32_t base
 {
 	uint32_t i = from + 1;
 
-	while (i < *to && said[i - base] == said[from - base] && m->table->route[i].attrs == m->table->route[from].attrs &&
+	while (i < *to && said[i - base] == said[from - base] &&
+		m->table->route[i].attrs == m->table->route[from].attrs &&
 		m->table->route[i].prefix.family == m->table->route[from].prefix.family)
 		i++;
 	*to = i;
 }
 
-static void announce(const struct model *m, unsigned s, unsigned d, unsigned said, uint32_t from, uint32_t to, struct stream *out)
+static void announce(const struct model *m, unsigned s, unsigned d, unsigned said, uint32_t from, uint32_t to,
+	struct stream *out)
 {
 	uint32_t own = m->who[s].as, extra[TARGETS + 1];
 	struct control c;
@@ -251,7 +257,8 @@ static bool better(const struct model *m, uint32_t set, uint32_t than)
 	return a->origin < b->origin; /* then the lower router id: that of the lower client */
 }
 
-static void candidate(const struct model *m, uint32_t route, unsigned s, unsigned d, unsigned said, struct choice *best)
+static void candidate(
+	const struct model *m, uint32_t route, unsigned s, unsigned d, unsigned said, struct choice *best)
 {
 	uint32_t set;
 
@@ -267,7 +274,8 @@ static void candidate(const struct model *m, uint32_t route, unsigned s, unsigne
 
 static void choose(const struct model *m, uint32_t route, struct choice *c)
 {
-	*c = (struct choice){.from = route, .to = route + 1, .source = -1, .base = m->table->route[route].attrs};
+	*c = (struct choice){
+		.from = route, .to = route + 1, .source = -1, .base = m->table->route[route].attrs};
 	if (m->sc->mode == MODE_FEEDS) {
 		for (unsigned s = 0; s < m->sc->feeders; s++)
 			candidate(m, route, s, 0, m->said[s][route], c);
@@ -291,7 +299,8 @@ static bool next_choice(const struct model *m, struct choice *c)
 	if (from >= n)
 		return false;
 	choose(m, from, c);
-	for (uint32_t i = from + 1; i < n && i != m->table->n_v4 && m->table->route[i].attrs == c->base; i++) {
+	for (uint32_t i = from + 1; i < n && i != m->table->n_v4 && m->table->route[i].attrs == c->base;
+		i++) {
 		choose(m, i, &other);
 		if (other.source != c->source || other.set != c->set)
 			break;
@@ -458,24 +467,26 @@ static uint32_t expected(const struct model *m, struct memo *memo, const struct 
 	return memo_intern(memo, canonical, (size_t)n) + 1;
 }
 
-static void show_one(const struct model *m, const struct memo *memo, unsigned r, uint32_t route, const char *what,
-	uint32_t got, uint32_t want)
+static void show_one(const struct model *m, const struct memo *memo, unsigned r, uint32_t route,
+	const char *what, uint32_t got, uint32_t want)
 {
 	char prefix[PREFIX_STRLEN], line[600];
 
-	fprintf(stderr, "peregrine-bgpgen: peer %u: %s %s\n", r, prefix_format(&m->table->route[route].prefix, prefix), what);
+	fprintf(stderr, "peregrine-bgpgen: peer %u: %s %s\n", r,
+		prefix_format(&m->table->route[route].prefix, prefix), what);
 	for (unsigned k = 0; k < 2; k++) {
 		uint32_t id = k ? want : got;
 
 		if (!id)
 			continue;
-		canonical_print(memo->bytes + memo->canon[id - 1].at, memo->canon[id - 1].len, line, sizeof(line));
+		canonical_print(
+			memo->bytes + memo->canon[id - 1].at, memo->canon[id - 1].len, line, sizeof(line));
 		fprintf(stderr, "  %s:%s\n", k ? "should be" : "is", line);
 	}
 }
 
-void model_check(const struct model *m, struct memo *memo, unsigned r, const uint64_t *have, const uint32_t *attrs,
-	unsigned show, struct verdict *v)
+void model_check(const struct model *m, struct memo *memo, unsigned r, const uint64_t *have,
+	const uint32_t *attrs, unsigned show, struct verdict *v)
 {
 	struct choice c = {0};
 
@@ -512,7 +523,10 @@ void model_check(const struct model *m, struct memo *memo, unsigned r, const uin
 			}
 			if (show) {
 				show--;
-				show_one(m, memo, r, i, has && wanted ? "has other attributes" : has ? "should not be there" : "is missing",
+				show_one(m, memo, r, i,
+					has && wanted ? "has other attributes"
+					: has         ? "should not be there"
+						      : "is missing",
 					has ? attrs[i] : 0, wanted ? want : 0);
 			}
 		}

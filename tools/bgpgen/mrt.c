@@ -5,7 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { TABLE_DUMP_V2 = 13, RIB_IPV4_UNICAST = 2, RIB_IPV6_UNICAST = 4, RIB_IPV4_UNICAST_ADDPATH = 8, RIB_IPV6_UNICAST_ADDPATH = 10 };
+enum {
+	TABLE_DUMP_V2 = 13,
+	RIB_IPV4_UNICAST = 2,
+	RIB_IPV6_UNICAST = 4,
+	RIB_IPV4_UNICAST_ADDPATH = 8,
+	RIB_IPV6_UNICAST_ADDPATH = 10
+};
 
 struct reader {
 	const uint8_t *at, *end;
@@ -133,7 +139,8 @@ static int set_number(struct gen_table *t, struct sets *s, const struct gen_attr
 	return 0;
 }
 
-static int rib(struct gen_table *t, uint32_t *size, struct sets *sets, struct reader *r, bool v4, bool add_path)
+static int rib(
+	struct gen_table *t, uint32_t *size, struct sets *sets, struct reader *r, bool v4, bool add_path)
 {
 	struct ipaddr addr = v4 ? ipaddr_v4(0) : (struct ipaddr){0};
 	struct gen_attrs a;
@@ -190,9 +197,11 @@ int table_parse_mrt(struct gen_table *t, uint32_t *size, const uint8_t *data, si
 			break;
 		}
 		body.end = body.at + n;
-		if (type == TABLE_DUMP_V2 && (sub == RIB_IPV4_UNICAST || sub == RIB_IPV6_UNICAST ||
-						     sub == RIB_IPV4_UNICAST_ADDPATH || sub == RIB_IPV6_UNICAST_ADDPATH))
-			rc = rib(t, size, &sets, &body, sub == RIB_IPV4_UNICAST || sub == RIB_IPV4_UNICAST_ADDPATH,
+		if (type == TABLE_DUMP_V2 &&
+			(sub == RIB_IPV4_UNICAST || sub == RIB_IPV6_UNICAST ||
+				sub == RIB_IPV4_UNICAST_ADDPATH || sub == RIB_IPV6_UNICAST_ADDPATH))
+			rc = rib(t, size, &sets, &body,
+				sub == RIB_IPV4_UNICAST || sub == RIB_IPV4_UNICAST_ADDPATH,
 				sub >= RIB_IPV4_UNICAST_ADDPATH);
 	}
 	free(sets.slot);

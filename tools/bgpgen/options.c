@@ -22,17 +22,22 @@ static const struct option_line lines[] = {
 	{"base", "ADDR", "peer i has the address ADDR + i", ADDRESS, AT(sc.base), 0, 0},
 	{"base6", "ADDR", "and the IPv6 next hop ADDR + i (2001:db8::1:0)", ADDRESS, AT(sc.base6), 0, 0},
 	{"base-as", "N", "and the number N + i (64001)", NUMBER, AT(sc.base_as), 1, UINT32_MAX},
-	{"rs-as", "N", "the daemon's number, of control communities and paths (63999)", NUMBER, AT(sc.rs_as), 1, UINT32_MAX},
-	{"feeders", "N", "mode feeds: peers that announce the whole table (2)", NUMBER, AT(sc.feeders), 1, 1000},
+	{"rs-as", "N", "the daemon's number, of control communities and paths (63999)", NUMBER, AT(sc.rs_as),
+		1, UINT32_MAX},
+	{"feeders", "N", "mode feeds: peers that announce the whole table (2)", NUMBER, AT(sc.feeders), 1,
+		1000},
 	{"receivers", "N", "and those that receive it (1)", NUMBER, AT(sc.receivers), 1, 10000},
-	{"clients", "N", "mode rs: clients that announce a share each and receive the rest", NUMBER, AT(sc.clients), 1, 10000},
+	{"clients", "N", "mode rs: clients that announce a share each and receive the rest", NUMBER,
+		AT(sc.clients), 1, 10000},
 	{"overlap", "N", "rs: clients that announce the same route (1)", NUMBER, AT(sc.overlap), 1, 100},
 	{"control", NULL, "rs: clients add control communities", FLAG, AT(sc.control), 0, 0},
 	{"refused", "N", "rs: every Nth route is in no import filter", NUMBER, AT(sc.refused), 2, 1000000},
-	{"added-community", "A:B", "what the export policy adds after --command (for --check)", COMMUNITY, AT(added), 0, 0},
+	{"added-community", "A:B", "what the export policy adds after --command (for --check)", COMMUNITY,
+		AT(added), 0, 0},
 	{"v4", "N", "IPv4 routes in the table", NUMBER, AT(table.v4), 0, 5000000},
 	{"v6", "N", "IPv6 routes, over the same sessions", NUMBER, AT(table.v6), 0, 5000000},
-	{"table", "FILE", "a table: PREFIX AS, FIRST,LAST,AS or MRT; - with zcat: /dev/stdin", TEXT, AT(table_file), 0, 0},
+	{"table", "FILE", "a table: PREFIX AS, FIRST,LAST,AS or MRT; - with zcat: /dev/stdin", TEXT,
+		AT(table_file), 0, 0},
 	{"run", "N", "average prefixes of an attribute set (5)", NUMBER, AT(table.run), 1, 100000},
 	{"communities", "N", "at most so many on each set (6)", NUMBER, AT(table.communities), 0, 8},
 	{"host24", NULL, "plain /24s and /48s", FLAG, AT(table.host24), 0, 0},
@@ -45,19 +50,24 @@ static const struct option_line lines[] = {
 	{"slow", "N", "the last N receivers are slow readers and not waited for", NUMBER, AT(slow), 1, 10000},
 	{"slow-rate", "B", "bytes a second that they read (10000)", NUMBER, AT(slow_rate), 1, 1000000000},
 	{"busy", "R", "changes a second during join, command and beside", NUMBER, AT(busy), 1, 1000000},
-	{"pulse", "MS", "one prefix changes so often after the load: stalls are measured on it", NUMBER, AT(pulse_ms), 1, 10000},
-	{"command", "CMD", "run this, then wait until everything was announced again", TEXT, AT(command), 0, 0},
+	{"pulse", "MS", "one prefix changes so often after the load: stalls are measured on it", NUMBER,
+		AT(pulse_ms), 1, 10000},
+	{"command", "CMD", "run this, then wait until everything was announced again", TEXT, AT(command), 0,
+		0},
 	{"beside", "CMD", "run this again and again and measure stalls", TEXT, AT(beside), 0, 0},
 	{"beside-time", "S", "for so long (10)", NUMBER, AT(beside_s), 1, 100000},
-	{"churn", "S", "seconds of random changes, withdrawals, and then quiet", NUMBER, AT(churn_s), 1, 1000000},
+	{"churn", "S", "seconds of random changes, withdrawals, and then quiet", NUMBER, AT(churn_s), 1,
+		1000000},
 	{"churn-rate", "R", "changes a second (1000)", NUMBER, AT(churn_rate), 1, 1000000},
 	{"churn-drops", "N", "sessions dropped a minute (0)", NUMBER, AT(churn_drops), 0, 100000},
-	{"churn-sample", "S", "seconds between readings of the memory (1)", NUMBER, AT(churn_sample_s), 1, 100000},
+	{"churn-sample", "S", "seconds between readings of the memory (1)", NUMBER, AT(churn_sample_s), 1,
+		100000},
 	{"pid", "N", "process whose CPU time and memory count; repeatable", NUMBER, 0, 1, INT_MAX},
 	{"hold-time", "S", "offered (240)", NUMBER, AT(hold_time), 0, 65535},
 	{"timeout", "S", "a phase may take (600)", NUMBER, AT(timeout_s), 1, 1000000},
 	{"stay", "S", "keep the sessions up afterwards", NUMBER, AT(stay_s), 0, 1000000},
-	{"print-filters", NULL, "print what the import filters of --refused let through, and end", FLAG, AT(print_filters), 0, 0},
+	{"print-filters", NULL, "print what the import filters of --refused let through, and end", FLAG,
+		AT(print_filters), 0, 0},
 	{"relay", NULL, "be a daemon that hands UPDATEs on unparsed: the floor", FLAG, AT(relay), 0, 0},
 };
 #undef AT
@@ -69,7 +79,8 @@ static void usage(FILE *f)
 	for (size_t i = 0; i < N_LINES; i++) {
 		char head[40];
 
-		snprintf(head, sizeof(head), "--%s%s%s", lines[i].name, lines[i].arg ? " " : "", lines[i].arg ? lines[i].arg : "");
+		snprintf(head, sizeof(head), "--%s%s%s", lines[i].name, lines[i].arg ? " " : "",
+			lines[i].arg ? lines[i].arg : "");
 		fprintf(f, "  %-22s %s\n", head, lines[i].help);
 	}
 }
@@ -105,7 +116,8 @@ static int take(struct options *o, const struct option_line *l, const char *arg)
 	switch (l->kind) {
 	case FLAG: *(bool *)at = true; return 0;
 	case TEXT: *(const char **)at = arg; return 0;
-	case ADDRESS: return ipaddr_parse(arg, (struct ipaddr *)at) < 0 ? bad(l->name, "not an address", arg) : 0;
+	case ADDRESS:
+		return ipaddr_parse(arg, (struct ipaddr *)at) < 0 ? bad(l->name, "not an address", arg) : 0;
 	case COMMUNITY:
 		if (sscanf(arg, "%u:%u%c", &a, &b, &more) != 2 || a > 65535 || b > 65535)
 			return bad(l->name, "not a community", arg);
@@ -138,7 +150,8 @@ static int consistent(const struct options *o)
 		what = "mode rs needs --clients";
 	else if (!o->print_filters && (ipaddr_is_zero(&o->dut) || ipaddr_is_zero(&sc->base)))
 		what = "--dut and --base are needed";
-	else if (sc->mode == MODE_FEEDS && (o->join || o->drop || sc->control || sc->refused || sc->overlap > 1))
+	else if (sc->mode == MODE_FEEDS &&
+		 (o->join || o->drop || sc->control || sc->refused || sc->overlap > 1))
 		what = "--join, --drop, --control, --refused and --overlap belong to mode rs";
 	else if (sc->mode == MODE_RS && o->late)
 		what = "--late belongs to mode feeds";

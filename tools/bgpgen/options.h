@@ -16,12 +16,12 @@ struct options {
 	int pids[MOST_PIDS]; /* the daemon's */
 	unsigned n_pids;
 	/* phases behind the load */
-	bool late;         /* feeds: receivers but the first connect when it has the table */
-	unsigned join;     /* rs: so many clients connect only then */
-	unsigned drop;     /* rs: so many drop and return */
-	unsigned slow;     /* so many read only slow_rate bytes a second, and are not waited for */
+	bool late;     /* feeds: receivers but the first connect when it has the table */
+	unsigned join; /* rs: so many clients connect only then */
+	unsigned drop; /* rs: so many drop and return */
+	unsigned slow; /* so many read only slow_rate bytes a second, and are not waited for */
 	uint32_t slow_rate;
-	unsigned busy;     /* changes of attributes a second beside join, command and beside */
+	unsigned busy;       /* changes of attributes a second beside join, command and beside */
 	const char *command; /* run once: then everything must be announced again, */
 	uint32_t added;      /* with this community, if not 0 */
 	const char *beside;  /* run again and again for beside_s seconds */

@@ -24,7 +24,8 @@ void usage_read(const struct options *o, struct usage_sample *u)
 			const char *after = strrchr(line, ')');
 
 			if (after)
-				sscanf(after + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &ut, &st);
+				sscanf(after + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &ut,
+					&st);
 		}
 		if (f)
 			fclose(f);
@@ -123,14 +124,15 @@ void phase_complain(const struct run_state *s, const char *what)
 {
 	unsigned shown = 0;
 
-	fprintf(stderr, "peregrine-bgpgen: %s: %u of %u peers up, %u of %u complete\n", what, s->g.n_up, s->g.n_peers,
-		s->g.n_complete, s->g.n_counting);
+	fprintf(stderr, "peregrine-bgpgen: %s: %u of %u peers up, %u of %u complete\n", what, s->g.n_up,
+		s->g.n_peers, s->g.n_complete, s->g.n_counting);
 	for (unsigned i = 0; i < s->g.n_peers && shown < 5; i++) {
 		const struct peer *p = &s->g.peer[i];
 
 		if (p->problem[0] || (p->counts && (p->n_missing || p->n_extra))) {
-			fprintf(stderr, "  peer %u: state %d, %u of %u routes missing, %u too many%s%s\n", i, p->state,
-				p->n_missing, s->n_want[i], p->n_extra, p->problem[0] ? "; " : "", p->problem);
+			fprintf(stderr, "  peer %u: state %d, %u of %u routes missing, %u too many%s%s\n", i,
+				p->state, p->n_missing, s->n_want[i], p->n_extra, p->problem[0] ? "; " : "",
+				p->problem);
 			shown++;
 		}
 	}
@@ -166,7 +168,8 @@ static void check(struct run_state *s)
 	}
 	if (sum.missing || sum.extra || sum.wrong)
 		s->failed = true;
-	printf("\"check\":{\"right\":%" PRIu64 ",\"missing\":%" PRIu64 ",\"extra\":%" PRIu64 ",\"wrong\":%" PRIu64 "},",
+	printf("\"check\":{\"right\":%" PRIu64 ",\"missing\":%" PRIu64 ",\"extra\":%" PRIu64
+	       ",\"wrong\":%" PRIu64 "},",
 		sum.right, sum.missing, sum.extra, sum.wrong);
 }
 
@@ -245,13 +248,13 @@ void phase_report(struct run_state *s, const struct phase *p, bool minimum)
 		printf("\"minimum_updates\":%" PRIu64 ",", least);
 	if (s->o->check)
 		check(s);
-	printf("\"updates\":%" PRIu64 ",\"announced\":%" PRIu64 ",\"withdrawn\":%" PRIu64 ",\"repeated\":%" PRIu64
-	       ",\"unknown\":%" PRIu64 ",\"end_of_ribs\":%" PRIu64 ",\"received_bytes\":%" PRIu64
-	       ",\"worst_silence_s\":%.6f,",
+	printf("\"updates\":%" PRIu64 ",\"announced\":%" PRIu64 ",\"withdrawn\":%" PRIu64
+	       ",\"repeated\":%" PRIu64 ",\"unknown\":%" PRIu64 ",\"end_of_ribs\":%" PRIu64
+	       ",\"received_bytes\":%" PRIu64 ",\"worst_silence_s\":%.6f,",
 		t.updates, t.announced, t.withdrawn, t.repeated, t.unknown, t.end_of_ribs, t.bytes,
 		seconds(t.worst_silence_ns));
 	printf("\"cpu_user_s\":%.2f,\"cpu_system_s\":%.2f,\"peak_kb\":%" PRIu64 ",\"rss_kb\":%" PRIu64
 	       ",\"wall_s\":%.6f,\"generator_cpu_s\":%.3f,\"generator_bound\":%s},",
-		after.user_s - p->before.user_s, after.system_s - p->before.system_s, after.peak_kb, after.rss_kb, wall,
-		own, bound ? "true" : "false");
+		after.user_s - p->before.user_s, after.system_s - p->before.system_s, after.peak_kb,
+		after.rss_kb, wall, own, bound ? "true" : "false");
 }

@@ -20,7 +20,7 @@ struct run_state {
 	uint64_t **want, **ignore, *minimum;
 	uint32_t *n_want;
 	uint64_t *scratch;
-	bool loaded;  /* a peer that comes up sends its table by itself */
+	bool loaded; /* a peer that comes up sends its table by itself */
 	bool pulsing, churning;
 	unsigned pulse_number, pulse_peer, busy_from, busy_to; /* clients that make busy changes */
 	uint64_t next_pulse_ns, busy_done, busy_since_ns, seed;

@@ -12,8 +12,8 @@
 #define IN_SIZE (1u << 18)
 #define IOVS 64
 
-/* Whole messages as one source sent them. Kept for as long as the relay runs: it is the least a daemon does, not a
- * model of its memory. */
+/* Whole messages as one source sent them. Kept for as long as the relay runs: it is the least a daemon does,
+ * not a model of its memory. */
 struct chunk {
 	struct chunk *next;
 	unsigned source;
@@ -27,9 +27,9 @@ struct member {
 	bool open_seen, receives, want_out;
 	uint8_t rest[65536];
 	size_t rest_len;
-	struct stream own; /* what it is told by the relay itself; goes first */
+	struct stream own;     /* what it is told by the relay itself; goes first */
 	size_t own_done, done; /* done: bytes of *at written */
-	struct chunk **at; /* the link to its next chunk */
+	struct chunk **at;     /* the link to its next chunk */
 };
 
 struct relay {
@@ -136,8 +136,11 @@ static void hand_on(struct relay *r, unsigned source, const uint8_t *data, size_
 
 static void opened(struct relay *r, struct member *m, const uint8_t *body)
 {
-	struct speaker who = {.as = r->o->sc.rs_as, .router_id = ntohl(r->o->dut.w[3]), .hold_time = (uint16_t)r->o->hold_time,
-		.v4 = r->o->table.v4 > 0, .v6 = r->o->table.v6 > 0};
+	struct speaker who = {.as = r->o->sc.rs_as,
+		.router_id = ntohl(r->o->dut.w[3]),
+		.hold_time = (uint16_t)r->o->hold_time,
+		.v4 = r->o->table.v4 > 0,
+		.v6 = r->o->table.v6 > 0};
 	struct ipaddr id = {.w = {0, 0, htonl(0xffff)}};
 
 	memcpy(&id.w[3], body + 5, 4); /* the generator's peers are numbered by their router id */
@@ -214,11 +217,13 @@ int relay_run(const struct options *o)
 	r.last = &r.first;
 	r.listener = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	setsockopt(r.listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (!r.in || r.epoll < 0 || bind(r.listener, (struct sockaddr *)&ss, len) < 0 || listen(r.listener, 1024) < 0) {
+	if (!r.in || r.epoll < 0 || bind(r.listener, (struct sockaddr *)&ss, len) < 0 ||
+		listen(r.listener, 1024) < 0) {
 		fprintf(stderr, "peregrine-bgpgen: cannot listen: %s\n", strerror(errno));
 		return 2;
 	}
-	epoll_ctl(r.epoll, EPOLL_CTL_ADD, r.listener, &(struct epoll_event){.events = EPOLLIN, .data.ptr = NULL});
+	epoll_ctl(r.epoll, EPOLL_CTL_ADD, r.listener,
+		&(struct epoll_event){.events = EPOLLIN, .data.ptr = NULL});
 	fputs("relaying\n", stderr);
 	for (;;) {
 		int n = epoll_wait(r.epoll, ev, 256, -1);

@@ -4,7 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ORIGIN = 1, AS_PATH = 2, NEXT_HOP = 3, MED = 4, LOCAL_PREF = 5, COMMUNITY = 8, MP_REACH = 14, MP_UNREACH = 15 };
+enum {
+	ORIGIN = 1,
+	AS_PATH = 2,
+	NEXT_HOP = 3,
+	MED = 4,
+	LOCAL_PREF = 5,
+	COMMUNITY = 8,
+	MP_REACH = 14,
+	MP_UNREACH = 15
+};
 
 static unsigned get16(const uint8_t *b)
 {
@@ -201,7 +210,8 @@ int attrs_canonical(const struct update *u, uint8_t *buf, size_t size)
 			if (!o.full)
 				qsort(buf + from, v.len / 4, 4, by_bytes4);
 		} else if (code == NEXT_HOP && v.len == 32) {
-			put_attr(&o, code, v.at, 16); /* the global one; a link-local one is the link's business */
+			put_attr(&o, code, v.at,
+				16); /* the global one; a link-local one is the link's business */
 		} else {
 			put_attr(&o, code, v.at, v.len);
 		}

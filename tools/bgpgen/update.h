@@ -13,9 +13,9 @@ struct slice {
 };
 
 struct update {
-	struct slice withdrawn4, announced4;   /* IPv4 NLRI of the message itself */
+	struct slice withdrawn4, announced4;     /* IPv4 NLRI of the message itself */
 	struct slice withdrawn_mp, announced_mp; /* of MP_UNREACH_NLRI, MP_REACH_NLRI */
-	uint16_t withdrawn_afi, announced_afi;  /* 1 or 2; 0: no such attribute */
+	uint16_t withdrawn_afi, announced_afi;   /* 1 or 2; 0: no such attribute */
 	struct slice attrs, mp_hop;
 	bool end_of_rib; /* nothing in it, or an empty MP_UNREACH_NLRI alone */
 };
