@@ -29,6 +29,7 @@ struct export_peer {
 	struct group *group;
 	unsigned n_shards;
 	_Atomic bool dead, asleep, limit_was_hit;
+	_Atomic(struct limit_config) limit; /* read by the shards */
 	_Atomic unsigned in_wake, leaving;
 	_Atomic unsigned slow; /* shards that have it off LIVE */
 	/* the session's thread only */
@@ -64,14 +65,15 @@ void peer_wake(struct export_peer *p)
 
 void peer_check_limit(struct export_peer *p, unsigned shard, uint32_t exported)
 {
+	struct limit_config limit = atomic_load_explicit(&p->limit, memory_order_relaxed);
 	uint64_t sum = 0;
 
 	__atomic_store_n(&p->exported[shard], exported, __ATOMIC_RELAXED);
-	if (p->cf.export_limit.action == LIMIT_NONE)
+	if (limit.action == LIMIT_NONE)
 		return;
 	for (unsigned i = 0; i < p->n_shards; i++)
 		sum += __atomic_load_n(&p->exported[i], __ATOMIC_RELAXED);
-	if (sum <= p->cf.export_limit.value) {
+	if (sum <= limit.value) {
 		atomic_store(&p->limit_was_hit, false);
 		return;
 	}
@@ -79,7 +81,7 @@ void peer_check_limit(struct export_peer *p, unsigned shard, uint32_t exported)
 		return;
 	atomic_fetch_add(&p->in_wake, 1);
 	if (!atomic_load(&p->dead) && p->cf.limit_hit)
-		p->cf.limit_hit(p->cf.ctx, p->cf.export_limit.action);
+		p->cf.limit_hit(p->cf.ctx, limit.action);
 	atomic_fetch_sub(&p->in_wake, 1);
 }
 
@@ -94,13 +96,18 @@ struct shard_call {
 static void call_all(
 	struct export_peer *p, void (*fn)(struct rib_shard *, void *), struct group *g, struct group *to)
 {
-	for (unsigned i = 0; i < p->n_shards; i++) {
+	/* The last of the calls may free the peer before we are through. */
+	const struct shard_call call = {p, g, to, p->generation};
+	struct rib *rib = p->engine->rib;
+	unsigned n = p->n_shards;
+
+	for (unsigned i = 0; i < n; i++) {
 		struct shard_call *c = malloc(sizeof(*c));
 
 		if (!c)
 			abort();
-		*c = (struct shard_call){p, g, to, p->generation};
-		rib_shard_call(p->engine->rib, i, fn, c);
+		*c = call;
+		rib_shard_call(rib, i, fn, c);
 	}
 }
 
@@ -209,6 +216,7 @@ struct export_peer *export_attach(struct export_engine *x, const struct export_p
 	p->first_dump = true;
 	atomic_init(&p->asleep, true);
 	atomic_init(&p->leaving, n);
+	atomic_init(&p->limit, c->export_limit);
 	call_all(p, join_in_shard, p->group, NULL);
 	return p;
 }
@@ -222,7 +230,7 @@ void export_reconfigure(struct export_peer *p, const struct export_peer_config *
 	if (p->cf.filter.kind == FILTER_PROGRAM)
 		filter_release(p->cf.filter.filter);
 	p->cf.filter = c->filter;
-	p->cf.export_limit = c->export_limit;
+	atomic_store_explicit(&p->limit, c->export_limit, memory_order_relaxed);
 	p->cf.mode = c->mode;
 	memcpy(&p->cf.class, &c->class, sizeof(c->class));
 	atomic_store(&p->limit_was_hit, false);

@@ -437,6 +437,16 @@ static bool log_has(void *text)
 
 #define WAIT_LOG(text) assert_true(world_wait(log_has, (void *)(text)))
 
+static inline bool logged_so_far(const char *text)
+{
+	bool has;
+
+	pthread_mutex_lock(&w.lock);
+	has = log_has((void *)text);
+	pthread_mutex_unlock(&w.lock);
+	return has;
+}
+
 struct state_wish {
 	struct proto *p;
 	enum proto_state s;
