@@ -145,7 +145,7 @@ $(B)/tools/%: $(B)/obj/tests/tools/%.o $$(call unit_libs,$$*)
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $$(call unit_libs,$$*)
 	@mkdir -p $(@D)
 	@echo '  LD    $@'
-	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_CP)
+	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(if $(filter fib_%,$*),-lcmocka) $(LDLIBS_CP)
 
 FUZZ_SECONDS ?= 60
 fuzz:
