@@ -20,7 +20,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define BATCH 256u
+/* All that is lost together is one call of the FIB, up to this many. */
+#define BATCH 4096u
 #define RETRY_OPEN (250 * NS_PER_MS)
 #define RETRY_ADD (2 * NS_PER_S)
 /* The dataplane's heartbeat is written each 100 ms. So many looks in a row that find it where it was, and the

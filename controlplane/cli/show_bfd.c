@@ -277,8 +277,33 @@ static unsigned stages(const struct fib_failover_view *f, struct stage *out)
 	return n;
 }
 
+static void json_group(struct json *j, const struct fib_group_view *g)
+{
+	char addr[IPADDR_STRLEN];
+
+	json_open(j, NULL, '{');
+	json_u64(j, "id", g->id);
+	json_u64(j, "family", g->family);
+	json_u64(j, "prefixes", g->prefixes);
+	json_bool(j, "retired", g->retired);
+	json_open(j, "members", '[');
+	for (unsigned i = 0; i < g->n_members && i < sizeof(g->member) / sizeof(*g->member); i++) {
+		const struct fib_group_member *m = &g->member[i];
+
+		json_open(j, NULL, '{');
+		if (!ipaddr_is_zero(&m->addr))
+			json_str(j, "address", ipaddr_format(&m->addr, addr));
+		json_str(j, "interface", ifaces_name(m->ifindex));
+		json_u64(j, "weight", m->weight);
+		json_bool(j, "carries", m->carries);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	json_close(j, '}');
+}
+
 static void json_failover(struct cli_session *s, const struct fib_plan_view *pv, unsigned np,
-	const struct fib_failover_view *fv, unsigned nf)
+	const struct fib_group_view *gv, unsigned ng, const struct fib_failover_view *fv, unsigned nf)
 {
 	char addr[IPADDR_STRLEN];
 	struct json j;
@@ -293,9 +318,12 @@ static void json_failover(struct cli_session *s, const struct fib_plan_view *pv,
 		json_u64(&j, "groups", pv[i].groups);
 		json_u64(&j, "prefixes", pv[i].prefixes);
 		json_bool(&j, "link_up", pv[i].link_up);
-		json_str(&j, "method", pv[i].virtual_next_hop ? "neighbour entry" : "nexthop group");
 		json_close(&j, '}');
 	}
+	json_close(&j, ']');
+	json_open(&j, "groups", '[');
+	for (unsigned i = 0; i < ng; i++)
+		json_group(&j, &gv[i]);
 	json_close(&j, ']');
 	json_open(&j, "failovers", '[');
 	for (unsigned i = 0; i < nf; i++) {
@@ -322,12 +350,42 @@ static void json_failover(struct cli_session *s, const struct fib_plan_view *pv,
 	json_end(&j);
 }
 
+/* "via A on a0 (256), B on b0 (256); then C on c0" */
+static void group_line(struct cli_session *s, const struct fib_group_view *g)
+{
+	const unsigned room = sizeof(g->member) / sizeof(*g->member);
+	char text[1024], addr[IPADDR_STRLEN], id[16] = "plain";
+	size_t len = 0;
+	bool spare = false;
+
+	text[0] = 0;
+	if (g->id)
+		snprintf(id, sizeof(id), "%u", g->id);
+	for (unsigned i = 0; i < g->n_members && i < room; i++) {
+		const struct fib_group_member *m = &g->member[i];
+		const char *sep = i == 0 ? "via " : !m->carries && !spare ? "; then " : ", ";
+
+		spare = spare || !m->carries;
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s%s%s", sep,
+			ipaddr_is_zero(&m->addr) ? "" : ipaddr_format(&m->addr, addr),
+			ipaddr_is_zero(&m->addr) ? "" : " on ", ifaces_name(m->ifindex));
+		if (m->carries && m->weight > 1 && g->n_members > 1 && g->member[1].carries)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, " (%u)", m->weight);
+	}
+	if (g->n_members > room)
+		snprintf(text + len, sizeof(text) - len, ", and %u more", g->n_members - room);
+	cli_line(&s->out, 1101, "%-11s IPv%u %9" PRIu64 "  %s%s", id, g->family, g->prefixes,
+		g->n_members ? text : "no way at present", g->retired ? "; until BGP has converged" : "");
+	cli_flush_some(&s->out);
+}
+
 void cli_show_failover(struct cli_session *s, struct parser *p)
 {
 	const unsigned max = 1024;
 	struct fib_plan_view *pv = arena_alloc(s->arena, max * sizeof(*pv));
 	struct fib_failover_view *fv = arena_alloc(s->arena, max * sizeof(*fv));
-	unsigned np, nf;
+	struct fib_group_view *gv = arena_alloc(s->arena, max * sizeof(*gv));
+	unsigned np, nf, ng, groups;
 
 	cli_expect_end(p);
 	if (!s->daemon->fib) {
@@ -336,23 +394,29 @@ void cli_show_failover(struct cli_session *s, struct parser *p)
 	}
 	np = fib_plans(s->daemon->fib, pv, max);
 	nf = fib_failovers(s->daemon->fib, fv, max);
+	groups = fib_groups(s->daemon->fib, gv, max);
+	ng = groups > max ? max : groups;
 	np = np > max ? max : np;
 	nf = nf > max ? max : nf;
 	if (s->json) {
-		json_failover(s, pv, np, fv, nf);
+		json_failover(s, pv, np, gv, ng, fv, nf);
 		return;
 	}
-	cli_line(&s->out, 1101, "%-25s %-10s %-5s %7s %9s  %s", "Neighbour", "Interface", "Link", "Groups",
-		"Prefixes", "Method");
+	cli_line(&s->out, 1101, "%-25s %-10s %-5s %7s %9s", "Neighbour", "Interface", "Link", "Groups",
+		"Prefixes");
 	for (unsigned i = 0; i < np; i++) {
 		char addr[IPADDR_STRLEN];
 		const char *ifn = ifaces_name(pv[i].ifindex);
 
-		cli_line(&s->out, 1101, "%-25s %-10s %-5s %7u %9" PRIu64 "  %s",
-			ipaddr_format(&pv[i].addr, addr), ifn ? ifn : "---", pv[i].link_up ? "up" : "down",
-			pv[i].groups, pv[i].prefixes,
-			pv[i].virtual_next_hop ? "neighbour entry" : "nexthop group");
+		cli_line(&s->out, 1101, "%-25s %-10s %-5s %7u %9" PRIu64, ipaddr_format(&pv[i].addr, addr),
+			*ifn ? ifn : "---", pv[i].link_up ? "up" : "down", pv[i].groups, pv[i].prefixes);
 	}
+	cli_line(&s->out, 1101, "%s", "");
+	cli_line(&s->out, 1101, "%-11s %-4s %9s  %s", "Group", "", "Prefixes", "Next hops");
+	for (unsigned i = 0; i < ng; i++)
+		group_line(s, &gv[i]);
+	if (groups > ng)
+		cli_line(&s->out, 1101, "... and %u groups with fewer prefixes", groups - ng);
 	cli_line(&s->out, 1101, "%s", "");
 	for (unsigned i = 0; i < nf; i++) {
 		char addr[IPADDR_STRLEN], t[TIMEFMT_MAX], times[512];
@@ -372,8 +436,10 @@ void cli_show_failover(struct cli_session *s, struct parser *p)
 		}
 		cli_line(&s->out, 1101, "%s %s %s (%s): %u groups, %" PRIu64 " prefixes;%s%s",
 			cli_time_wall(s, CLI_TIME_PROTOCOL, fv[i].wall_ns, t),
-			ipaddr_format(&fv[i].addr, addr), fv[i].up ? "up" : "down", fv[i].reason,
-			fv[i].groups, fv[i].prefixes, times, fv[i].error ? " (kernel refused a part)" : "");
+			ipaddr_is_zero(&fv[i].addr) ? ifaces_name(fv[i].ifindex)
+						    : ipaddr_format(&fv[i].addr, addr),
+			fv[i].up ? "up" : "down", fv[i].reason, fv[i].groups, fv[i].prefixes, times,
+			fv[i].error ? " (kernel refused a part)" : "");
 	}
 	cli_end(&s->out, 0, "%s", "");
 }

@@ -47,34 +47,6 @@ static void start_sweeps(struct fib *f)
 	cds_list_for_each_entry(ch, &f->channels, node) if (!ch->sweeping) route_start_sweep(ch);
 }
 
-static void on_work(struct ev_loop *ev, ev_idle *w, int revents)
-{
-	struct fib *f = w->data;
-	bool busy;
-
-	(void)revents;
-	nexthops_links_changed(f);
-	if (f->verify_wanted) {
-		f->verify_wanted = false;
-		f->nh.repaired += nexthops_verify(f, 0);
-		start_sweeps(f);
-	}
-	if (atomic_exchange(&f->nht_changed, false))
-		nexthops_resolution_changed(f);
-	busy = channel_work(f);
-	busy = route_sweep(f, SWEEP_SLICE) || busy;
-	route_flush(f);
-	channels_reap(f);
-	if (busy)
-		return;
-	if (f->resync_wanted)
-		audit_start(f->audit);
-	audit_drained(f->audit);
-	if (audit_step(f->audit))
-		return;
-	ev_idle_stop(ev, &f->work);
-}
-
 static void drop_left_overs(struct fib *f)
 {
 	struct fib_channel *ch;
@@ -93,6 +65,38 @@ static void drop_left_overs(struct fib *f)
 		nexthops_drop_left_overs(f);
 }
 
+static void on_work(struct ev_loop *ev, ev_idle *w, int revents)
+{
+	struct fib *f = w->data;
+	bool busy;
+
+	(void)revents;
+	nexthops_links_changed(f);
+	if (f->verify_wanted) {
+		f->verify_wanted = false;
+		f->nh.repaired += nexthops_verify(f, 0);
+		start_sweeps(f);
+	}
+	if (atomic_exchange(&f->nht_changed, false))
+		nexthops_resolution_changed(f);
+	busy = channel_work(f);
+	busy = route_sweep(f, SWEEP_SLICE) || busy;
+	if (f->recovery_done && !f->recovered && fib_queues_empty(f)) {
+		drop_left_overs(f);
+		busy = true;
+	}
+	route_flush(f);
+	channels_reap(f);
+	if (busy)
+		return;
+	if (f->resync_wanted)
+		audit_start(f->audit);
+	audit_drained(f->audit);
+	if (audit_step(f->audit))
+		return;
+	ev_idle_stop(ev, &f->work);
+}
+
 static void on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	struct fib *f = w->data;
@@ -107,8 +111,10 @@ static void on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	nexthops_retry(f);
 	nexthops_poke_neighbours(f);
 	nexthops_reap(f, false);
-	if (!f->recovered && (ev_now(ev) >= f->hold_until || (f->recovery_done && fib_queues_empty(f))))
+	if (!f->recovered && ev_now(ev) >= f->hold_until)
 		drop_left_overs(f);
+	if (f->recovery_done && !f->recovered)
+		fib_wake(f); /* a first dump had not ended */
 	cds_list_for_each_entry(ch, &f->channels, node) if (ch->ready && ch->kernel.scan_time &&
 							    now >= ch->next_scan_ns) f->resync_wanted = true;
 	if (f->resync_wanted)
@@ -116,33 +122,19 @@ static void on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	links_log_history(&f->links);
 }
 
-static void recovery_done(void *arg)
-{
-	struct fib *f = arg;
-
-	/* What has been learnt again may still be in a queue: then at a tick. */
-	f->recovery_done = true;
-	if (!f->recovered && fib_queues_empty(f))
-		drop_left_overs(f);
-}
-
-void fib_recovery_done(struct fib *f)
-{
-	loop_call(f->loop, recovery_done, f);
-}
-
 /* ---- from elsewhere ---- */
 
 struct iface_event {
 	struct fib *f;
 	uint32_t ifindex;
+	uint64_t heard_ns;
 };
 
 static void iface_changed(void *arg)
 {
 	struct iface_event *e = arg;
 
-	nexthops_iface_changed(e->f, e->ifindex);
+	nexthops_iface_changed(e->f, e->ifindex, e->heard_ns);
 	/* Addresses that went may have been some route's source: the kernel removes those routes silently. */
 	e->f->resync_wanted = true;
 	free(e);
@@ -152,7 +144,7 @@ static void on_iface(void *ctx, uint32_t ifindex)
 {
 	struct iface_event *e = mem_grow(NULL, sizeof(*e));
 
-	*e = (struct iface_event){ctx, ifindex};
+	*e = (struct iface_event){ctx, ifindex, clock_now_ns()};
 	loop_call(e->f->loop, iface_changed, e);
 }
 
@@ -318,6 +310,23 @@ static void nothing(struct rib_shard *s, void *arg)
 	(void)s, (void)arg;
 }
 
+static void recovery_done(void *arg)
+{
+	struct fib *f = arg;
+
+	if (f->recovered)
+		return;
+	f->recovery_done = true;
+	fib_wake(f);
+}
+
+void fib_recovery_done(struct fib *f)
+{
+	/* What was learnt before this is in the queues when it returns. */
+	rib_call_all(f->o.rib, nothing, NULL);
+	loop_call(f->loop, recovery_done, f);
+}
+
 /* Channels have been closed by now: only objects and groups are left. */
 void fib_destroy(struct fib *f, bool keep)
 {
@@ -334,6 +343,68 @@ void fib_destroy(struct fib *f, bool keep)
 }
 
 /* ---- seen by `show failover` ---- */
+
+struct groups_query {
+	struct fib *f;
+	struct fib_group_view *all;
+	unsigned n;
+};
+
+/* Each next hop once: the stand-by at the end repeats one. */
+static void view_group(const struct group *g, struct fib_group_view *v)
+{
+	*v = (struct fib_group_view){
+		.id = g->id, .family = g->key->family, .retired = g->retired, .prefixes = g->refs};
+	for (unsigned i = 0; i < g->n_members; i++) {
+		const struct member *m = &g->member[i];
+		const struct hop *h = m->obj ? &m->obj->hop : &m->hop;
+		bool known = false;
+		for (unsigned k = 0; k < i && !known; k++) {
+			const struct hop *o = g->member[k].obj ? &g->member[k].obj->hop : &g->member[k].hop;
+			known = o->ifindex == h->ifindex && ipaddr_equal(&o->gw, &h->gw);
+		}
+		if (known)
+			continue;
+		if (v->n_members < sizeof(v->member) / sizeof(*v->member))
+			v->member[v->n_members] =
+				(struct fib_group_member){h->gw, h->ifindex, m->weight, m->primary};
+		v->n_members++;
+	}
+}
+
+static int by_prefixes(const void *a, const void *b)
+{
+	const struct fib_group_view *x = a, *y = b;
+
+	if (x->prefixes != y->prefixes)
+		return x->prefixes > y->prefixes ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void list_groups(void *arg)
+{
+	struct groups_query *q = arg;
+
+	q->all = mem_grow(NULL, q->f->nh.n_groups * sizeof(*q->all));
+	for (uint32_t i = GROUP_INDEX_PROHIBIT + 1; i < q->f->nh.n_groups; i++) {
+		const struct group *g = q->f->nh.groups[i];
+		if (g && g->key && g->refs)
+			view_group(g, &q->all[q->n++]);
+	}
+}
+
+unsigned fib_groups(struct fib *f, struct fib_group_view *out, unsigned max)
+{
+	struct groups_query q = {.f = f};
+
+	loop_call_sync(f->loop, list_groups, &q);
+	qsort(q.all, q.n, sizeof(*q.all), by_prefixes);
+	if (q.n < max)
+		max = q.n;
+	memcpy(out, q.all, max * sizeof(*out));
+	free(q.all);
+	return q.n;
+}
 
 struct plans_query {
 	struct fib *f;

@@ -40,7 +40,8 @@ struct fib *fib_create(const struct fib_options *o);
 void fib_destroy(struct fib *f, bool keep);
 
 /* All that was to be re-learnt has been (end of graceful restart): what is left of an earlier run and was not
- * asked for again goes. Without this call it goes after 240 s. Any thread. */
+ * asked for again goes, as soon as the kernel has what was learnt until now. Without this call it goes after
+ * 240 s. Any thread but the shards' and the FIB's; waits for the shards. */
 void fib_recovery_done(struct fib *f);
 
 /* ---- kernel protocol's channel: main thread ---- */
@@ -68,7 +69,7 @@ struct fib_link {
 	uint32_t ifindex;
 	bool up;
 	struct bfd_stamps *t;
-	const char *reason; /* "bfd", "carrier", "bgp session", "neighbour unreachable" */
+	const char *reason; /* "bfd", "bgp session", "neighbour unreachable"; in views also "carrier" */
 };
 /* Up with this reason takes every mark of the link back: a BGP session was established over it, whether or
  * not BFD agrees (the neighbour may have stopped running BFD). */
@@ -85,11 +86,27 @@ struct fib_plan_view {
 	unsigned groups;   /* replaced when it is lost */
 	uint64_t prefixes; /* on those groups */
 	bool link_up;
-	bool virtual_next_hop; /* v6 by neighbour entry instead of group */
 };
 unsigned fib_plans(struct fib *f, struct fib_plan_view *out, unsigned max);
+/* A (best, backup) pair of next-hop sets as the kernel has it: members in the order in which they take over.
+ */
+struct fib_group_view {
+	uint32_t id;    /* the kernel's; 0: routes carry their next hops themselves */
+	uint8_t family; /* of the routes: 4 or 6 */
+	bool retired;   /* a link of it changed; brought up to date when BGP has converged */
+	uint64_t prefixes;
+	unsigned n_members;
+	struct fib_group_member {
+		struct ipaddr addr; /* zero: on the interface */
+		uint32_t ifindex;
+		uint16_t weight;
+		bool carries; /* traffic, now */
+	} member[8];          /* the first ones */
+};
+/* Those with routes, most prefixes first; returns how many there are, out gets at most max. */
+unsigned fib_groups(struct fib *f, struct fib_group_view *out, unsigned max);
 struct fib_failover_view {
-	struct ipaddr addr;
+	struct ipaddr addr; /* zero: all of the interface's, moved by the kernel itself */
 	uint32_t ifindex;
 	bool up;
 	char reason[32];

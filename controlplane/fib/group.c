@@ -6,6 +6,7 @@
 #include "shared/hash.h"
 #include <errno.h>
 #include <linux/nexthop.h>
+#include <net/if.h>
 
 #define FULL_WEIGHT 256
 #define UNUSED_AFTER_NS (2 * NS_PER_S)
@@ -731,10 +732,22 @@ void nexthops_drop_gone(struct fib *f)
 	batch_flush(&f->ctl, NULL, NULL);
 }
 
-void nexthops_iface_changed(struct fib *f, uint32_t ifindex)
+/* The kernel has moved the traffic of what it removed with the interface: that is a failover like others. */
+void nexthops_iface_changed(struct fib *f, uint32_t ifindex, uint64_t heard_ns)
 {
+	struct carried before, after;
+	struct iface_view v;
+
 	nexthops_links_changed(f);
+	before = nexthops_carried(f, ifindex);
 	nexthops_verify(f, ifindex);
+	after = nexthops_carried(f, ifindex);
+	if (after.objects < before.objects && f->ifaces)
+		links_note_interface(&f->links, ifindex,
+			!ifaces_by_index(f->ifaces, ifindex, &v) ? "interface removed"
+			: v.flags & IFF_UP                       ? "carrier"
+								 : "interface down",
+			heard_ns, before.groups - after.groups, before.prefixes - after.prefixes);
 	update_all(f, false, on_interface, ifindex);
 }
 

@@ -105,7 +105,9 @@ const char *link_text(const struct ipaddr *addr, uint32_t ifindex, char *buf, si
 {
 	char a[IPADDR_STRLEN];
 
-	if (ifindex)
+	if (ifindex && ipaddr_is_zero(addr))
+		snprintf(buf, size, "%s", ifaces_name(ifindex));
+	else if (ifindex)
 		snprintf(buf, size, "%s on %s", ipaddr_format(addr, a), ifaces_name(ifindex));
 	else
 		snprintf(buf, size, "%s", ipaddr_format(addr, a));
@@ -359,6 +361,19 @@ void fib_link_event(struct fib *f, const struct fib_link *events, unsigned n)
 }
 
 /* ---- history ---- */
+
+void links_note_interface(struct links *l, uint32_t ifindex, const char *reason, uint64_t heard_ns,
+	unsigned groups, uint64_t prefixes)
+{
+	struct fib_failover_view v = {.ifindex = ifindex,
+		.groups = groups,
+		.prefixes = prefixes,
+		.wall_ns = clock_wall_ns(),
+		.t = {.detected = heard_ns, .plan_found = clock_now_ns()}};
+
+	snprintf(v.reason, sizeof(v.reason), "%s", reason);
+	remember(l, &v);
+}
 
 void fib_link_stage(struct fib *f, const struct ipaddr *addr, uint32_t ifindex, uint64_t bgp_told_ns,
 	uint64_t updates_out_ns)

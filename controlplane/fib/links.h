@@ -131,6 +131,9 @@ struct link *links_find(struct links *l, const struct ipaddr *addr, uint32_t ifi
 void links_of_hop(struct links *l, const struct hop *h, struct link *out[HOP_LINKS]);
 /* Somebody says Down, or it was lost after the epoch. fib thread. */
 bool hop_dead(struct links *l, const struct hop *h, uint64_t epoch);
+/* An interface went, and the kernel did by itself what we would have. fib thread. */
+void links_note_interface(struct links *l, uint32_t ifindex, const char *reason, uint64_t heard_ns,
+	unsigned groups, uint64_t prefixes);
 /* Writes the line of what is complete or older than a second. fib thread. */
 void links_log_history(struct links *l);
 /* "192.0.2.1 on eth0" */

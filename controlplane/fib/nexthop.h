@@ -179,7 +179,8 @@ void nexthops_links_changed(struct fib *f);
 /* Plans of links whose objects changed. Then nexthops_links_changed() if there was an event meanwhile: F2,
  * F3. */
 void nexthops_publish(struct fib *f);
-void nexthops_iface_changed(struct fib *f, uint32_t ifindex);
+/* heard_ns: when its change was heard of. */
+void nexthops_iface_changed(struct fib *f, uint32_t ifindex, uint64_t heard_ns);
 void nexthops_resolution_changed(struct fib *f);
 /* Brings retired groups up to date. */
 void nexthops_restore(struct fib *f);
@@ -188,6 +189,12 @@ void nexthops_reap(struct fib *f, bool all);
 /* Kernel against us, now; ifindex 0: everything, else what is on this interface. Returns the number of
  * differences, all repaired or noted for the sweep. */
 unsigned nexthops_verify(struct fib *f, uint32_t ifindex);
+/* Before it: what traffic the objects on an interface carry that have an alternative. */
+struct carried {
+	unsigned objects, groups;
+	uint64_t prefixes;
+};
+struct carried nexthops_carried(struct fib *f, uint32_t ifindex);
 /* What the kernel says of a gateway (NUD_*). */
 void nexthops_neighbour(
 	struct fib *f, const struct ipaddr *addr, uint32_t ifindex, uint16_t state, uint32_t probes);

@@ -322,6 +322,21 @@ void nhobj_account(struct fib *f, struct nhobj *o, int sign, uint32_t routes, st
 	atomic_store_explicit(&o->prefixes, prefixes, memory_order_relaxed);
 }
 
+struct carried nexthops_carried(struct fib *f, uint32_t ifindex)
+{
+	struct carried c = {0};
+
+	for (uint32_t b = 0; b <= f->nh.objs_mask; b++)
+		for (const struct nhobj *o = f->nh.objs[b]; o; o = o->next) {
+			if (o->hop.ifindex != ifindex || !in_plan(o))
+				continue;
+			c.objects++;
+			c.groups += atomic_load_explicit(&o->groups, memory_order_relaxed);
+			c.prefixes += atomic_load_explicit(&o->prefixes, memory_order_relaxed);
+		}
+	return c;
+}
+
 void nhobj_drop_left_overs(struct fib *f)
 {
 	for (uint32_t b = 0; b <= f->nh.objs_mask; b++)

@@ -3,6 +3,8 @@
  * Lost neighbours. When fib_link_event() has returned the kernel must forward
  * elsewhere: via() is asked once, not waited for, wherever that is the claim.
  */
+#include "controlplane/fib/fib_priv.h"
+#include "shared/clock.h"
 #include "tests/unit/fib_lab.h"
 #include <pthread.h>
 
@@ -250,6 +252,14 @@ static bool a_is_down(void *arg)
 	return ifaces_by_index(lab.ifaces, lab.a, &v) && !v.up;
 }
 
+static bool carrier_told(void *arg)
+{
+	struct fib_failover_view v;
+
+	return fib_failovers(lab.fib, &v, 1) == 1 && !strcmp(v.reason, "carrier") && v.ifindex == lab.a &&
+	       v.groups == 2 && v.prefixes == 2 * MANY && !v.up && v.t.detected;
+}
+
 /* The kernel reacts to the carrier by itself, with what we have laid ready. */
 static void test_carrier(void **state)
 {
@@ -262,6 +272,8 @@ static void test_carrier(void **state)
 	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
 	assert_string_equal(via("2400:0:5::1"), "2001:db8:2::2");
 	assert_string_equal(via("203.0.113.1"), "");
+	/* Told like any failover. */
+	assert_true(wait_for(carrier_told, NULL));
 	/* Routes that come now go where they can. */
 	lab_announce(&lab, lab.two, "192.0.2.0/24", "10.2.0.2", 100);
 	lab_announce(&lab, lab.one, "192.0.2.0/24", "10.1.0.2", 200);
@@ -284,6 +296,172 @@ static void test_carrier(void **state)
 	lab_withdraw(lab.one, "203.0.113.0/24");
 	lab_withdraw(lab.one, "192.0.2.0/24");
 	lab_withdraw(lab.two, "192.0.2.0/24");
+	unload();
+}
+
+/* A burst: what the last word was is what counts, and a neighbour that is back gets nothing before the RIB
+ * has said so again. */
+static void test_bursts(void **state)
+{
+	NEED_LAB(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	load();
+	for (int i = 0; i < 50; i++) {
+		link_event(&lab, "10.1.0.2", lab.a, false);
+		assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+		link_event(&lab, "10.1.0.2", lab.a, true);
+		assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	}
+	expect_via("20.0.5.1", "10.1.0.2");
+	/* In one call, too. */
+	struct fib_link burst[3] = {{.addr = ip("10.1.0.2"), .ifindex = lab.a, .reason = "bfd"},
+		{.addr = ip("10.1.0.2"), .ifindex = lab.a, .up = true, .reason = "bfd"},
+		{.addr = ip("10.1.0.2"), .ifindex = lab.a, .reason = "bfd"}};
+	fib_link_event(lab.fib, burst, 3);
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	sleep(3); /* longer than what is waited before a link is used again */
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	expect_in_step(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	expect_via("20.0.5.1", "10.1.0.2");
+	expect_in_step(&lab);
+	unload();
+}
+
+#define NEIGHBOURS 1000
+
+static uint32_t attrs_of_neighbour(unsigned i)
+{
+	struct attr_nexthop nh = {.ifindex = lab.a, .weight = 1};
+	struct attrs a = {.dest = RTD_UNICAST, .preference = 200, .nexthop = &nh, .n_nexthop = 1};
+	char t[32];
+
+	snprintf(t, sizeof(t), "10.1.%u.%u", 4 + i / 250, 1 + i % 250);
+	nh.gw = ip(t);
+	return attrs_intern(&a);
+}
+
+/* All neighbours of one port: one call, one send, whatever their number. */
+static void test_thousand_on_one_port(void **state)
+{
+	struct fib_link *links = calloc(NEIGHBOURS, sizeof(*links));
+	uint32_t backup = lab_attrs(&lab, "10.2.0.2", 100);
+	char t[32];
+
+	NEED_LAB(&lab);
+	for (unsigned i = 0; i < NEIGHBOURS; i++) {
+		snprintf(t, sizeof(t), "10.1.%u.%u", 4 + i / 250, 1 + i % 250);
+		links[i] = (struct fib_link){.addr = ip(t), .ifindex = lab.a, .up = true, .reason = "bfd"};
+	}
+	fib_link_event(lab.fib, links, NEIGHBOURS);
+	lab_announce_many(lab.two, false, 0, NEIGHBOURS, backup);
+	struct rib_batch *b = rib_batch_create(lab.one);
+	for (unsigned i = 0; i < NEIGHBOURS; i++) {
+		struct net n = lab_net4(i);
+		uint32_t id = attrs_of_neighbour(i);
+		rib_batch_announce(b, &n, 0, id);
+		attrs_release(id);
+	}
+	rib_submit(b);
+	expect_routes(NEIGHBOURS);
+	expect_in_step(&lab);
+	expect_via("20.0.5.1", "10.1.4.6");
+	uint64_t sends = lab.fib->links.batch.sends, messages = lab.fib->links.batch.messages;
+	for (unsigned i = 0; i < NEIGHBOURS; i++)
+		links[i].up = false;
+	fib_link_event(lab.fib, links, NEIGHBOURS);
+	assert_int_equal(lab.fib->links.batch.sends - sends, 1);
+	assert_int_equal(lab.fib->links.batch.messages - messages, NEIGHBOURS);
+	for (unsigned i = 0; i < NEIGHBOURS; i += 37) {
+		snprintf(t, sizeof(t), "20.0.%u.1", i);
+		if (i < 256)
+			assert_string_equal(via(t), "10.2.0.2");
+	}
+	assert_string_equal(via("20.3.231.1"), "10.2.0.2"); /* the last */
+	expect_in_step(&lab);
+	for (unsigned i = 0; i < NEIGHBOURS; i++)
+		links[i].up = true;
+	fib_link_event(lab.fib, links, NEIGHBOURS);
+	expect_via("20.0.5.1", "10.1.4.6");
+	expect_in_step(&lab);
+	b = rib_batch_create(lab.one);
+	struct rib_batch *b2 = rib_batch_create(lab.two);
+	for (unsigned i = 0; i < NEIGHBOURS; i++) {
+		struct net n = lab_net4(i);
+		rib_batch_withdraw(b, &n, 0);
+		rib_batch_withdraw(b2, &n, 0);
+	}
+	rib_submit(b);
+	rib_submit(b2);
+	expect_routes(0);
+	attrs_release(backup);
+	free(links);
+}
+
+/* Whatever keeps the fib thread busy (a full load, an audit, a reload): a loss does not wait for it. Here it
+ * does not move at all. */
+static void stand_still(void *arg)
+{
+	sem_t *s = arg;
+
+	sem_post(&s[0]);
+	sem_wait(&s[1]);
+}
+
+static void test_does_not_wait(void **state)
+{
+	sem_t s[2];
+
+	NEED_LAB(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	link_event(&lab, "2001:db8:1::2", lab.a, true);
+	load();
+	sem_init(&s[0], 0, 0);
+	sem_init(&s[1], 0, 0);
+	loop_call(lab.fib->loop, stand_still, s);
+	sem_wait(&s[0]);
+	link_event(&lab, "10.1.0.2", lab.a, false);
+	link_event(&lab, "2001:db8:1::2", lab.a, false);
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	assert_string_equal(via("2400:0:5::1"), "2001:db8:2::2");
+	sem_post(&s[1]);
+	expect_in_step(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	link_event(&lab, "2001:db8:1::2", lab.a, true);
+	expect_via("20.0.5.1", "10.1.0.2");
+	sem_destroy(&s[0]);
+	sem_destroy(&s[1]);
+	unload();
+}
+
+/* What `show failover` shows of a group. */
+static void test_groups_seen(void **state)
+{
+	struct fib_group_view g[8];
+
+	NEED_LAB(&lab);
+	load();
+	lab_announce(&lab, lab.one, "203.0.113.0/24", "10.1.0.2 10.3.0.2", 200);
+	expect_via("20.0.5.1", "10.1.0.2");
+	expect_in_step(&lab);
+	unsigned n = fib_groups(lab.fib, g, 8);
+	assert_int_equal(n, 3);
+	assert_int_equal(g[0].prefixes, MANY);
+	assert_int_equal(g[1].prefixes, MANY);
+	assert_int_equal(g[2].prefixes, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(g[i].n_members, 2);
+		assert_int_equal(g[i].member[0].ifindex, lab.a);
+		assert_true(g[i].member[0].carries);
+		assert_int_equal(g[i].member[1].ifindex, lab.b);
+		assert_false(g[i].member[1].carries);
+		assert_true(g[i].id != 0);
+	}
+	assert_int_equal(g[2].n_members, 2);
+	assert_true(g[2].member[0].carries && g[2].member[1].carries);
+	assert_int_equal(fib_groups(lab.fib, g, 1), 3); /* the one with most, and how many there are */
+	assert_int_equal(g[0].prefixes, MANY);
+	lab_withdraw(lab.one, "203.0.113.0/24");
 	unload();
 }
 
@@ -317,11 +495,30 @@ static void *churn(void *arg)
 	return NULL;
 }
 
+/* FIB_CHURN_SECONDS=300 in the environment: for that long, with an audit now and then. */
+static uint64_t churn_seconds(void)
+{
+	const char *s = getenv("FIB_CHURN_SECONDS");
+
+	return s ? strtoul(s, NULL, 10) : 0;
+}
+
+static void churn_pause(pthread_t *t)
+{
+	atomic_store(&churning, false);
+	pthread_join(*t, NULL);
+	expect_in_step(&lab);
+	printf("churn: %u routes in step\n", kernel_routes());
+	fflush(stdout);
+	atomic_store(&churning, true);
+	pthread_create(t, NULL, churn, NULL);
+}
+
 static void test_churn(void **state)
 {
 	static const char *const gw[] = {"10.1.0.2", "10.2.0.2", "10.3.0.2"};
 	uint32_t ifindex[] = {lab.a, lab.b, lab.c};
-	bool down[3] = {false};
+	bool down[3] = {false}, carrier = true;
 	unsigned seed = 3;
 	pthread_t t;
 
@@ -329,14 +526,20 @@ static void test_churn(void **state)
 	load();
 	atomic_store(&churning, true);
 	pthread_create(&t, NULL, churn, NULL);
-	for (int i = 0; i < 600; i++) {
+	uint64_t until = clock_now_ns() + churn_seconds() * NS_PER_S;
+	for (int i = 0; i < 600 || clock_now_ns() < until; i++) {
 		int k = rand_r(&seed) % 3;
+		if (churn_seconds() && i % 5000 == 4999)
+			churn_pause(&t); /* the audit is the oracle */
 		if (down[k] || down[0] + down[1] + down[2] < 2) {
 			down[k] = !down[k];
 			link_event(&lab, gw[k], ifindex[k], !down[k]);
 		}
+		if (i % 60 == 59)
+			sh("ip link set c1 %s", (carrier = !carrier) ? "up" : "down");
 		usleep((unsigned)(rand_r(&seed) % 3000));
 	}
+	sh("ip link set c1 up");
 	for (int k = 0; k < 3; k++)
 		if (down[k])
 			link_event(&lab, gw[k], ifindex[k], true);
@@ -374,6 +577,10 @@ int main(void)
 		cmocka_unit_test(test_recursive_owner),
 		cmocka_unit_test(test_ecmp_loses_one),
 		cmocka_unit_test(test_carrier),
+		cmocka_unit_test(test_bursts),
+		cmocka_unit_test(test_thousand_on_one_port),
+		cmocka_unit_test(test_does_not_wait),
+		cmocka_unit_test(test_groups_seen),
 		cmocka_unit_test(test_churn),
 	};
 
