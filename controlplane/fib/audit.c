@@ -193,6 +193,12 @@ static void compare(struct audit *a, const struct kernel_route *k)
 		route_remove_unknown(ch, &k->prefix, k->info.metric);
 		return;
 	}
+	if (!(r->flags & (ROUTE_IN_KERNEL | ROUTE_REFUSED))) {
+		/* What it is to replace: the sweep is on its way to it. */
+		r->flags |= ROUTE_OLD_THERE;
+		route_start_sweep(ch);
+		return;
+	}
 	a->sum.wrong++;
 	a->sum.repaired++;
 	route_rewrite(ch, r, true);

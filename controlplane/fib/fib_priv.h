@@ -70,6 +70,7 @@ struct written {
 	struct prefix prefix;
 	uint32_t group; /* the new one; 0: a removal */
 	uint16_t info;
+	bool replace;
 	enum write_reason { WRITE_WISH, WRITE_MISSING, WRITE_RETRY } reason;
 };
 

@@ -271,6 +271,7 @@ static void write_route(struct fib_channel *ch, const struct prefix *p, const st
 
 	w->group = g->index;
 	w->info = info;
+	w->replace = replace;
 	w->reason = reason;
 	m->rtm_type = types[g->key ? g->key->kind : GROUP_UNICAST];
 	m->rtm_scope = i->scope;
@@ -297,6 +298,8 @@ static void set_flags(struct fib_channel *ch, struct route *r, uint8_t flags)
 		g->missing--;
 	r->flags = (uint8_t)((r->flags & ~(ROUTE_IN_KERNEL | ROUTE_REFUSED | ROUTE_SEEN)) | flags |
 			     ch->routes.seen);
+	if (flags & ROUTE_IN_KERNEL)
+		r->flags &= (uint8_t)~ROUTE_OLD_THERE;
 	if (flags & ROUTE_IN_KERNEL)
 		COUNT(ch->n_routes, 1);
 	else if (flags & ROUTE_REFUSED)
@@ -350,17 +353,24 @@ static void move_entry(struct fib_channel *ch, struct route *r, struct group *g,
 	set_flags(ch, r, keep);
 }
 
+/* One of ours is in the kernel for this prefix, or may be. */
+static bool there(const struct route *r)
+{
+	return r->flags & (ROUTE_IN_KERNEL | ROUTE_OLD_THERE);
+}
+
 static void set_entry(
 	struct fib_channel *ch, struct route *r, const struct prefix *p, struct group *g, uint16_t info)
 {
 	struct fib *f = ch->f;
-	bool replace = r->flags & ROUTE_IN_KERNEL;
+	bool replace = there(r);
 
 	clear_left_over(ch, r);
 	/* Another metric is another route to the kernel; and what cannot be installed must not linger. */
 	if (replace && (f->infos[r->info].metric != f->infos[info].metric || !group_usable(g))) {
 		write_delete(ch, p, f->infos[r->info].metric);
 		set_flags(ch, r, 0);
+		r->flags &= (uint8_t)~ROUTE_OLD_THERE;
 		replace = false;
 	}
 	if (r->group != g->index || r->info != info)
@@ -381,7 +391,7 @@ void route_set(struct fib_channel *ch, const struct prefix *p, struct group *g, 
 		r = table_find(&ch->routes, p);
 		if (!r)
 			return;
-		if (r->flags & ROUTE_IN_KERNEL)
+		if (there(r))
 			write_delete(ch, p, ch->f->infos[r->info].metric);
 		remove_entry(ch, r);
 		return;
@@ -412,6 +422,7 @@ void route_rewrite(struct fib_channel *ch, struct route *r, bool replace)
 	enum write_reason reason = r->flags & ROUTE_REFUSED ? WRITE_RETRY : WRITE_MISSING;
 	if (reason == WRITE_MISSING)
 		COUNT(ch->repaired, 1);
+	replace = replace || (r->flags & ROUTE_OLD_THERE);
 	set_flags(ch, r, ROUTE_IN_KERNEL);
 	write_route(ch, &p, g, r->info, replace, reason);
 }
@@ -444,6 +455,7 @@ void route_remove_unknown(struct fib_channel *ch, const struct prefix *p, uint32
 static void route_lost(struct fib_channel *ch, const struct written *w, int err, const char *text)
 {
 	struct route *r = table_find(&ch->routes, &w->prefix);
+	uint8_t old = w->replace ? ROUTE_OLD_THERE : 0;
 	char p[PREFIX_STRLEN];
 
 	/* Written again later in the same batch: that one counts. */
@@ -458,16 +470,20 @@ static void route_lost(struct fib_channel *ch, const struct written *w, int err,
 		!(r->flags & ROUTE_RETRIED)) {
 		/* Most likely its group went while this was on the way. */
 		set_flags(ch, r, 0);
-		r->flags |= ROUTE_RETRIED;
+		r->flags |= ROUTE_RETRIED | old;
 		ch->f->verify_wanted = true;
 		return;
 	}
 	if (err == -ENOMEM || err == -ENOBUFS || err == -EAGAIN) {
 		set_flags(ch, r, 0);
+		r->flags |= old;
 		ch->f->resync_wanted = true;
 		return;
 	}
 	set_flags(ch, r, ROUTE_REFUSED);
+	r->flags |= old;
+	if (err == -EEXIST && w->reason == WRITE_WISH)
+		ch->f->resync_wanted = true; /* an alien's, or one of ours that was thought gone */
 	if (w->reason != WRITE_RETRY && log_limit_ok(&ch->refused_log))
 		log_msg(LOG_CLASS_ERROR, "FIB: the kernel refuses %s in table %u: %s%s%s",
 			prefix_format(&w->prefix, p), ch->table_id,
@@ -526,7 +542,7 @@ static bool sweep_entry(struct fib_channel *ch, struct route *r)
 	struct prefix p = route_prefix(&ch->routes, r);
 
 	if (ch->flushing || (ch->drop_left_overs && (r->flags & ROUTE_LEFT_OVER))) {
-		if ((r->flags & ROUTE_IN_KERNEL) && !g->lost && !ch->keep)
+		if (there(r) && !(g->lost && (r->flags & ROUTE_IN_KERNEL)) && !ch->keep)
 			write_delete(ch, &p, f->infos[r->info].metric);
 		remove_entry(ch, r);
 		return false;

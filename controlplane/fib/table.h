@@ -14,11 +14,12 @@
 #include <stdint.h>
 
 enum route_flag {
-	ROUTE_IN_KERNEL = 1, /* as far as we know */
-	ROUTE_SEEN = 2,      /* the running audit has met it: compared with table.seen */
-	ROUTE_LEFT_OVER = 4, /* of an earlier run; the RIB has not asked for it yet */
-	ROUTE_RETRIED = 16,  /* refused once because of its group */
-	ROUTE_REFUSED = 8,   /* the kernel did not take it; tried again with the next audit */
+	ROUTE_IN_KERNEL = 1,  /* as far as we know */
+	ROUTE_SEEN = 2,       /* the running audit has met it: compared with table.seen */
+	ROUTE_LEFT_OVER = 4,  /* of an earlier run; the RIB has not asked for it yet */
+	ROUTE_REFUSED = 8,    /* the kernel did not take it; tried again with the next audit */
+	ROUTE_RETRIED = 16,   /* refused once because of its group */
+	ROUTE_OLD_THERE = 32, /* it was refused as a replacement: what it was to replace may still be there */
 };
 
 struct route {
