@@ -43,6 +43,8 @@ static const struct word configure_words[] = {{"soft", "filters of running sessi
 	{"undo", "back to the one before", NULL}, {"status", "is an undo scheduled?", NULL},
 	{"timeout", "[SECONDS]: undone unless confirmed", NULL}, {0}};
 static const struct word reload_words[] = {{"in", NULL, NULL}, {"out", NULL, NULL}, {0}};
+static const struct word mrt_words[] = {
+	{"dump", "table NAME|\"glob\" [filter F|where EXPR] to \"FILE\"", NULL}, {0}};
 static const struct word top_words[] = {
 	{"show", NULL, show_words},
 	{"configure", "[soft] [\"FILE\"] [timeout [N]]", configure_words},
@@ -59,7 +61,9 @@ static const struct word top_words[] = {
 	{"down", "stop the daemon", NULL},
 	{"echo", "accepted, without effect", NULL},
 	{"debug", "NAME|\"glob\"|all all|off|{ states|routes|filters|interfaces|events|packets, ... }", NULL},
-	{"mrtdump", "accepted, without effect", NULL},
+	{"mrtdump", "NAME|\"glob\"|all all|off|{ states|messages, ... }", NULL},
+	{"mrt", NULL, mrt_words},
+	{"dump", "accepted, without effect", NULL},
 	{0},
 };
 /* Below these the words are the grammar's, never abbreviated (as in birdc). */

@@ -298,9 +298,9 @@ static void dispatch(struct cli_session *s, struct parser *p)
 		parser_expect(p, "dump");
 		if (!denied(s))
 			cli_mrt_dump(s, p);
-	} else if (parser_is(p, "dump")) {
+	} else if (parser_accept(p, "dump")) {
 		if (!denied(s))
-			cli_end(&s->out, 9001, "%s is not supported", p->tok.text);
+			cli_dump(s, p);
 	} else {
 		parser_syntax_error(p, NULL);
 	}
@@ -320,10 +320,7 @@ void cli_run_line(struct cli_session *s, const char *line, size_t len)
 		cli_end(&s->out, 9001, "%s", err.text);
 	} else {
 		parser_start(&p);
-		if (p.tok.kind == TOK_EOF)
-			cli_end(&s->out, 0, "%s", "");
-		else
-			dispatch(s, &p);
+		dispatch(s, &p);
 	}
 	parser_close(&p);
 	daemon_config_release(s->daemon, s->config);

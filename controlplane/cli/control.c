@@ -109,6 +109,8 @@ void cli_configure(struct cli_session *s, struct parser *p)
 	}
 	if (cf.what == CONF_LOAD && parser_accept(p, "timeout"))
 		cf.timeout = p->tok.kind == TOK_EOF ? 300 : parser_number(p);
+	else if (p->tok.kind != TOK_EOF)
+		parser_syntax_error(p, NULL);
 	cli_expect_end(p);
 	if (cf.what == CONF_LOAD || cf.what == CONF_CHECK) {
 		/* Reading and compiling is this thread's work: main only takes the result over. */
@@ -192,8 +194,11 @@ void cli_protocol_command(struct cli_session *s, struct parser *p, const char *v
 			pc.in = false;
 	}
 	pc.pattern = cli_parse_name_pattern(s, p, false, &pc.is_glob);
-	if (strcmp(verb, "reload") != 0 && p->tok.kind != TOK_EOF)
+	if (strcmp(verb, "reload") != 0 && p->tok.kind != TOK_EOF) {
+		if (p->tok.kind != TOK_TEXT)
+			parser_syntax_error(p, "END or TEXT");
 		pc.message = parser_text(p);
+	}
 	cli_expect_end(p);
 	cli_in_main(s, protocol_command_in_main, &pc);
 }
@@ -312,6 +317,8 @@ void cli_debug(struct cli_session *s, struct parser *p)
 	dc.pattern = cli_parse_name_pattern(s, p, false, &dc.is_glob);
 	if (parser_accept_char(p, '.')) /* a channel: the whole protocol here */
 		parser_name(p);
+	else if (p->tok.kind == TOK_EOF)
+		parser_syntax_error(p, "'.' or OFF or '{' or ALL");
 	dc.mask = parse_mask(p, words);
 	cli_expect_end(p);
 	cli_in_main(s, debug_in_main, &dc);
@@ -346,6 +353,21 @@ void cli_echo(struct cli_session *s, struct parser *p)
 	cli_end(&s->out, 0, "%s", "");
 }
 
+/* What BIRD writes to its debugging output is about its own insides: accepted, nothing is written. */
+void cli_dump(struct cli_session *s, struct parser *p)
+{
+	static const char *const what[] = {"resources", "sockets", "events", "interfaces", "neighbors",
+		"attributes", "routes", "tables", "protocols"};
+	bool known = parser_accept(p, "filter") && parser_accept(p, "all");
+
+	for (size_t i = 0; i < sizeof(what) / sizeof(*what) && !known; i++)
+		known = parser_accept(p, what[i]);
+	if (!known)
+		parser_syntax_error(p, NULL);
+	cli_expect_end(p);
+	cli_end(&s->out, 0, "%s", "");
+}
+
 /* ---- eval, audit ---- */
 
 void cli_eval(struct cli_session *s, struct parser *p)
@@ -361,6 +383,13 @@ void cli_eval(struct cli_session *s, struct parser *p)
 	if (p->tok.kind != TOK_EOF) {
 		filter_release(f);
 		cli_expect_end(p);
+	}
+	/* As in BIRD: there is no route whose attributes could be read. */
+	if ((filter_reads(f) & (FILTER_READS_NET | FILTER_READS_SOURCE | FILTER_READS_STATE)) ||
+		filter_attrs_read(f)) {
+		filter_release(f);
+		cli_end(&s->out, 8008, "runtime error");
+		return;
 	}
 	rcu_read_lock();
 	if (filter_eval(cli_vm(s), f, &r, &v, &error) < 0) {

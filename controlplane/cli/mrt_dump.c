@@ -34,6 +34,8 @@ void cli_mrt_dump(struct cli_session *s, struct parser *p)
 			c.table = c.pattern = NULL;
 			if (p->tok.kind == TOK_TEXT)
 				c.pattern = parser_text(p);
+			else if (!parser_symbol(p))
+				parser_syntax_error(p, "CF_SYM_KNOWN or TEXT");
 			else
 				c.table = cli_parse_symbol(s, p, SYM_TABLE);
 		} else if (parser_accept(p, "to")) {

@@ -229,16 +229,23 @@ static void nexthop_lines(struct cli_session *s, const struct route_hops *hops)
 
 /* ---- attributes ---- */
 
-/* A list that goes on on lines of its own when it gets long. */
+/*
+ * A list that goes on on lines of its own when it gets long: a line takes another element as long as room
+ * bytes would still fit, not counting the tabs, which is where BIRD breaks them.
+ */
 struct words {
 	struct cli_session *s;
 	char line[LINE + 100];
-	size_t len;
+	size_t len, tabs, room;
 };
+#define ROOM_SHORT 24u /* pairs, quads, numbers */
+#define ROOM_LONG 64u  /* extended and large communities */
 
-static void words_begin(struct words *w, struct cli_session *s, const char *label)
+static void words_begin(struct words *w, struct cli_session *s, const char *label, size_t room)
 {
 	w->s = s;
+	w->room = room;
+	w->tabs = 1;
 	w->len = (size_t)snprintf(w->line, sizeof(w->line), "\t%s:", label);
 }
 
@@ -246,8 +253,10 @@ static void words_add(struct words *w, const char *text)
 {
 	size_t n = strlen(text);
 
-	if (w->len + n + 1 > LINE) {
+	/* The buffer of a line after the first is one byte shorter there. */
+	if (w->len - w->tabs > LINE - (w->tabs - 1) - w->room) {
 		cli_line(&w->s->out, 1012, "%s", w->line);
+		w->tabs = 2;
 		w->len = (size_t)snprintf(w->line, sizeof(w->line), "\t\t%s", text);
 		return;
 	}
@@ -267,7 +276,7 @@ static void community_words(
 	struct words w;
 	char t[64];
 
-	words_begin(&w, s, label);
+	words_begin(&w, s, label, ROOM_SHORT);
 	for (unsigned i = 0; i < n; i++) {
 		if (quads)
 			quad_text(list[i], t);
@@ -283,7 +292,7 @@ static void ext_words(struct cli_session *s, const char *label, const uint64_t *
 	struct words w;
 	char t[96];
 
-	words_begin(&w, s, label);
+	words_begin(&w, s, label, ROOM_LONG);
 	for (unsigned i = 0; i < n; i++) {
 		ec_format(list[i], t, sizeof(t));
 		words_add(&w, t);
@@ -296,7 +305,7 @@ static void large_words(struct cli_session *s, const char *label, const struct l
 	struct words w;
 	char t[96];
 
-	words_begin(&w, s, label);
+	words_begin(&w, s, label, ROOM_LONG);
 	for (unsigned i = 0; i < n; i++) {
 		lc_format(&list[i], t, sizeof(t));
 		words_add(&w, t);
@@ -309,7 +318,7 @@ static void provider_words(struct cli_session *s, const struct attr_extra *e)
 	struct words w;
 	char t[16];
 
-	words_begin(&w, s, "aspa_providers");
+	words_begin(&w, s, "aspa_providers", ROOM_SHORT);
 	for (unsigned i = 0; i + 4 <= e->len; i += 4) {
 		uint32_t as;
 

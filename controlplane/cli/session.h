@@ -63,6 +63,7 @@ void cli_audit(struct cli_session *s, struct parser *p);
 void cli_explain(struct cli_session *s, struct parser *p);
 void cli_debug(struct cli_session *s, struct parser *p);
 void cli_mrtdump(struct cli_session *s, struct parser *p);
+void cli_dump(struct cli_session *s, struct parser *p);
 void cli_mrt_dump(struct cli_session *s, struct parser *p);
 void cli_echo(struct cli_session *s, struct parser *p);
 

@@ -232,6 +232,7 @@ void cli_show_symbols(struct cli_session *s, struct parser *p)
 	};
 	enum symbol_class only = SYM_VOID;
 	const struct symbol *named = NULL, *sym;
+	const char *unknown = NULL;
 	struct json j;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds) && only == SYM_VOID; i++)
@@ -240,17 +241,22 @@ void cli_show_symbols(struct cli_session *s, struct parser *p)
 			only = kinds[i].cls;
 		}
 	if (only == SYM_VOID && p->tok.kind != TOK_EOF) {
+		static const struct symbol nobody = {.cls = SYM_VOID};
+
+		if (!parser_is_word(p))
+			parser_syntax_error(p, NULL);
 		named = parser_symbol(p);
 		if (!named)
-			parser_syntax_error(p, NULL);
+			unknown = p->tok.text;
 		parser_next(p);
+		named = named ? named : &nobody;
 	}
 	cli_expect_end(p);
 	if (s->json) {
 		json_begin(&j, s);
 		json_open(&j, NULL, '[');
 	} else if (named) {
-		cli_end(&s->out, 1010, "%-8s\t%s", named->name, symbol_class_name(named));
+		cli_end(&s->out, 1010, "%-8s\t%s", unknown ? unknown : named->name, symbol_class_name(named));
 		return;
 	}
 	for (sym = s->config->symbols->first; sym; sym = sym->order_next) {
@@ -462,6 +468,8 @@ void cli_show_static(struct cli_session *s, struct parser *p)
 	if (p->tok.kind != TOK_EOF) {
 		const struct proto_config *pc;
 
+		if (!parser_symbol(p))
+			parser_syntax_error(p, "END or CF_SYM_KNOWN");
 		name = cli_parse_symbol(s, p, SYM_PROTOCOL);
 		pc = config_find_protocol(s->config, name);
 		if (!pc || pc->type != PROTO_STATIC)
