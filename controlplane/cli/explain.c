@@ -5,7 +5,8 @@
  * Runs the filter again over the routes that are there, with the machine's
  * tracing on, and says which statement, by file and line, changed or decided
  * what. Import: routes that the protocol brought, as they were received. Export:
- * the table's routes, on their way to the protocol.
+ * the table's routes, on their way to the protocol, or where they would go if it
+ * were up.
  */
 #include "controlplane/cli/query.h"
 #include "controlplane/proto/pipe.h"
@@ -26,6 +27,7 @@ struct explain {
 	uint32_t source;
 	struct filter_ref import_filter; /* held */
 	struct export_side *side;
+	struct filter_ref export_filter; /* held; used while there is no side: the protocol is not up */
 	struct json json;
 };
 
@@ -46,6 +48,7 @@ static void find_pipe(struct explain *e, struct proto *p)
 	}
 	e->source = v.in_source;
 	e->import_filter = cf->import;
+	e->export_filter = cf->export;
 	e->table = rib_table_find(e->s->daemon->rib, v.table);
 	e->side = query_side(e->s->arena, p, NULL, v.table);
 }
@@ -63,7 +66,8 @@ static void find_channel(struct explain *e, struct proto *p)
 	}
 	e->source = found->source ? rib_source_id(found->source) : 0;
 	e->import_filter = found->cf->import;
-	e->table = found->table;
+	e->export_filter = found->cf->export;
+	e->table = found->table ? found->table : rib_table_find(e->s->daemon->rib, found->cf->table->name);
 	e->side = query_side(e->s->arena, p, found->cf->name, NULL);
 }
 
@@ -88,6 +92,8 @@ static void find_in_main(void *arg)
 		snprintf(e->error, sizeof(e->error), "%s is down", e->of.proto);
 	if (e->import_filter.kind == FILTER_PROGRAM)
 		filter_hold(e->import_filter.filter);
+	if (e->export_filter.kind == FILTER_PROGRAM)
+		filter_hold(e->export_filter.filter);
 }
 
 /* ---- what is said ---- */
@@ -183,9 +189,9 @@ static unsigned explain_export(struct explain *e, const struct rib_net_view *v)
 	const struct filter_ref *f;
 	unsigned said = 0;
 
-	if (!e->side)
-		return 0;
-	f = e->side->kind == SIDE_BGP ? &e->side->bgp.filter : &e->side->filter;
+	f = !e->side                    ? &e->export_filter
+	    : e->side->kind == SIDE_BGP ? &e->side->bgp.filter
+					: &e->side->filter;
 	for (unsigned i = 0; i < v->n_routes && i < RIB_MAX_ROUTES; i++) {
 		const struct rib_route_view *r = &v->routes[i];
 		const struct attrs *a = r->flags & ROUTE_FILTERED ? NULL : attrs_get(r->attrs), *sent = a;
@@ -195,7 +201,9 @@ static unsigned explain_export(struct explain *e, const struct rib_net_view *v)
 
 		if (!a)
 			continue;
-		if (!query_side_passes(&q, e->side, SHOW_PREEXPORT, v, i, &sent, src, &out)) {
+		if (!e->side) {
+			verdict = run(e, f, &v->net, a, src);
+		} else if (!query_side_passes(&q, e->side, SHOW_PREEXPORT, v, i, &sent, src, &out)) {
 			filter_vm_trace(cli_vm(e->s), false);
 			verdict = i != 0 && e->side->kind == SIDE_BGP && e->side->bgp.mode == EXPORT_BEST
 					  ? "not sent: not the best route"
@@ -263,5 +271,7 @@ void cli_explain(struct cli_session *s, struct parser *p)
 		rib_table_close(e->table);
 	if (e->import_filter.kind == FILTER_PROGRAM)
 		filter_release(e->import_filter.filter);
+	if (e->export_filter.kind == FILTER_PROGRAM)
+		filter_release(e->export_filter.filter);
 	query_side_release(e->side);
 }

@@ -30,8 +30,9 @@ struct query_table {
 	enum table_kind kind;
 	struct rib_table *table; /* held; NULL: skipped */
 	const char *title;
-	struct export_side *side; /* of the mode, or of TABLE_EXPORT */
-	uint32_t source;          /* TABLE_IMPORT: rib_source_id() */
+	struct export_side *side;    /* of the mode, or of TABLE_EXPORT */
+	uint32_t source;             /* TABLE_IMPORT: rib_source_id() */
+	uint64_t shown, total, nets; /* of this table, when it is through */
 };
 
 #define QUERY_TABLES 1024u

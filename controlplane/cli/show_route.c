@@ -134,7 +134,7 @@ static void walk(struct query *q, const struct query_table *t)
 	}
 }
 
-static void all_of_table(struct query *q, const struct query_table *t)
+static void all_of_table(struct query *q, struct query_table *t)
 {
 	q->shown = q->total = q->nets = 0;
 	q->tables_done++;
@@ -148,12 +148,15 @@ static void all_of_table(struct query *q, const struct query_table *t)
 			(unsigned long long)q->shown, (unsigned long long)q->total,
 			(unsigned long long)q->nets, t->title);
 	}
+	t->shown = q->shown;
+	t->total = q->total;
+	t->nets = q->nets;
 	q->all_shown += q->shown;
 	q->all_total += q->total;
 	q->all_nets += q->nets;
 }
 
-static void one_net(struct query *q, const struct query_table *t)
+static void one_net(struct query *q, struct query_table *t)
 {
 	bool found;
 
@@ -163,9 +166,38 @@ static void one_net(struct query *q, const struct query_table *t)
 	if (found)
 		net_routes(q, t, q->view);
 	rcu_read_unlock();
-	q->all_shown = q->shown;
-	q->all_total = q->total;
-	q->all_nets = q->nets;
+	q->all_shown = t->shown = q->shown;
+	q->all_total = t->total = q->total;
+	q->all_nets = t->nets = q->nets;
+}
+
+static void counts(struct json *j, uint64_t shown, uint64_t total, uint64_t nets)
+{
+	json_u64(j, "shown", shown);
+	json_u64(j, "routes", total);
+	json_u64(j, "networks", nets);
+}
+
+static void finish_json(struct query *q)
+{
+	struct json *j = &q->json;
+
+	json_close(j, ']');
+	json_open(j, "tables", '[');
+	for (unsigned i = 0; i < q->n_tables; i++) {
+		const struct query_table *t = &q->table[i];
+
+		if (!t->table)
+			continue;
+		json_open(j, NULL, '{');
+		json_str(j, "table", t->title);
+		counts(j, t->shown, t->total, t->nets);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	counts(j, q->all_shown, q->all_total, q->all_nets);
+	json_close(j, '}');
+	json_end(j);
 }
 
 static void finish(struct query *q, bool single)
@@ -173,12 +205,7 @@ static void finish(struct query *q, bool single)
 	struct cli_out *o = out_of(q);
 
 	if (q->s->json) {
-		json_close(&q->json, ']');
-		json_u64(&q->json, "shown", q->all_shown);
-		json_u64(&q->json, "routes", q->all_total);
-		json_u64(&q->json, "networks", q->all_nets);
-		json_close(&q->json, '}');
-		json_end(&q->json);
+		finish_json(q);
 	} else if (single && !q->all_total) {
 		cli_end(o, 8001, "Network not found");
 	} else if (!single && (q->stats || q->count) && q->tables_done > 1) {
