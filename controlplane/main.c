@@ -10,6 +10,7 @@
  */
 #include "controlplane/bfd/bfd_client.h"
 #include "controlplane/bgp/bgp.h"
+#include "controlplane/bmp/hub.h"
 #include "controlplane/cli/cli.h"
 #include "controlplane/fib/fib.h"
 #include "controlplane/mrt/messages.h"
@@ -439,6 +440,7 @@ static int make_parts(struct process *pr, const struct config *c)
 		return -errno;
 	ifaces_wait_scan(d->ifaces);
 	filter_set_ifname_lookup(ifaces_name, index_of);
+	d->bmp = bmp_hub_create();
 	d->rib = rib_create(threads_for(cpus, c->rib_shards, 4));
 	if (!d->rib)
 		return -ENOMEM;
@@ -495,6 +497,8 @@ static void unmake_parts(struct process *pr)
 	if (d->fib)
 		fib_destroy(d->fib, d->kernel_keep);
 	mrt_messages_release(d->mrt_messages);
+	if (d->bmp)
+		bmp_hub_destroy(d->bmp);
 	daemon_tables_release(d);
 	if (d->export)
 		export_destroy(d->export);

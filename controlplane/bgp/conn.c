@@ -406,6 +406,8 @@ static void clear(struct bgp_conn *c)
 	ev_timer_stop(ev, &c->send_hold_timer);
 	free(c->rx);
 	free(c->tx);
+	free(c->open_sent);
+	free(c->open_received);
 	conn_init(c, c->s, c->outgoing);
 }
 

@@ -10,6 +10,7 @@
 #include "controlplane/mrt/messages.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 static const char *const state_names[] = {
@@ -175,6 +176,15 @@ void bgp_local_caps(struct bgp_session *s, struct bgp_caps *out)
 	}
 }
 
+static void keep_open(uint8_t **at, const uint8_t *msg, size_t len)
+{
+	free(*at);
+	*at = malloc(len);
+	if (!*at)
+		abort();
+	memcpy(*at, msg, len);
+}
+
 void fsm_send_open(struct bgp_conn *c)
 {
 	struct bgp_session *s = c->s;
@@ -190,6 +200,7 @@ void fsm_send_open(struct bgp_conn *c)
 	session_trace(s, DBG_PACKETS, "Sending OPEN(ver=%d,as=%u,hold=%u,id=%08x)", BGP_VERSION, c->local.as,
 		c->local.hold_time, c->local.id);
 	set_state(c, BS_OPENSENT);
+	keep_open(&c->open_sent, buf, len);
 	conn_send(c, buf, len);
 	conn_set_hold_timer(c, s->cf->c.startup_hold_time);
 }
@@ -398,6 +409,7 @@ static bool on_open(struct bgp_conn *c, const uint8_t *body, size_t len)
 	if (!resolve_collision(c))
 		return false;
 	agree(c);
+	keep_open(&c->open_received, body - BGP_HEADER_LEN, BGP_HEADER_LEN + len);
 	s->remote_as = c->peer.as;
 	send_keepalive(c);
 	conn_set_hold_timer(c, c->hold_time);
@@ -439,14 +451,15 @@ static void carry_on(struct bgp_conn *c)
 }
 
 /* The session as a whole has failed: nothing of it goes on. */
-static void fail_session(struct bgp_conn *c, bool was_established, bool retain)
+static void fail_session(struct bgp_conn *c, bool was_established, bool retain, enum bmp_down_reason reason,
+	const struct bgp_error *why)
 {
 	struct bgp_session *s = c->s;
 	struct bgp_error e;
 
 	if (was_established) {
 		s->conn = NULL;
-		session_lost(s, retain);
+		session_lost(s, retain, reason, why);
 	}
 	bgp_fail(&e, BGP_ERR_CEASE, 0);
 	conn_close(other_conn(c), &e);
@@ -471,7 +484,7 @@ void fsm_socket_error(struct bgp_conn *c, int error)
 
 		s->silent_loss = true;
 		conn_reset(c);
-		fail_session(c, true, retain);
+		fail_session(c, true, retain, BMP_DOWN_REMOTE, NULL);
 		return;
 	}
 	conn_reset(c);
@@ -508,7 +521,7 @@ void fsm_error(struct bgp_conn *c, const struct bgp_error *e)
 	conn_close(c, e);
 	if (e->code != BGP_ERR_CEASE)
 		session_back_off(s);
-	fail_session(c, was, retain);
+	fail_session(c, was, retain, BMP_DOWN_LOCAL_NOTIFICATION, e);
 }
 
 static void disable_after_cease(struct bgp_session *s, uint8_t subcode)
@@ -555,7 +568,7 @@ static void on_notification(struct bgp_conn *c, const uint8_t *body, size_t len)
 	} else {
 		session_back_off(s);
 	}
-	fail_session(c, was, retain);
+	fail_session(c, was, retain, BMP_DOWN_REMOTE_NOTIFICATION, &e);
 }
 
 void fsm_hold_expired(struct bgp_conn *c)
@@ -582,7 +595,7 @@ void fsm_send_hold_expired(struct bgp_conn *c)
 	conn_reset(c);
 	s->silent_loss = true;
 	session_back_off(s);
-	fail_session(c, was, false);
+	fail_session(c, was, false, BMP_DOWN_LOCAL, NULL);
 }
 
 /* ---- messages ---- */

@@ -507,7 +507,8 @@ static void fail_all(struct bgp_session *s, enum bgp_error_class cls, const char
 		conn_close(&s->out, &e);
 	}
 	if (was)
-		session_lost(s, retain);
+		session_lost(
+			s, retain, retain ? BMP_DOWN_LOCAL : BMP_DOWN_LOCAL_NOTIFICATION, retain ? NULL : &e);
 	session_begin(s);
 }
 
@@ -594,6 +595,7 @@ void session_established(struct bgp_session *s)
 			channel_up(&s->channel[i]);
 		else if (s->channel[i].stale)
 			channel_drop_stale(&s->channel[i]);
+	session_tell_stations_up(s);
 	if (s->gr_active) {
 		s->gr_active = false;
 		session_log(s, LOG_CLASS_INFO, "Neighbor graceful restart: session is back");
@@ -619,11 +621,13 @@ static void log_closed(struct bgp_session *s)
 		s, LOG_CLASS_INFO, "BGP session closed%s%s%s", why[0] ? " (" : "", why, why[0] ? ")" : "");
 }
 
-void session_lost(struct bgp_session *s, bool retain)
+void session_lost(
+	struct bgp_session *s, bool retain, enum bmp_down_reason reason, const struct bgp_error *why)
 {
 	const struct bgp_config *c = &s->cf->c;
 	uint32_t restart_time = clamp(s->status.peer_caps.gr_time, c->min_gr_time, c->max_gr_time);
 
+	session_tell_stations_down(s, reason, why);
 	s->paused = false;
 	for (unsigned i = 0; i < s->n_channels; i++)
 		channel_down(&s->channel[i], retain);
@@ -691,7 +695,7 @@ void session_incoming(
 		session_trace(s, DBG_EVENTS, "New connection from a neighbor that restarts");
 		conn_reset(s->conn);
 		s->conn = NULL;
-		session_lost(s, true);
+		session_lost(s, true, BMP_DOWN_REMOTE, NULL);
 		session_begin(s);
 	}
 	accept = accept && !s->conn && s->in.state == BS_IDLE;
@@ -795,8 +799,11 @@ void session_stop(struct bgp_session *s, const struct bgp_error *e, bool silent)
 	mark_link(s, true, false);
 	close_bfd(s);
 	s->gr_active = false;
-	if (was)
+	if (was) {
+		session_tell_stations_down(
+			s, silent ? BMP_DOWN_LOCAL : BMP_DOWN_LOCAL_NOTIFICATION, silent ? NULL : e);
 		session_log(s, LOG_CLASS_INFO, "BGP session closed");
+	}
 	session_publish(s);
 	bgp_tell_main(s, BGP_EVENT_STOPPED);
 }

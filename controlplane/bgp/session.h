@@ -26,6 +26,7 @@
 #include "controlplane/bgp/message.h"
 #include "controlplane/bgp/settings.h"
 #include "controlplane/bgp/update.h"
+#include "controlplane/bmp/hub.h"
 #include "shared/clock.h"
 #include "shared/hash.h"
 #include "shared/log.h"
@@ -74,6 +75,7 @@ struct bgp_conn {
 	struct ev_io rd, wr;
 	struct ev_timer connect_timer, hold_timer, keepalive_timer, send_hold_timer;
 	bool got_open;
+	uint8_t *open_sent, *open_received; /* whole messages, for BMP; their length is in them */
 	bool refresh, enhanced_refresh, as4, extended_messages; /* agreed */
 	size_t max_message;
 	uint32_t hold_time, keepalive_time, send_hold_time; /* s, agreed; 0: off */
@@ -223,9 +225,10 @@ void session_store_error(struct bgp_session *s, enum bgp_error_class cls, const 
 	__attribute__((format(printf, 3, 4)));
 /* A connection has reached Established; it has become s->conn. */
 void session_established(struct bgp_session *s);
-/* The Established connection is gone, for whatever reason. retain: the routes are kept for a graceful
- * restart. */
-void session_lost(struct bgp_session *s, bool retain);
+/* The Established connection is gone. retain: the routes are kept for a graceful restart. reason, why (the
+ * NOTIFICATION, NULL: none): for BMP. */
+void session_lost(
+	struct bgp_session *s, bool retain, enum bmp_down_reason reason, const struct bgp_error *why);
 /* An error that delays the next attempt; may disable the protocol (`disable after error`). */
 void session_back_off(struct bgp_session *s);
 /* A dynamic session has nothing left to live for. */
@@ -251,6 +254,12 @@ void session_take_settings(struct bgp_session *s, struct bgp_settings *cf, bool 
 /* After a failover, when the routes have been withdrawn: stamps when the updates are out (fib_link_stage()).
  */
 void session_stamp_updates_out(struct bgp_session *s);
+
+/* ---- stations.c ---- */
+void session_tell_stations_up(struct bgp_session *s);
+/* why: the NOTIFICATION that was sent or received, NULL without. */
+void session_tell_stations_down(
+	struct bgp_session *s, enum bmp_down_reason reason, const struct bgp_error *why);
 
 /* ---- conn.c ---- */
 void conn_init(struct bgp_conn *c, struct bgp_session *s, bool outgoing);

@@ -24,7 +24,7 @@ const char *proto_state_name(enum proto_state s)
 static const struct proto_ops *ops_for(enum proto_type t)
 {
 	static const struct proto_ops *const all[] = {&device_ops, &direct_ops, &static_ops, &kernel_ops,
-		&bfd_ops, &bgp_ops, &pipe_ops, &rpki_ops, &mrt_ops};
+		&bfd_ops, &bgp_ops, &pipe_ops, &rpki_ops, &mrt_ops, &bmp_ops};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		if (all[i]->type == t)

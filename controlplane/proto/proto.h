@@ -19,6 +19,7 @@
 #include <urcu/list.h>
 
 struct daemon;
+struct bmp_hub;
 struct cli_out;
 struct mrt_messages;
 struct proto;
@@ -104,6 +105,7 @@ struct daemon {
 	struct config
 		*config; /* in force; main holds a reference; others take theirs through daemon_config() */
 	struct config *old_config;         /* before the last commit, for undo; may be NULL */
+	struct bmp_hub *bmp;               /* which sessions are up, for BMP stations */
 	struct mrt_messages *mrt_messages; /* what `mrtdump "FILE"` names; NULL: nothing */
 	struct cds_list_head protos;
 	struct cds_list_head
@@ -181,3 +183,4 @@ void static_ifaces_changed(struct daemon *d);
 extern const struct proto_ops bgp_ops;  /* controlplane/bgp/bgp_proto.c */
 extern const struct proto_ops rpki_ops; /* controlplane/rpki/rpki_proto.c */
 extern const struct proto_ops mrt_ops;  /* controlplane/mrt/mrt_proto.c */
+extern const struct proto_ops bmp_ops;  /* controlplane/bmp/bmp_proto.c */

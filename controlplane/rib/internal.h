@@ -382,6 +382,10 @@ void view_of(
  * Those behind the best are put in order when few are asked for. */
 unsigned part_views(
 	struct rib_shard *s, struct part *p, uint32_t net, struct rib_route_view *out, unsigned max);
+/* Those that the import filter rejects, behind the count views that out has; returns how many it has then, at
+ * most max. */
+unsigned part_views_filtered(struct rib_shard *s, struct part *p, uint32_t net, struct rib_route_view *out,
+	unsigned count, unsigned max);
 
 /* walk.c */
 void walk_init(struct part *p);

@@ -184,15 +184,21 @@ struct rib_change {
 	unsigned n_routes;
 	const struct rib_route_view *old_routes; /* RIB_LISTEN_OLD: the same before the change */
 	unsigned n_old_routes;
+	/* RIB_LISTEN_RECEIVED: behind the usable ones come those that the import filter rejects; how many
+	 * there are with them */
+	unsigned n_all_routes, n_all_old_routes;
 };
 
 enum rib_listen {
-	RIB_LISTEN_BEST = 1,    /* best changed */
-	RIB_LISTEN_BACKUP = 2,  /* best changed, or the best one with other next hops; routes[] has at most
-				   RIB_BACKUP_ROUTES */
-	RIB_LISTEN_ALL = 4,     /* any */
-	RIB_LISTEN_OLD = 8,     /* with ALL: old_routes */
-	RIB_LISTEN_NO_DUMP = 16 /* live changes only; dumped() is called at once */
+	RIB_LISTEN_BEST = 1,     /* best changed */
+	RIB_LISTEN_BACKUP = 2,   /* best changed, or the best one with other next hops; routes[] has at most
+				    RIB_BACKUP_ROUTES */
+	RIB_LISTEN_ALL = 4,      /* any */
+	RIB_LISTEN_OLD = 8,      /* with ALL: old_routes */
+	RIB_LISTEN_NO_DUMP = 16, /* live changes only; dumped() is called at once */
+	/* any, also of routes that are filtered, and of what was received though the filter makes the same of
+	 * it */
+	RIB_LISTEN_RECEIVED = 32 | RIB_LISTEN_ALL | RIB_LISTEN_OLD,
 };
 #define RIB_BACKUP_ROUTES 16
 struct rib_listener_ops {

@@ -124,7 +124,7 @@ struct place {
 
 struct before {
 	struct place best, second;
-	unsigned views, n_views; /* RIB_LISTEN_OLD */
+	unsigned views, n_views, n_all_views; /* RIB_LISTEN_OLD */
 };
 
 static uint32_t identity(const struct route_record *r)
@@ -152,6 +152,11 @@ static inline bool same_place(const struct place *a, const struct place *b)
 	return a->attrs == b->attrs && a->who == b->who && a->path == b->path;
 }
 
+static inline bool received_wanted(const struct part *p)
+{
+	return (p->want & RIB_LISTEN_RECEIVED) == RIB_LISTEN_RECEIVED;
+}
+
 static inline void change_begin(struct rib_shard *s, struct part *p, uint32_t net, struct before *b)
 {
 	const struct net_record *n = net_at(p, net);
@@ -159,7 +164,7 @@ static inline void change_begin(struct rib_shard *s, struct part *p, uint32_t ne
 	b->best = place_of(p, n->first);
 	if (p->want & RIB_LISTEN_BACKUP)
 		b->second = second_of(p, n);
-	b->views = b->n_views = 0;
+	b->views = b->n_views = b->n_all_views = 0;
 	if (p->want & RIB_LISTEN_OLD) {
 		/* Room for the old and the new. */
 		if (s->changed_part != p || s->n_changes == CHANGES ||
@@ -170,7 +175,11 @@ static inline void change_begin(struct rib_shard *s, struct part *p, uint32_t ne
 		b->n_views = part_views(s, p, net, s->views + s->n_views, RIB_MAX_ROUTES);
 		if (b->n_views > RIB_MAX_ROUTES)
 			b->n_views = RIB_MAX_ROUTES;
-		s->n_views += b->n_views;
+		b->n_all_views = b->n_views;
+		if (received_wanted(p))
+			b->n_all_views = part_views_filtered(
+				s, p, net, s->views + s->n_views, b->n_views, RIB_MAX_ROUTES);
+		s->n_views += b->n_all_views;
 	}
 }
 
@@ -216,6 +225,7 @@ static void tell(struct rib_shard *s, struct part *p, uint32_t net, const struct
 		.best_attrs = best->attrs,
 		.old_routes = s->views + b->views,
 		.n_old_routes = b->n_views,
+		.n_all_old_routes = b->n_all_views,
 		.routes = s->views + s->n_views,
 	};
 	if (b->best.attrs) {
@@ -232,6 +242,12 @@ static void tell(struct rib_shard *s, struct part *p, uint32_t net, const struct
 		if (c->n_routes > room)
 			c->n_routes = room;
 		s->n_views += c->n_routes;
+	}
+	c->n_all_routes = c->n_routes;
+	if (received_wanted(p)) {
+		c->n_all_routes = part_views_filtered(
+			s, p, net, s->views + s->n_views - c->n_routes, c->n_routes, RIB_MAX_ROUTES);
+		s->n_views += c->n_all_routes - c->n_routes;
 	}
 	s->n_changes++;
 }
@@ -258,7 +274,8 @@ static inline void change_end(
 	const struct net_record *n = net_at(p, net);
 	struct place best = place_of(p, n->first);
 	bool changed = !same_place(&best, &b->best), last = n->first == POOL_NONE && !p->pins;
-	unsigned what = (changed ? RIB_LISTEN_BEST | RIB_LISTEN_BACKUP : 0) | (any ? RIB_LISTEN_ALL : 0);
+	unsigned what = (changed ? RIB_LISTEN_BEST | RIB_LISTEN_BACKUP : 0) | (any ? RIB_LISTEN_ALL : 0) |
+			(RIB_LISTEN_RECEIVED & ~(RIB_LISTEN_ALL | RIB_LISTEN_OLD));
 
 	if (changed) {
 		if (b->best.attrs)

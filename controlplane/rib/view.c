@@ -85,6 +85,23 @@ unsigned part_views(
 	return count;
 }
 
+unsigned part_views_filtered(struct rib_shard *s, struct part *p, uint32_t net, struct rib_route_view *out,
+	unsigned count, unsigned max)
+{
+	const struct net_record *n = pool_at(&p->nets, net);
+	uint32_t i = n->first;
+
+	while (usable_at(p, i))
+		i = ((const struct route_record *)pool_at(&p->routes, i))->next;
+	for (; i != POOL_NONE && count < max; count++) {
+		const struct route_record *r = pool_at(&p->routes, i);
+
+		fill_view(s, r, &out[count]);
+		i = r->next;
+	}
+	return count;
+}
+
 uint32_t rib_shard_indexes(const struct rib_table *t, const struct rib_shard *s)
 {
 	return t->part[s->number].nets.end;

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "controlplane/bmp/hub.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bmp_hub {
+	pthread_mutex_t lock;
+	struct cds_list_head peers, subscribers;
+};
+
+struct bmp_hub *bmp_hub_create(void)
+{
+	struct bmp_hub *h = malloc(sizeof(*h));
+
+	if (!h)
+		abort();
+	pthread_mutex_init(&h->lock, NULL);
+	CDS_INIT_LIST_HEAD(&h->peers);
+	CDS_INIT_LIST_HEAD(&h->subscribers);
+	return h;
+}
+
+void bmp_hub_destroy(struct bmp_hub *h)
+{
+	struct bmp_peer *p, *tmp;
+
+	cds_list_for_each_entry_safe(p, tmp, &h->peers, node) bmp_peer_release(p);
+	pthread_mutex_destroy(&h->lock);
+	free(h);
+}
+
+struct bmp_peer *bmp_peer_new(
+	const uint8_t *sent, size_t sent_len, const uint8_t *received, size_t received_len)
+{
+	struct bmp_peer *p = calloc(1, sizeof(*p) + sent_len + received_len);
+
+	if (!p)
+		abort();
+	atomic_init(&p->refs, 1);
+	p->sent_len = sent_len;
+	p->received_len = received_len;
+	memcpy(p->opens, sent, sent_len);
+	memcpy(p->opens + sent_len, received, received_len);
+	return p;
+}
+
+struct bmp_peer *bmp_peer_hold(struct bmp_peer *p)
+{
+	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+	return p;
+}
+
+void bmp_peer_release(struct bmp_peer *p)
+{
+	if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1)
+		free(p);
+}
+
+void bmp_hub_up(struct bmp_hub *h, struct bmp_peer *p)
+{
+	struct bmp_subscriber *s;
+
+	pthread_mutex_lock(&h->lock);
+	cds_list_add_tail(&p->node, &h->peers);
+	cds_list_for_each_entry(s, &h->subscribers, node) s->up(s, bmp_peer_hold(p));
+	pthread_mutex_unlock(&h->lock);
+}
+
+void bmp_hub_down(struct bmp_hub *h, const void *session, const struct bmp_down *why)
+{
+	struct bmp_peer *p, *tmp;
+	struct bmp_subscriber *s;
+
+	pthread_mutex_lock(&h->lock);
+	cds_list_for_each_entry_safe(p, tmp, &h->peers, node)
+	{
+		if (p->session != session)
+			continue;
+		cds_list_del(&p->node);
+		cds_list_for_each_entry(s, &h->subscribers, node) s->down(s, bmp_peer_hold(p), why);
+		bmp_peer_release(p);
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
+void bmp_hub_subscribe(struct bmp_hub *h, struct bmp_subscriber *s)
+{
+	struct bmp_peer *p;
+
+	pthread_mutex_lock(&h->lock);
+	cds_list_for_each_entry(p, &h->peers, node) s->up(s, bmp_peer_hold(p));
+	cds_list_add_tail(&s->node, &h->subscribers);
+	pthread_mutex_unlock(&h->lock);
+}
+
+void bmp_hub_unsubscribe(struct bmp_hub *h, struct bmp_subscriber *s)
+{
+	pthread_mutex_lock(&h->lock);
+	cds_list_del(&s->node);
+	pthread_mutex_unlock(&h->lock);
+}

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`protocol bmp`: what a BMP station hears of our sessions and their routes (RFC 7854)."""
+import pytest
+from bgp_peers import Raw, as_path, next_hop, origin
+from netlab import Lab
+from netlab.bmp import DOWN, INITIATION, ROUTE, TERMINATION, UP, Station  # noqa: F401
+from netlab.mrt import as_path as path_of
+from netlab.pair import NODE, NODE_AS, PEER, PEER_AS, PEER_NET, Pair
+
+pytestmark = pytest.mark.ours  # Debian's BIRD has no BMP
+STATION_PORT = 11019
+
+
+@pytest.fixture
+def lab_with_station():
+    with Lab() as lab:
+        p = Pair(lab, "bird")
+        p.station = Station(lab, "peer", PEER[4], STATION_PORT)
+        p.bmp = f"""
+protocol bmp station {{ station address ip {PEER[4]} port {STATION_PORT}; system description "the box"; system name "edge1";
+	monitoring rib in pre_policy; monitoring rib in post_policy; }}
+"""
+        yield p
+        p.station.close()
+        assert p.station.error is None, repr(p.station.error)
+
+
+def keys(rib):
+    return {k[0] for k in rib}
+
+
+def test_sessions_and_routes(lab_with_station):
+    p, st = lab_with_station, lab_with_station.station
+    p.start(p.config(extra=p.bmp)).up(bfd=False)
+    both = {PEER[4], PEER[6]}
+    p.wait(lambda: set(st.up) == both, "Peer Up of both sessions")
+    assert st.log[0] == (INITIATION, {1: "the box", 2: "edge1"})
+    for f in (4, 6):
+        info = st.up[PEER[f]]
+        assert info["as"] == PEER_AS and info["local"] == NODE[f] and 179 in info["ports"]
+        sent, received = (body for _, body in info["opens"])
+        assert int.from_bytes(sent[1:3], "big") == NODE_AS and int.from_bytes(received[1:3], "big") == PEER_AS
+        for policy in ("pre", "post"):
+            p.wait(lambda: keys(st.rib[(PEER[f], policy)]) == {PEER_NET[f]}, f"the route of {PEER[f]}, {policy}-policy")
+            p.wait(lambda: (PEER[f], policy, f) in st.end_of_rib, f"End-of-RIB of {PEER[f]}, {policy}-policy")
+    assert path_of(st.rib[(PEER[4], "pre")][(PEER_NET[4], 0)][2]) == [PEER_AS]
+    assert p.ctl.protocols()["station"]["state"] == "up"
+    assert "Established" in p.info("station")
+
+    # another import filter: before it nothing changes, behind it the route is gone, then back and different
+    base = p.config(extra=p.bmp)
+    none = base.replace("ipv4 { import all;", "ipv4 { import none;")
+    assert none != base
+    p.node.configure(none)
+    p.wait(lambda: not st.rib[(PEER[4], "post")], "the filtered route is withdrawn, post-policy")
+    assert keys(st.rib[(PEER[4], "pre")]) == {PEER_NET[4]}
+    p.node.configure(base.replace("ipv4 { import all;", "ipv4 { import filter { bgp_med = 77; accept; };"))
+    p.wait(lambda: (PEER_NET[4], 0) in st.rib[(PEER[4], "post")], "the route is back, post-policy")
+    assert st.rib[(PEER[4], "post")][(PEER_NET[4], 0)][4] == (77).to_bytes(4, "big")
+    assert 4 not in st.rib[(PEER[4], "pre")][(PEER_NET[4], 0)]
+
+    # the neighbour withdraws
+    p.peer.daemon.ctl.cmd("disable static1")
+    p.wait(lambda: not st.rib[(PEER[4], "pre")] and not st.rib[(PEER[4], "post")], "withdrawn")
+    p.peer.daemon.ctl.cmd("enable static1")
+    p.wait(lambda: st.rib[(PEER[4], "pre")], "announced again")
+
+    # sessions end: our doing, the neighbour's doing, without a word
+    p.ctl.cmd("disable peer_v4")
+    down = p.wait(lambda: [e for e in st.log if e[:2] == (DOWN, PEER[4])], "Peer Down")[-1]
+    assert down[2] == 1 and down[3][18:21] == bytes((3, 6, 2)), "our NOTIFICATION: Cease, Administrative Shutdown"
+    p.peer.daemon.ctl.cmd("disable node_v6")
+    down = p.wait(lambda: [e for e in st.log if e[:2] == (DOWN, PEER[6])], "Peer Down")[-1]
+    assert down[2] == 3 and down[3][18:20] == bytes((3, 6)), "the neighbour's NOTIFICATION"
+    p.ctl.cmd("enable peer_v4")
+    p.peer.daemon.ctl.cmd("enable node_v6")
+    p.wait(lambda: set(st.up) == both and all(st.rib[(PEER[f], "post")] for f in (4, 6)), "both are back with their routes")
+
+    # the end
+    p.ctl.cmd("disable station")
+    p.wait(lambda: st.log[-1] == (TERMINATION, 0), "Termination")
+    p.wait(lambda: p.ctl.protocols()["station"]["state"] == "down", "the protocol is down")
+
+
+def test_station_that_comes_late_and_goes(lab_with_station):
+    """What was there before is told to a station that connects; a lost connection is made again and all is said anew."""
+    p, st = lab_with_station, lab_with_station.station
+    p.start().up(bfd=False)
+    p.wait(lambda: p.ctl.best(PEER_NET[4]) and p.ctl.best(PEER_NET[6]), "routes from the peer")
+    p.node.configure(p.config(extra=p.bmp))
+
+    def complete():
+        return all(keys(st.rib.get((PEER[f], policy), {})) == {PEER_NET[f]} and (PEER[f], policy, f) in st.end_of_rib
+                   for f in (4, 6) for policy in ("pre", "post"))
+    p.wait(complete, "everything that is up is told")
+    st.conn.shutdown(2)
+    p.logged("Connection to the BMP station lost")
+    p.wait(lambda: st.connections == 2 and complete(), "connected again and told again")
+    p.node.configure(p.config())  # not in the configuration any more
+    p.wait(lambda: st.log[-1] == (TERMINATION, 0), "Termination")
+
+
+def test_many_routes_and_a_slow_station():
+    """A station that does not read is dropped when its limit is reached; one that reads gets the whole of it."""
+    with Lab() as lab:
+        p = Pair(lab, None)
+        st = Station(lab, "peer", PEER[4], STATION_PORT, read=False)
+        p.start(p.config(families=(4,), bfd="", bgp="", extra=f"""
+protocol bmp station {{ station address ip {PEER[4]} port {STATION_PORT}; monitoring rib in pre_policy; tx buffer limit 1; }}
+"""))
+        raw = Raw(lab, PEER[4], NODE[4], PEER_AS)
+        p.wait(lambda: "Established" in p.info("station"), "connected")
+        count = 30000
+        nets = [f"10.{i >> 8 & 255}.{i & 255}.0/24" for i in range(count)]
+        # two versions of everything: more than the socket and a megabyte hold
+        for med in range(4):
+            for i in range(0, count, 500):
+                raw.update(origin() + as_path(PEER_AS, 65000 + med) + next_hop(PEER[4]), nets[i:i + 500])
+        p.logged("TX buffer limit reached")
+        assert p.ctl.established("peer_v4")
+        st.reading.set()
+        p.wait(lambda: len(st.rib.get((PEER[4], "pre"), {})) == count and (PEER[4], "pre", 4) in st.end_of_rib,
+               "all of it after the next connection", limit=60)
+        assert all(path_of(a[2]) == [PEER_AS, 65003] for a in st.rib[(PEER[4], "pre")].values())
+        raw.close()
+        p.wait(lambda: not st.up, "Peer Down")
+        assert st.error is None, repr(st.error)
+        st.close()
