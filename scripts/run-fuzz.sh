@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# run-fuzz.sh DIR SECONDS [NAME...]: runs each libFuzzer program in DIR for that long, as many at a time as there are CPUs.
+# run-fuzz.sh DIR SECONDS [NAME...]: runs libFuzzer programs in DIR, as many at a time as there are CPUs: those named, or else
+# all; then only the parsers of BFD packets and BGP messages, which read what anybody sends, run for that long, the others
+# for a quarter of it.
 # Seeds are tests/fuzz/corpus/<name>/; what breaks a program is kept in DIR/../artifacts/ and named.
 # The last line is "fuzz: N passed, N failed, N skipped".
 set -u
@@ -13,8 +15,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM
 
-one() { # program
-	local name=${1##*/}
+one() { # program seconds
+	local name=${1##*/} seconds=$2
 	local seeds=tests/fuzz/corpus/$name
 	mkdir -p "$work/$name.corpus"
 	[ -d "$seeds" ] || seeds=
@@ -42,7 +44,14 @@ if [ ${#programs[@]} -eq 0 ]; then
 fi
 for p in "${programs[@]}"; do
 	while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
-	one "$p" >"$work/${p##*/}.said" &
+	time=$seconds
+	if [ $# -eq 0 ]; then
+		case ${p##*/} in
+		bfd_packet_fuzz | bgp_stream_fuzz | bgp_update_fuzz) ;;
+		*) time=$(((seconds + 3) / 4)) ;;
+		esac
+	fi
+	one "$p" "$time" >"$work/${p##*/}.said" &
 done
 wait
 cat "$work"/*.said

@@ -47,11 +47,16 @@ static struct bfd_session *session_get(struct bfd_client *c, const struct bfd_ke
 struct bfd_client *bfd_client_create(const struct bfd_client_options *o)
 {
 	struct bfd_client *c = calloc(1, sizeof(*c));
+	pthread_mutexattr_t inherit;
 	int rc;
 
 	if (!c)
 		return NULL;
-	pthread_mutex_init(&c->lock, NULL);
+	/* The link thread has real-time priority; who holds the lock it waits for gets it, too. */
+	pthread_mutexattr_init(&inherit);
+	pthread_mutexattr_setprotocol(&inherit, PTHREAD_PRIO_INHERIT);
+	pthread_mutex_init(&c->lock, &inherit);
+	pthread_mutexattr_destroy(&inherit);
 	CDS_INIT_LIST_HEAD(&c->sessions);
 	snprintf(c->proto_name, sizeof(c->proto_name), "%s", o->name);
 	c->fib = o->fib;

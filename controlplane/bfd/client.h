@@ -96,6 +96,11 @@ struct bfd_client {
 int options_apply(const struct bfd_client *c, struct bfd_session *s, struct bfd_params *out);
 
 /* link.c */
+/* The calling thread goes before everything that is not as urgent: failover must not wait for a table load,
+ * nor for other programs. Both kinds of threads sleep nearly all the time. */
+#define PRIORITY_LINK 49
+#define PRIORITY_ENGINE 50
+void link_run_ahead(int priority);
 void *link_thread(void *arg);
 void link_wake(struct bfd_client *c);
 /* The back end's answer to add(): under the lock. error 0: slot and generation are valid. */

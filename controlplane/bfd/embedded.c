@@ -379,6 +379,7 @@ static void *engine_thread(void *arg)
 
 	pthread_setname_np(pthread_self(), "bfd");
 	prctl(PR_SET_TIMERSLACK, 1);
+	link_run_ahead(PRIORITY_ENGINE);
 	while (!atomic_load(&em->stop)) {
 		uint64_t now = clock_now_ns();
 

@@ -14,6 +14,7 @@
 #include "shared/rcu.h"
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,7 @@ static void log_transition(const struct bfd_client *c, const struct transition *
 			t->e.flags & LINKSTATE_AFTER_STALL ? ", after a stall of our own" : "");
 }
 
+/* All but the log, which may be slow: other links may have been lost meanwhile. */
 static void act(struct bfd_client *c, struct transition *t, unsigned n)
 {
 	struct fib_link links[BATCH];
@@ -149,41 +151,59 @@ static void act(struct bfd_client *c, struct transition *t, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		tell(t[i].s, t[i].event, &t[i].e, &t[i].t, event_text(&t[i]));
 	pthread_mutex_unlock(&c->lock);
+}
+
+static void log_all(const struct bfd_client *c, const struct transition *t, unsigned n)
+{
 	for (unsigned i = 0; i < n; i++)
 		log_transition(c, &t[i]);
 }
 
-static void read_link_state(struct bfd_client *c)
+/* Hints were lost: the table is the truth. */
+static void read_whole_table(struct bfd_client *c)
 {
 	struct transition t[BATCH];
+	unsigned n;
+
+	for (uint32_t slot = 0; slot < c->capacity;) {
+		pthread_mutex_lock(&c->lock);
+		for (n = 0; slot < c->capacity && n < BATCH; slot++)
+			if (c->by_slot[slot] && take_state(c, c->by_slot[slot], &t[n]))
+				n++;
+		pthread_mutex_unlock(&c->lock);
+		act(c, t, n);
+		log_all(c, t, n);
+	}
+}
+
+static void read_link_state(struct bfd_client *c)
+{
+	struct transition t[2 * BATCH];
 	uint32_t slots[BATCH];
 	bool overrun = false;
-	unsigned n, n_t;
+	unsigned n, first = 0, end; /* t[0..first) has been acted upon and not yet logged */
 
 	do {
 		n = linkstate_poll(&c->reader, slots, BATCH, &overrun);
-		n_t = 0;
+		end = first;
 		pthread_mutex_lock(&c->lock);
 		for (unsigned i = 0; i < n; i++) {
 			struct bfd_session *s = slots[i] < c->capacity ? c->by_slot[slots[i]] : NULL;
 
-			if (s && take_state(c, s, &t[n_t]))
-				n_t++;
+			if (s && take_state(c, s, &t[end]))
+				end++;
 		}
 		pthread_mutex_unlock(&c->lock);
-		act(c, t, n_t);
-	} while (n == BATCH);
-	if (!overrun)
-		return;
-	/* Hints were lost: the table is the truth. */
-	for (uint32_t slot = 0; slot < c->capacity;) {
-		pthread_mutex_lock(&c->lock);
-		for (n_t = 0; slot < c->capacity && n_t < BATCH; slot++)
-			if (c->by_slot[slot] && take_state(c, c->by_slot[slot], &t[n_t]))
-				n_t++;
-		pthread_mutex_unlock(&c->lock);
-		act(c, t, n_t);
-	}
+		if (end > first)
+			act(c, t + first, end - first);
+		first = end;
+		if (first > BATCH || n == 0) {
+			log_all(c, t, first);
+			first = 0;
+		}
+	} while (n);
+	if (overrun)
+		read_whole_table(c);
 }
 
 /* ---- provisioning ---- */
@@ -303,6 +323,7 @@ static void first_looks(struct bfd_client *c)
 		node) if (s->slot != CLIENT_NO_SLOT && !s->known && n < BATCH && take_state(c, s, &t[n])) n++;
 	pthread_mutex_unlock(&c->lock);
 	act(c, t, n);
+	log_all(c, t, n);
 }
 
 static void provision(struct bfd_client *c)
@@ -464,12 +485,23 @@ static int wait_ms(struct bfd_client *c)
 	return ms;
 }
 
+void link_run_ahead(int priority)
+{
+	struct sched_param sp = {.sched_priority = priority};
+
+	if (sched_setscheduler(0, SCHED_FIFO, &sp))
+		log_msg(LOG_CLASS_WARNING,
+			"No real-time priority for BFD and failover (%s): late when the machine is busy",
+			strerror(errno));
+}
+
 void *link_thread(void *arg)
 {
 	struct bfd_client *c = arg;
 
 	pthread_setname_np(pthread_self(), "link");
 	prctl(PR_SET_TIMERSLACK, 1);
+	link_run_ahead(PRIORITY_LINK);
 	rcu_register_thread();
 	while (!atomic_load(&c->stop)) {
 		struct pollfd p[3];

@@ -16,10 +16,16 @@
 
 int links_init(struct links *l, uint8_t rtproto)
 {
+	pthread_mutexattr_t inherit;
+
 	memset(l, 0, sizeof(*l));
 	l->rtproto = rtproto;
-	pthread_mutex_init(&l->lock, NULL);
-	pthread_mutex_init(&l->history_lock, NULL);
+	/* The link thread has real-time priority; who holds the lock it waits for gets it, too. */
+	pthread_mutexattr_init(&inherit);
+	pthread_mutexattr_setprotocol(&inherit, PTHREAD_PRIO_INHERIT);
+	pthread_mutex_init(&l->lock, &inherit);
+	pthread_mutex_init(&l->history_lock, &inherit);
+	pthread_mutexattr_destroy(&inherit);
 	return batch_open(&l->batch, URGENT_BUFFER);
 }
 
@@ -241,6 +247,21 @@ static void take_plan(struct urgent *u, unsigned event, const struct link *k)
 	}
 }
 
+/* A deletion takes a grace period, which on a busy machine is tens of milliseconds; nobody else has to wait
+ * for it. */
+static void rewrites_first(struct urgent *u)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < u->n; i++)
+		if (u->order[i].rewrite) {
+			struct order o = u->order[n];
+
+			u->order[n++] = u->order[i];
+			u->order[i] = o;
+		}
+}
+
 /* ---- events ---- */
 
 static uint8_t down_bit(const char *reason)
@@ -326,6 +347,7 @@ void fib_link_event(struct fib *f, const struct fib_link *events, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		if (!events[i].up)
 			each_named(&u, i, &events[i], take_named);
+	rewrites_first(&u);
 	found = clock_now_ns();
 	sent = acked = 0;
 	if (u.n) {

@@ -14,7 +14,7 @@ from report import Report  # noqa: E402
 RATE = 5000  # probe packets a second and family: 0.2 ms between two
 
 
-def play(report, order, full, cuts, keep):
+def play(report, order, full, cuts, keep, steps_wanted):
     with Lab(keep=keep) as lab:
         site = TwoSite(lab, order).build()
         p = steps.Play(lab, site, report, None, RATE)
@@ -23,34 +23,40 @@ def play(report, order, full, cuts, keep):
         if not p.start():
             return
         Probe(lab, "host", PROBE_TO[4], PROBE_TO[6], RATE)
-        p.policy()
-        p.failures_slow()
-        p.failures_fast(cuts)
-        p.no_bfd()
-        p.by_hand()
+        parts = [(2, p.policy), (3, p.failures_slow), (3, lambda: p.failures_fast(cuts)), (4, p.no_bfd), (5, p.by_hand)]
         if full:
-            p.control_killed()
-            p.dataplane_killed()
-        p.final()
+            parts += [(6, p.control_killed), (6, p.dataplane_killed)]
+        for number, part in parts + [(5, p.final)]:
+            if number in steps_wanted:
+                part()
         if keep:
+            ask = {"bird": lambda d: f"birdc -s {d.sock}", "frr": lambda d: f"vtysh --vty_socket {d.dir}"}
             report.say(f"""
 The lab is left standing.
   enter a place    ip netns exec {lab.tag}-pri bash       (or -bkp -upa -upb -vp -host -wire)
   ask a node       birdc -s {site.pri.sock}
-  ask upstreams    birdc -s {lab.path('upb-bird.ctl')};  vtysh --vty_socket {lab.path('upa-frr-run')}
+  ask upstreams    {';  '.join(ask[up.kind](up.daemon) for up in (site.upa, site.upb))}
   kill the link    ip netns exec {lab.ns('wire')} nft 'add rule bridge wire dead iifname "a.*" drop'
   and mend it      ip netns exec {lab.ns('wire')} nft flush chain bridge wire dead
-  remove it all    scripts/lab.sh clean""")
+  remove it all    scripts/lab.sh clean {os.getpid()}""")
 
 
 def main():
     a = argparse.ArgumentParser(prog="lab.sh", description=__doc__)
     a.add_argument("command", nargs="?", default="play", choices=("play", "clean"))
+    a.add_argument("lab", nargs="?", type=int, help="clean: only that one, the number in the names of its namespaces")
     a.add_argument("--cuts", type=int, default=20, help="how many times the link is cut at 10 ms x 3 (default 20)")
     a.add_argument("--only", choices=("bird", "frr"), help="play only the round in which upstream A is this one")
+    a.add_argument("--steps", default="1,2,3,4,5,6", help="play only these, with 2 before others (default 1,2,3,4,5,6)")
     o = a.parse_args()
+    try:
+        steps_wanted = {int(x) for x in o.steps.split(",")}
+    except ValueError:
+        a.error(f"--steps {o.steps}: numbers with commas between them")
+    if steps_wanted - {1, 2}:
+        steps_wanted.add(2)  # the preferences that the others start from
     if o.command == "clean":
-        print("\n".join(sweep(everything=True)) or "nothing to remove")
+        print("\n".join(sweep(everything=True, pid=o.lab)) or "nothing to remove")
         return 0
     keep = os.environ.get("KEEP", "") not in ("", "0")
     report, start = Report(), time.monotonic()
@@ -59,7 +65,7 @@ def main():
         rounds = [(order, full, o.cuts) for order, full, _ in rounds if order[0] == o.only]
     try:
         for i, (order, full, cuts) in enumerate(rounds):
-            play(report, order, full, cuts, keep and i == len(rounds) - 1)
+            play(report, order, full, cuts, keep and i == len(rounds) - 1, steps_wanted)
     except LabError as e:
         print(f"lab: {e}", file=sys.stderr)
         return 2

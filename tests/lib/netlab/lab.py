@@ -47,9 +47,10 @@ def _delete_namespace(name):
     run("ip", "netns", "del", name, check=False)
 
 
-def sweep(everything=False):
-    """Removes the leftovers of labs whose process is gone; those that were kept on purpose only with everything=True.
-    Returns the names of what it removed."""
+def sweep(everything=False, pid=None):
+    """Removes the leftovers of labs whose process is gone, or of that one process; those that were kept on purpose only with
+    everything=True. Returns the names of what it removed."""
+    only = str(pid) if pid is not None else None
     directories = glob.glob(f"/tmp/{PREFIX}[0-9]*-*")
 
     def owner(name):
@@ -57,7 +58,8 @@ def sweep(everything=False):
 
     def left(name):
         pid = owner(name)
-        return pid.isdigit() and not pid_alive(int(pid)) and (everything or not os.path.exists(f"/run/{PREFIX}{pid}.keep"))
+        return pid.isdigit() and only in (None, pid) and not pid_alive(int(pid)) and (
+            everything or not os.path.exists(f"/run/{PREFIX}{pid}.keep"))
 
     gone = [n for n in _namespaces() if n.startswith(PREFIX) and left(n)]
     for name in gone:
@@ -66,7 +68,7 @@ def sweep(everything=False):
         if everything or not os.path.exists(os.path.join(path, KEEP_MARK)):
             shutil.rmtree(path, ignore_errors=True)
     if everything:
-        for path in glob.glob(f"/run/{PREFIX}[0-9]*.keep"):
+        for path in glob.glob(f"/run/{PREFIX}{only or '[0-9]*'}.keep"):
             os.unlink(path)
     return gone
 
