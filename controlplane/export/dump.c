@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table for members that join, and what lagging members have missed: in slices, as their rings have room.
- */
+/* Members that are not LIVE are given range after range: see group.h. In slices, as their rings have room. */
 #include "controlplane/export/group.h"
 #include "shared/clock.h"
 #include <string.h>
@@ -13,73 +12,80 @@ static bool net_of(const struct group_shard *gs, uint32_t index, struct net *n)
 	return index < rib_shard_indexes(t, gs->shard) && rib_shard_net(t, gs->shard, index, n);
 }
 
-/* ---- what a slow member still has to be told ---- */
+/* ---- what a member needs ---- */
 
-static void miss_index(struct member *m, uint32_t index)
+static uint64_t since_of(const struct member *m, uint32_t range)
 {
-	uint32_t word = index / 64;
-
-	if (word >= m->missed_words) {
-		uint32_t n = m->missed_words ? 2 * m->missed_words : 64;
-
-		while (n <= word)
-			n *= 2;
-		m->missed = realloc(m->missed, n * sizeof(*m->missed));
-		if (!m->missed)
-			abort();
-		memset(m->missed + m->missed_words, 0, (n - m->missed_words) * sizeof(*m->missed));
-		m->missed_words = n;
-	}
-	m->missed[word] |= UINT64_C(1) << (index & 63);
+	return range < m->n_since ? m->since[range] : m->base;
 }
 
-void member_miss(struct member *m, const struct change *c)
+static bool needs(const struct group_shard *gs, const struct member *m, uint32_t range)
 {
-	if (m->state == MEMBER_JOINING ||
-		(m->state == MEMBER_DUMP && c->index >= m->dump_at && c->index < m->dump_end))
-		return; /* comes with the dump */
-	miss_index(m, c->index);
-	if (!c->path_id || c->new.attrs)
-		return;
-	if (m->n_gone == m->cap_gone) {
-		m->cap_gone = m->cap_gone ? 2 * m->cap_gone : 64;
-		m->gone = realloc(m->gone, m->cap_gone * sizeof(*m->gone));
-		if (!m->gone)
-			abort();
-	}
-	m->gone[m->n_gone++] = (struct gone){c->index, c->path_id};
+	uint64_t since = since_of(m, range);
+
+	if (since == NEVER)
+		return true;
+	return range < group_ranges(gs) && gs->changed_max[range] > since;
 }
 
-/* ---- blocks of a range, shared ---- */
-
-static void announce_index(
-	struct group_shard *gs, struct encoder *e, uint32_t index, const struct net *n, uint32_t not_source)
+static uint32_t ranges_of(const struct group_shard *gs, const struct member *m)
 {
-	const struct paths *ps = gs->all ? gs->all[index] : NULL;
+	uint32_t n = group_ranges(gs);
 
+	return m->n_since > n ? m->n_since : n; /* what it had in another group may go further */
+}
+
+static void was_given(struct group_shard *gs, struct member *m, uint32_t range)
+{
+	if (range >= m->n_since) {
+		uint32_t n = ranges_of(gs, m);
+
+		m->since = realloc(m->since, n * sizeof(*m->since));
+		if (!m->since)
+			abort();
+		for (uint32_t i = m->n_since; i < n; i++)
+			m->since[i] = m->base;
+		if (m->base == NEVER)
+			m->n_never += n - m->n_since;
+		m->n_since = n;
+	}
+	m->n_never -= m->since[range] == NEVER;
+	m->since[range] = gs->seq;
+}
+
+/* ---- blocks of a range for those that have nothing of it ---- */
+
+static void announce_fan(struct group_shard *gs, const struct net *n, uint32_t path_id, const struct fan *f)
+{
+	for (uint32_t i = 0; i < f->n; i++) {
+		uint32_t to = encoder_to(gs->encoder, fan_set(f, i), f->words, f->v[i].source, 0);
+
+		encoder_announce(gs->encoder, to, f->v[i].attrs, &n->prefix, path_id);
+	}
+}
+
+/* The last path id of an index, and the first: 0 and 0 unless ALL. */
+static uint32_t path_ids(const struct group_shard *gs, uint32_t index, uint32_t *first)
+{
 	if (gs->group->mode != EXPORT_ALL) {
-		const struct path *p = export_group_path(gs, index, 0);
-
-		if (p && p->source != not_source)
-			encoder_announce(e, p->source, p->attrs, &n->prefix, 0);
-		return;
+		*first = 0;
+		return 0;
 	}
-	for (uint32_t i = 0; ps && i < ps->n; i++)
-		if (ps->path[i].attrs && ps->path[i].source != not_source)
-			encoder_announce(e, ps->path[i].source, ps->path[i].attrs, &n->prefix, i + 1);
+	*first = 1;
+	return index < gs->n_index && gs->all[index] ? gs->all[index]->n : 0;
 }
 
 static const struct made *range_blocks(struct group_shard *gs, uint32_t range)
 {
 	static const struct made nothing;
 	struct range_cache *rc;
-	uint32_t end = (range + 1) * RANGE;
+	uint32_t end = (range + 1) * RANGE, first, last;
 	struct net n;
 
-	if (range * RANGE >= gs->n_index)
+	if (range >= group_ranges(gs))
 		return &nothing;
 	if (range >= gs->n_cache) {
-		uint32_t want = gs->n_index / RANGE + 1;
+		uint32_t want = group_ranges(gs);
 
 		gs->cache = realloc(gs->cache, want * sizeof(*gs->cache));
 		if (!gs->cache)
@@ -88,25 +94,23 @@ static const struct made *range_blocks(struct group_shard *gs, uint32_t range)
 		gs->n_cache = want;
 	}
 	rc = &gs->cache[range];
-	if (rc->valid)
+	if (rc->valid && rc->gen == gs->choose.gen && rc->seq >= gs->changed_max[range])
 		return &rc->made;
 	made_clear(&rc->made);
-	for (uint32_t i = range * RANGE; i < end && i < gs->n_index; i++)
-		if (net_of(gs, i, &n))
-			announce_index(gs, gs->encoder, i, &n, 0);
-	encoder_finish(gs->encoder, &rc->made, true, NULL);
-	rc->valid = true;
-	return &rc->made;
-}
+	for (uint32_t i = range * RANGE; i < end; i++) {
+		last = path_ids(gs, i, &first);
+		for (uint32_t id = first; id <= last; id++) {
+			uint32_t fan = export_group_fan(gs, i, id);
 
-void dump_invalidate(struct group_shard *gs, uint32_t index)
-{
-	uint32_t range = index / RANGE;
-
-	if (range < gs->n_cache && gs->cache[range].valid) {
-		gs->cache[range].valid = false;
-		made_clear(&gs->cache[range].made);
+			if (fan && net_of(gs, i, &n))
+				announce_fan(gs, &n, id, fan_get(&gs->choose.fans, fan));
+		}
 	}
+	encoder_finish(gs->encoder, &rc->made);
+	rc->valid = true;
+	rc->gen = gs->choose.gen;
+	rc->seq = gs->seq;
+	return &rc->made;
 }
 
 void dump_drop_cache(struct group_shard *gs)
@@ -117,19 +121,23 @@ void dump_drop_cache(struct group_shard *gs)
 	}
 }
 
-/* ---- for one member ---- */
+/* ---- blocks of a range for those that have some of it ---- */
 
-void member_give(struct member *m, const struct made *made)
+void member_give(struct member *m, const struct made *made, uint32_t bit)
 {
 	uint32_t given = 0;
 
 	for (uint32_t i = 0; i < made->n; i++) {
-		const struct made_block *b = &made->b[i];
+		struct block *b = made->b[i];
+		bool wanted = b->n_segments == 1 ? block_is_for(b, b->segment, bit, m->own_source)
+						 : block_set_has(b->any, b->words, bit);
 
-		if (b->only ? b->only != m : b->except && b->except == m->own_source)
+		for (uint32_t k = 0; !wanted && b->some_only && k < b->n_segments; k++)
+			wanted = b->segment[k].only == m->own_source;
+		if (!wanted)
 			continue;
-		block_hold(b->block, 1);
-		if (!ring_push(&m->ring, b->block))
+		block_hold(b, 1);
+		if (!ring_push(&m->ring, b, bit))
 			abort(); /* the caller has made sure of the room */
 		given++;
 	}
@@ -137,183 +145,278 @@ void member_give(struct member *m, const struct made *made)
 		peer_wake(m->peer);
 }
 
-static void forget_range(struct member *m, uint32_t from, uint32_t to)
+static uint32_t attrs_for(const struct member *m, const struct variant *v)
 {
-	for (uint32_t i = from; i < to && i < m->n_had; i++) {
+	return v && v->source != m->own_source ? v->attrs : 0;
+}
+
+#define UNKNOWN UINT32_MAX
+
+/* What the peer has of a path: attributes, 0: nothing, or UNKNOWN. now: what it is to have. */
+static uint32_t has_now(const struct group_shard *gs, const struct member *m, uint32_t index,
+	const struct fan *f, uint32_t now)
+{
+	uint64_t since = since_of(m, index / RANGE);
+	uint32_t changed_at = index < gs->n_index ? gs->changed_at[index] : 0;
+
+	if (since != NEVER)
+		return (int32_t)(changed_at - (uint32_t)since) > 0 ? UNKNOWN : now;
+	if (m->had)
+		return index < m->n_had ? m->had[index] : 0;
+	if (m->from == FROM_NOTHING)
+		return 0;
+	if (m->from == FROM_UNKNOWN || (int32_t)(changed_at - (uint32_t)m->began) > 0)
+		return UNKNOWN;
+	if (m->from == FROM_SAME)
+		return now ? UNKNOWN : 0;
+	return attrs_for(m, fan_variant(f, m->from));
+}
+
+static void say(struct group_shard *gs, uint32_t n, uint32_t index, const struct net *net, uint32_t path_id,
+	uint64_t *set, uint32_t words)
+{
+	const struct fan *f = fan_get(&gs->choose.fans, export_group_fan(gs, index, path_id));
+	uint32_t variants = f ? f->n : 0;
+	bool any_withdraw = false;
+
+	/* Set i is of variant i, the one behind them of those that lose it. */
+	memset(set, 0, (size_t)(variants + 1) * words * sizeof(*set));
+	for (uint32_t i = 0; i < n; i++) {
+		const struct member *m = gs->needing[i];
+		const struct variant *v = fan_variant(f, m->lane->number);
+		uint32_t now = attrs_for(m, v), had = has_now(gs, m, index, f, now);
+		uint32_t at;
+
+		if (had == now)
+			continue;
+		at = now ? (uint32_t)(v - f->v) : variants;
+		any_withdraw |= !now;
+		set[(size_t)at * words + i / 64] |= UINT64_C(1) << (i & 63);
+	}
+	for (uint32_t i = 0; i < variants; i++) {
+		bool any = false;
+
+		for (uint32_t k = 0; k < words; k++)
+			any |= set[(size_t)i * words + k] != 0;
+		if (any)
+			encoder_announce(gs->encoder,
+				encoder_to(gs->encoder, set + (size_t)i * words, words, 0, 0), f->v[i].attrs,
+				&net->prefix, path_id);
+	}
+	if (any_withdraw)
+		encoder_withdraw(gs->encoder,
+			encoder_to(gs->encoder, set + (size_t)variants * words, words, 0, 0), &net->prefix,
+			path_id);
+}
+
+/* For the first n of gs->needing: what differs from what they have. */
+static void give_difference(struct group_shard *gs, uint32_t n, uint32_t range)
+{
+	uint32_t words = (n + 63) / 64, end = (range + 1) * RANGE, oldest = UINT32_MAX, room = 8, first, last;
+	uint64_t *set = malloc(room * (size_t)words * sizeof(*set)), least = NEVER;
+	struct made made = {0};
+	bool whole = false;
+	struct net net;
+
+	if (!set)
+		abort();
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t since = since_of(gs->needing[i], range);
+
+		whole |= since == NEVER;
+		if (since < least)
+			least = since;
+	}
+	oldest = (uint32_t)least;
+	for (uint32_t i = range * RANGE; i < end; i++) {
+		if (!whole && (i >= gs->n_index || (int32_t)(gs->changed_at[i] - oldest) <= 0))
+			continue;
+		if (!net_of(gs, i, &net))
+			continue;
+		last = path_ids(gs, i, &first);
+		for (uint32_t id = first; id <= last; id++) {
+			const struct fan *f = fan_get(&gs->choose.fans, export_group_fan(gs, i, id));
+
+			if (f && f->n + 1u > room) {
+				room = 2 * (f->n + 1u);
+				set = realloc(set, room * (size_t)words * sizeof(*set));
+				if (!set)
+					abort();
+			}
+			say(gs, n, i, &net, id, set, words);
+		}
+	}
+	free(set);
+	encoder_finish(gs->encoder, &made);
+	for (uint32_t i = 0; i < n; i++)
+		member_give(gs->needing[i], &made, i);
+	made_free(&made);
+}
+
+static void forget_range(struct member *m, uint32_t range)
+{
+	for (uint32_t i = range * RANGE; i < (range + 1) * RANGE && i < m->n_had; i++) {
 		if (m->had[i] && m->had[i] != HAD_UNKNOWN)
 			attrs_release(m->had[i]);
 		m->had[i] = 0;
 	}
 }
 
-/* A range against what the member had before it changed its group. */
-static void diff_range(
-	struct group_shard *gs, struct member *m, uint32_t from, uint32_t to, struct made *made)
+/* ---- the task ---- */
+
+static bool has_room(struct member *m)
 {
-	struct net n;
-
-	for (uint32_t i = from; i < to; i++) {
-		const struct path *p = export_group_path(gs, i, 0);
-		uint32_t had = i < m->n_had ? m->had[i] : 0,
-			 now = p && p->source != m->own_source ? p->attrs : 0;
-
-		if (now != had && net_of(gs, i, &n)) {
-			if (now)
-				encoder_announce(gs->encoder, 0, now, &n.prefix, 0);
-			else
-				encoder_withdraw(gs->encoder, 0, &n.prefix, 0);
-		}
-	}
-	forget_range(m, from, to);
-	encoder_finish(gs->encoder, made, false, m);
-}
-
-static void give_private(struct member *m, struct made *made)
-{
-	member_give(m, made);
-	made_free(made);
-}
-
-/* What the member had is replaced by something else all over the range: then it needs just what everybody
- * needs. */
-static bool all_replaced(const struct group_shard *gs, const struct member *m, uint32_t from, uint32_t to)
-{
-	for (uint32_t i = from; i < to && i < m->n_had; i++) {
-		const struct path *p = export_group_path(gs, i, 0);
-
-		if (m->had[i] && (!p || p->source == m->own_source || p->attrs == m->had[i]))
-			return false;
-	}
-	return true;
-}
-
-/* One range of the dump. */
-static void dump_step(struct group_shard *gs, struct member *m)
-{
-	uint32_t end = m->dump_at / RANGE * RANGE + RANGE;
-	struct made made = {0};
-
-	if (m->had && !all_replaced(gs, m, m->dump_at, end)) {
-		diff_range(gs, m, m->dump_at, end < m->dump_end ? end : m->dump_end, &made);
-		give_private(m, &made);
-	} else {
-		forget_range(m, m->dump_at, end);
-		member_give(m, range_blocks(gs, m->dump_at / RANGE));
-	}
-	m->dump_at = end;
-	if (end < m->dump_end)
-		return;
-	free(m->had); /* its references were dropped range by range */
-	m->had = NULL;
-	m->n_had = 0;
-	m->state = MEMBER_CATCHUP;
-	m->missed_at = 0;
-}
-
-/* The final state of some of what was missed. False: nothing is left. */
-static bool catch_up_step(struct group_shard *gs, struct member *m)
-{
-	struct made made = {0};
-	struct net n;
-	unsigned done = 0;
-
-	while (m->n_gone && done < RANGE) {
-		struct gone g = m->gone[--m->n_gone];
-
-		done++;
-		if (!export_group_path(gs, g.index, g.path_id) && net_of(gs, g.index, &n))
-			encoder_withdraw(gs->encoder, 0, &n.prefix, g.path_id);
-	}
-	for (; m->missed_at < m->missed_words && done < RANGE; m->missed_at++) {
-		while (m->missed[m->missed_at]) {
-			uint32_t index =
-				m->missed_at * 64 + (uint32_t)__builtin_ctzll(m->missed[m->missed_at]);
-			const struct path *p;
-
-			m->missed[m->missed_at] &= m->missed[m->missed_at] - 1;
-			if (!net_of(gs, index, &n))
-				continue;
-			done++;
-			if (gs->group->mode == EXPORT_ALL) {
-				announce_index(gs, gs->encoder, index, &n, m->own_source);
-				continue;
-			}
-			p = export_group_path(gs, index, 0);
-			if (p && p->source != m->own_source)
-				encoder_announce(gs->encoder, 0, p->attrs, &n.prefix, 0);
-			else
-				encoder_withdraw(gs->encoder, 0, &n.prefix, 0);
-		}
-	}
-	encoder_finish(gs->encoder, &made, false, m);
-	give_private(m, &made);
-	if (done)
+	if (ring_has_room(&m->ring, 2 * MADE_BLOCKS))
 		return true;
-	/* A pass may have set bits behind missed_at: only a pass that found nothing is the end. */
-	for (uint32_t i = 0; i < m->missed_words; i++)
-		if (m->missed[i]) {
-			m->missed_at = i;
-			return true;
-		}
-	return m->n_gone > 0;
+	atomic_store(&m->ring.wanted, true);
+	return ring_has_room(&m->ring, 2 * MADE_BLOCKS);
 }
 
-static void become_live(struct group_shard *gs, struct member *m)
+/* Members that have room now, in gs->needing from `from` on. */
+static uint32_t collect(struct group_shard *gs)
+{
+	struct cds_list_head *node;
+	uint32_t n = 0;
+
+	if (gs->cap_needing < gs->n_slow) {
+		gs->cap_needing = 2 * gs->n_slow;
+		gs->needing = realloc(gs->needing, gs->cap_needing * sizeof(struct member *));
+		if (!gs->needing)
+			abort();
+	}
+	cds_list_for_each(node, &gs->members)
+	{
+		struct member *m = member_of(node);
+
+		if (m->state == MEMBER_SYNC && has_room(m))
+			gs->needing[n++] = m;
+	}
+	return n;
+}
+
+/* Those of the n that need the range come first; returns how many. */
+static uint32_t sort_needing(struct group_shard *gs, uint32_t n, uint32_t range)
+{
+	uint32_t k = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct member *m = gs->needing[i];
+
+		if (!needs(gs, m, range))
+			continue;
+		gs->needing[i] = gs->needing[k];
+		gs->needing[k++] = m;
+	}
+	return k;
+}
+
+/* Or is to be told everything as if it had nothing. */
+static bool has_nothing(const struct group_shard *gs, const struct member *m, uint32_t range)
+{
+	if (since_of(m, range) != NEVER || m->had)
+		return false;
+	if (m->from == FROM_SAME)
+		return range >= group_ranges(gs) || gs->changed_max[range] <= m->began;
+	return m->from == FROM_NOTHING;
+}
+
+static void step(struct group_shard *gs, uint32_t n, uint32_t range)
+{
+	uint32_t k = 0;
+
+	if (range < group_ranges(gs))
+		group_evaluate_range(gs, range);
+	/* Those with something first, then those with nothing. */
+	for (uint32_t i = 0; i < n; i++) {
+		struct member *m = gs->needing[i];
+
+		if (has_nothing(gs, m, range))
+			continue;
+		gs->needing[i] = gs->needing[k];
+		gs->needing[k++] = m;
+	}
+	if (k)
+		give_difference(gs, k, range);
+	if (k < n) {
+		const struct made *made = range_blocks(gs, range);
+
+		for (uint32_t i = k; i < n; i++)
+			member_give(gs->needing[i], made, gs->needing[i]->lane->number);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		forget_range(gs->needing[i], range);
+		was_given(gs, gs->needing[i], range);
+	}
+}
+
+/* Nothing is to be said any more but that it is all. False: no room for that. */
+static bool finish(struct group_shard *gs, struct member *m)
 {
 	if (m->mark_end) {
-		struct block *b = block_make(NULL, 0, m->mark_generation, BLOCK_DUMP_END);
+		struct block *b = block_mark(m->mark_generation);
 
-		if (!ring_push(&m->ring, b)) {
+		if (!ring_push(&m->ring, b, 0)) {
 			block_release(b);
-			return; /* next time */
+			return false; /* next time */
 		}
 		m->mark_end = false;
 		peer_wake(m->peer);
 	}
-	free(m->missed);
-	m->missed = NULL;
-	m->missed_words = m->missed_at = 0;
-	m->state = MEMBER_LIVE;
-	gs->n_slow--;
-	gs->n_live++;
-	rib_shard_unpin(gs->group->table, gs->shard);
-	peer_slow(m->peer, -1);
-	peer_check_limit(m->peer, gs->number, export_group_member_exported(gs, m));
+	group_becomes_live(gs, m);
+	return true;
 }
 
-static bool has_room(struct member *m)
+static bool is_complete(const struct group_shard *gs, const struct member *m)
 {
-	if (ring_has_room(&m->ring, RANGE + 8))
-		return true;
-	atomic_store(&m->ring.wanted, true);
-	return ring_has_room(&m->ring, RANGE + 8);
+	if (m->n_never)
+		return false;
+	for (uint32_t r = 0; r < ranges_of(gs, m); r++)
+		if (needs(gs, m, r))
+			return false;
+	return true;
+}
+
+static bool finish_complete(struct group_shard *gs, uint32_t n)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (gs->needing[i]->state == MEMBER_SYNC && is_complete(gs, gs->needing[i]))
+			any |= finish(gs, gs->needing[i]);
+	return any;
 }
 
 bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_ns)
 {
 	struct group_shard *gs = caa_container_of(t, struct group_shard, task);
 	bool more = false;
-	struct cds_list_head *node, *tmp;
-	struct member *m;
 
 	(void)s;
 	export_group_flush(gs);
 	do {
-		more = false;
-		/* A step for each in turn: those that dump together are at the same range and share its
-		 * blocks. */
-		cds_list_for_each_safe(node, tmp, &gs->members)
-		{
-			m = member_of(node);
-			if (m->state == MEMBER_LIVE || m->state == MEMBER_JOINING || !has_room(m))
-				continue;
-			if (m->state == MEMBER_DUMP)
-				dump_step(gs, m);
-			else if (!catch_up_step(gs, m))
-				become_live(gs, m);
+		uint32_t n = collect(gs), ranges = 0, k = 0;
+
+		for (uint32_t i = 0; i < n; i++)
+			if (ranges_of(gs, gs->needing[i]) > ranges)
+				ranges = ranges_of(gs, gs->needing[i]);
+		for (uint32_t r = 0; r < ranges && !k; r++) {
+			if (gs->sync_at >= ranges)
+				gs->sync_at = 0;
+			k = sort_needing(gs, n, gs->sync_at);
+			if (!k)
+				gs->sync_at++;
+		}
+		if (k) {
+			step(gs, k, gs->sync_at++);
 			more = true;
+		} else {
+			more = finish_complete(gs, n);
 		}
 	} while (more && clock_now_ns() < deadline_ns);
+	if (more) {
+		finish_complete(gs, collect(gs));
+		more = gs->n_slow > 0;
+	}
 	if (!more) {
 		gs->task_started = false;
 		if (!gs->n_slow)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Packing: prefixes with equal attributes share messages, messages of one source
- * share blocks.
+ * Packing: prefixes with equal attributes for equal receivers share messages,
+ * messages for equal receivers share a segment, and segments share blocks.
  *
- * Entries are chained by (source, attributes) through a small hash table in the
- * order they came, so a run of updates as a neighbour sent it stays together and
- * nothing is sorted.
+ * Entries are chained by (receivers, attributes) through a small hash table in
+ * the order they came, so a run of updates as a neighbour sent it stays together
+ * and nothing is sorted.
  */
 #include "controlplane/export/group.h"
 #include "shared/hash.h"
@@ -19,14 +19,17 @@ struct entry {
 	uint32_t next;
 };
 
-struct bundle {                 /* one (source, attrs) */
-	uint32_t source, attrs; /* attrs 0: withdrawals */
-	uint32_t first, last;   /* entries */
-	uint32_t next_of_source;
+struct bundle {               /* one (receivers, attrs) */
+	uint32_t to, attrs;   /* attrs 0: withdrawals */
+	uint32_t first, last; /* entries */
+	uint32_t next_of_same;
 };
 
-struct origin {                       /* one source */
-	uint32_t source, first, last; /* bundles */
+struct receivers {
+	uint64_t hash;
+	uint32_t set, words; /* in e->bits */
+	uint32_t except, only;
+	uint32_t first, last; /* bundles */
 };
 
 #define NONE UINT32_MAX
@@ -37,14 +40,18 @@ struct encoder {
 	uint32_t n_entry, cap_entry;
 	struct bundle *bundle;
 	uint32_t n_bundle, cap_bundle;
-	struct origin *origin;
-	uint32_t n_origin, cap_origin;
-	uint32_t *bundle_hash, *origin_hash; /* number + 1 */
-	uint32_t bundle_mask, origin_mask;
+	struct receivers *receivers;
+	uint32_t n_receivers, cap_receivers;
+	uint64_t *bits;
+	uint32_t n_bits, cap_bits;
+	uint32_t *bundle_hash, *receivers_hash; /* number + 1 */
+	uint32_t bundle_mask, receivers_mask;
 	uint32_t last_bundle; /* most entries go where the one before went */
 	uint8_t *block;       /* under construction */
-	size_t len;
-	uint32_t messages;
+	size_t len, room;
+	uint32_t messages;       /* of the segment under construction */
+	struct segment *segment; /* set: number of the receivers until the block is made */
+	uint32_t n_segment, cap_segment;
 	uint8_t attr_bytes[65536], nlri[65536];
 };
 
@@ -64,11 +71,12 @@ struct encoder *encoder_create(const struct bgp_encode_class *c)
 	if (!e)
 		abort();
 	e->class = *c;
-	e->bundle_mask = e->origin_mask = 255;
+	e->bundle_mask = e->receivers_mask = 255;
 	e->bundle_hash = calloc(256, sizeof(uint32_t));
-	e->origin_hash = calloc(256, sizeof(uint32_t));
-	e->block = malloc(2 * BLOCK_BYTES);
-	if (!e->bundle_hash || !e->origin_hash || !e->block)
+	e->receivers_hash = calloc(256, sizeof(uint32_t));
+	e->room = 2 * BLOCK_BYTES;
+	e->block = malloc(e->room);
+	if (!e->bundle_hash || !e->receivers_hash || !e->block)
 		abort();
 	e->last_bundle = NONE;
 	return e;
@@ -78,69 +86,91 @@ void encoder_destroy(struct encoder *e)
 {
 	free(e->entry);
 	free(e->bundle);
-	free(e->origin);
+	free(e->receivers);
+	free(e->bits);
+	free(e->segment);
 	free(e->bundle_hash);
-	free(e->origin_hash);
+	free(e->receivers_hash);
 	free(e->block);
 	free(e);
 }
 
-static uint32_t origin_of(struct encoder *e, uint32_t source)
+static void more_receiver_slots(struct encoder *e)
 {
-	uint32_t slot = (uint32_t)hash_u64(source, 1) & e->origin_mask;
+	uint32_t mask = 2 * e->receivers_mask + 1, slot;
 
-	for (; e->origin_hash[slot]; slot = (slot + 1) & e->origin_mask)
-		if (e->origin[e->origin_hash[slot] - 1].source == source)
-			return e->origin_hash[slot] - 1;
-	if (e->n_origin == e->cap_origin)
-		e->origin = grow(e->origin, &e->cap_origin, sizeof(*e->origin));
-	e->origin[e->n_origin] = (struct origin){source, NONE, NONE};
-	e->origin_hash[slot] = ++e->n_origin;
-	if (2 * e->n_origin > e->origin_mask) {
-		uint32_t mask = 2 * e->origin_mask + 1;
-
-		free(e->origin_hash);
-		e->origin_hash = calloc((size_t)mask + 1, sizeof(uint32_t));
-		if (!e->origin_hash)
-			abort();
-		e->origin_mask = mask;
-		for (uint32_t i = 0; i < e->n_origin; i++) {
-			slot = (uint32_t)hash_u64(e->origin[i].source, 1) & mask;
-			while (e->origin_hash[slot])
-				slot = (slot + 1) & mask;
-			e->origin_hash[slot] = i + 1;
-		}
+	free(e->receivers_hash);
+	e->receivers_hash = calloc((size_t)mask + 1, sizeof(uint32_t));
+	if (!e->receivers_hash)
+		abort();
+	e->receivers_mask = mask;
+	for (uint32_t i = 0; i < e->n_receivers; i++) {
+		slot = (uint32_t)e->receivers[i].hash & mask;
+		while (e->receivers_hash[slot])
+			slot = (slot + 1) & mask;
+		e->receivers_hash[slot] = i + 1;
 	}
-	return e->n_origin - 1;
 }
 
-static uint32_t bundle_slot(const struct encoder *e, uint32_t source, uint32_t attrs)
+uint32_t encoder_to(struct encoder *e, const uint64_t *set, uint32_t words, uint32_t except, uint32_t only)
 {
-	return (uint32_t)hash_u64((uint64_t)source << 32 | attrs, 2) & e->bundle_mask;
+	uint64_t h = hash_u64((uint64_t)except << 32 | only, 1);
+	uint32_t slot;
+
+	while (words && !set[words - 1])
+		words--;
+	for (uint32_t i = 0; i < words; i++)
+		h = hash_u64(h ^ set[i], 1);
+	for (slot = (uint32_t)h & e->receivers_mask; e->receivers_hash[slot];
+		slot = (slot + 1) & e->receivers_mask) {
+		const struct receivers *r = &e->receivers[e->receivers_hash[slot] - 1];
+
+		if (r->hash == h && r->words == words && r->except == except && r->only == only &&
+			(!words || memcmp(e->bits + r->set, set, words * sizeof(*set)) == 0))
+			return e->receivers_hash[slot] - 1;
+	}
+	if (e->n_receivers == e->cap_receivers)
+		e->receivers = grow(e->receivers, &e->cap_receivers, sizeof(*e->receivers));
+	while (e->n_bits + words > e->cap_bits)
+		e->bits = grow(e->bits, &e->cap_bits, sizeof(*e->bits));
+	e->receivers[e->n_receivers] = (struct receivers){h, e->n_bits, words, except, only, NONE, NONE};
+	if (words)
+		memcpy(e->bits + e->n_bits, set, words * sizeof(*set));
+	e->n_bits += words;
+	e->receivers_hash[slot] = ++e->n_receivers;
+	if (2 * e->n_receivers > e->receivers_mask)
+		more_receiver_slots(e);
+	return e->n_receivers - 1;
 }
 
-static uint32_t bundle_of(struct encoder *e, uint32_t source, uint32_t attrs)
+static uint32_t bundle_slot(const struct encoder *e, uint32_t to, uint32_t attrs)
 {
-	uint32_t slot, o;
+	return (uint32_t)hash_u64((uint64_t)to << 32 | attrs, 2) & e->bundle_mask;
+}
 
-	if (e->last_bundle != NONE && e->bundle[e->last_bundle].source == source &&
+static uint32_t bundle_of(struct encoder *e, uint32_t to, uint32_t attrs)
+{
+	struct receivers *r;
+	uint32_t slot;
+
+	if (e->last_bundle != NONE && e->bundle[e->last_bundle].to == to &&
 		e->bundle[e->last_bundle].attrs == attrs)
 		return e->last_bundle;
-	for (slot = bundle_slot(e, source, attrs); e->bundle_hash[slot]; slot = (slot + 1) & e->bundle_mask) {
+	for (slot = bundle_slot(e, to, attrs); e->bundle_hash[slot]; slot = (slot + 1) & e->bundle_mask) {
 		const struct bundle *b = &e->bundle[e->bundle_hash[slot] - 1];
 
-		if (b->source == source && b->attrs == attrs)
+		if (b->to == to && b->attrs == attrs)
 			return e->last_bundle = e->bundle_hash[slot] - 1;
 	}
 	if (e->n_bundle == e->cap_bundle)
 		e->bundle = grow(e->bundle, &e->cap_bundle, sizeof(*e->bundle));
-	o = origin_of(e, source);
-	e->bundle[e->n_bundle] = (struct bundle){source, attrs, NONE, NONE, NONE};
-	if (e->origin[o].first == NONE)
-		e->origin[o].first = e->n_bundle;
+	r = &e->receivers[to];
+	e->bundle[e->n_bundle] = (struct bundle){to, attrs, NONE, NONE, NONE};
+	if (r->first == NONE)
+		r->first = e->n_bundle;
 	else
-		e->bundle[e->origin[o].last].next_of_source = e->n_bundle;
-	e->origin[o].last = e->n_bundle;
+		e->bundle[r->last].next_of_same = e->n_bundle;
+	r->last = e->n_bundle;
 	e->bundle_hash[slot] = ++e->n_bundle;
 	if (2 * e->n_bundle > e->bundle_mask) {
 		uint32_t mask = 2 * e->bundle_mask + 1;
@@ -151,7 +181,7 @@ static uint32_t bundle_of(struct encoder *e, uint32_t source, uint32_t attrs)
 			abort();
 		e->bundle_mask = mask;
 		for (uint32_t i = 0; i < e->n_bundle; i++) {
-			slot = bundle_slot(e, e->bundle[i].source, e->bundle[i].attrs);
+			slot = bundle_slot(e, e->bundle[i].to, e->bundle[i].attrs);
 			while (e->bundle_hash[slot])
 				slot = (slot + 1) & mask;
 			e->bundle_hash[slot] = i + 1;
@@ -160,9 +190,9 @@ static uint32_t bundle_of(struct encoder *e, uint32_t source, uint32_t attrs)
 	return e->last_bundle = e->n_bundle - 1;
 }
 
-static void add(struct encoder *e, uint32_t source, uint32_t attrs, const struct prefix *p, uint32_t path_id)
+static void add(struct encoder *e, uint32_t to, uint32_t attrs, const struct prefix *p, uint32_t path_id)
 {
-	uint32_t b = bundle_of(e, source, attrs);
+	uint32_t b = bundle_of(e, to, attrs);
 
 	if (e->n_entry == e->cap_entry)
 		e->entry = grow(e->entry, &e->cap_entry, sizeof(*e->entry));
@@ -175,47 +205,113 @@ static void add(struct encoder *e, uint32_t source, uint32_t attrs, const struct
 }
 
 void encoder_announce(
-	struct encoder *e, uint32_t source, uint32_t attrs, const struct prefix *p, uint32_t path_id)
+	struct encoder *e, uint32_t to, uint32_t attrs, const struct prefix *p, uint32_t path_id)
 {
-	add(e, source, attrs, p, path_id);
+	add(e, to, attrs, p, path_id);
 }
 
-void encoder_withdraw(struct encoder *e, uint32_t source, const struct prefix *p, uint32_t path_id)
+void encoder_withdraw(struct encoder *e, uint32_t to, const struct prefix *p, uint32_t path_id)
 {
-	add(e, source, 0, p, path_id);
+	add(e, to, 0, p, path_id);
 }
 
-struct block *block_make(const void *bytes, size_t len, uint32_t messages, enum block_mark mark)
+/* segments and sets are filled in by the caller */
+static struct block *block_alloc(size_t len, uint32_t segments, uint32_t sets, uint32_t words)
 {
-	struct block *b = malloc(sizeof(*b) + len);
+	size_t fixed = segments * sizeof(struct segment), set_bytes = ((size_t)sets + 1) * words * 8;
+	struct block *b;
 
+	fixed = (fixed + 7) & ~(size_t)7;
+	b = malloc(sizeof(*b) + set_bytes + fixed + len);
 	if (!b)
 		abort();
+	*b = (struct block){.len = (uint32_t)len, .n_segments = segments, .words = words};
 	atomic_init(&b->refs, 1);
-	b->len = (uint32_t)len;
-	b->messages = messages;
-	b->mark = mark;
-	if (len)
-		memcpy(b->bytes, bytes, len);
+	b->any = b->data;
+	b->sets = b->data + words;
+	b->segment = (const struct segment *)(const void *)(b->data + ((size_t)sets + 1) * words);
+	b->bytes = (const uint8_t *)b->segment + fixed;
 	return b;
 }
 
-static void end_block(struct encoder *e, struct made *out, uint32_t except, struct member *only)
+struct block *block_mark(uint32_t generation)
 {
-	if (!e->len)
+	struct block *b = block_alloc(0, 0, 0, 1);
+
+	b->mark = BLOCK_DUMP_END;
+	b->generation = generation;
+	b->data[0] = ~UINT64_C(0);
+	return b;
+}
+
+static void end_segment(struct encoder *e, uint32_t to)
+{
+	uint32_t begin = e->n_segment ? e->segment[e->n_segment - 1].end : 0;
+
+	if (e->len == begin)
 		return;
+	if (e->n_segment == e->cap_segment)
+		e->segment = grow(e->segment, &e->cap_segment, sizeof(*e->segment));
+	e->segment[e->n_segment++] = (struct segment){.end = (uint32_t)e->len,
+		.messages = e->messages,
+		.set = to,
+		.except = e->receivers[to].except,
+		.only = e->receivers[to].only};
+	e->messages = 0;
+}
+
+static bool same_set(const struct encoder *e, const struct receivers *a, const struct receivers *b)
+{
+	return a->words == b->words &&
+	       (!a->words || memcmp(e->bits + a->set, e->bits + b->set, a->words * sizeof(uint64_t)) == 0);
+}
+
+static void end_block(struct encoder *e, struct made *out)
+{
+	uint32_t words = 1, sets = 0, n = 0;
+	struct segment *seg;
+	struct block *b;
+
+	if (!e->n_segment)
+		return;
+	for (uint32_t i = 0; i < e->n_segment; i++) {
+		const struct receivers *r = &e->receivers[e->segment[i].set];
+
+		if (r->words > words)
+			words = r->words;
+		sets += !i || !same_set(e, r, &e->receivers[e->segment[i - 1].set]);
+	}
+	b = block_alloc(e->len, e->n_segment, sets, words);
+	memset(b->data, 0, ((size_t)sets + 1) * words * 8);
+	memcpy(b->data + ((size_t)sets + 1) * words, e->segment, e->n_segment * sizeof(*e->segment));
+	memcpy((uint8_t *)(b->data + ((size_t)sets + 1) * words) + (b->bytes - (const uint8_t *)b->segment),
+		e->block, e->len);
+	seg = (struct segment *)(void *)(b->data + ((size_t)sets + 1) * words);
+	for (uint32_t i = 0; i < e->n_segment; i++) {
+		const struct receivers *r = &e->receivers[e->segment[i].set];
+
+		if (!i || !same_set(e, r, &e->receivers[e->segment[i - 1].set])) {
+			uint64_t *set = b->data + (size_t)(++n) * words;
+
+			for (uint32_t k = 0; k < r->words; k++) {
+				set[k] = e->bits[r->set + k];
+				b->data[k] |= set[k];
+			}
+		}
+		seg[i].set = n - 1;
+		b->some_only |= seg[i].only != 0;
+	}
 	if (out->n == out->cap)
 		out->b = grow(out->b, &out->cap, sizeof(*out->b));
-	out->b[out->n++] =
-		(struct made_block){block_make(e->block, e->len, e->messages, BLOCK_DATA), except, only};
+	out->b[out->n++] = b;
 	e->len = 0;
-	e->messages = 0;
+	e->n_segment = 0;
 }
 
 void made_clear(struct made *m)
 {
 	for (uint32_t i = 0; i < m->n; i++)
-		block_release(m->b[i].block);
+		block_release(m->b[i]);
 	m->n = 0;
 }
 
@@ -246,10 +342,9 @@ static bool one_message(struct encoder *e, const struct attrs *a, size_t attr_le
 	}
 	if (a)
 		written = bgp_encode_update(&e->class, a, e->attr_bytes, attr_len, e->nlri, n,
-			e->block + e->len, 2 * BLOCK_BYTES - e->len);
+			e->block + e->len, e->room - e->len);
 	else
-		written = bgp_encode_withdraw(
-			&e->class, e->nlri, n, e->block + e->len, 2 * BLOCK_BYTES - e->len);
+		written = bgp_encode_withdraw(&e->class, e->nlri, n, e->block + e->len, e->room - e->len);
 	if (!written)
 		return false;
 	e->len += written;
@@ -258,8 +353,13 @@ static bool one_message(struct encoder *e, const struct attrs *a, size_t attr_le
 	return true;
 }
 
-static void encode_bundle(
-	struct encoder *e, const struct bundle *b, struct made *out, uint32_t except, struct member *only)
+/* The length of a block that n others are before: so that all of what is made is in MADE_BLOCKS of them. */
+static size_t block_limit(uint32_t n)
+{
+	return (size_t)BLOCK_BYTES << n / 64;
+}
+
+static void encode_bundle(struct encoder *e, const struct bundle *b, struct made *out)
 {
 	static struct log_limit too_long;
 	const struct attrs *a = b->attrs ? attrs_get(b->attrs) : NULL;
@@ -272,8 +372,16 @@ static void encode_bundle(
 			a = NULL;
 	}
 	while (at != NONE) {
-		if (e->len + e->class.max_message > 2 * BLOCK_BYTES || e->len >= BLOCK_BYTES)
-			end_block(e, out, except, only);
+		if (e->len >= block_limit(out->n)) {
+			end_segment(e, b->to);
+			end_block(e, out);
+		}
+		if (e->len + e->class.max_message > e->room) {
+			e->room *= 2;
+			e->block = realloc(e->block, e->room);
+			if (!e->block)
+				abort();
+		}
 		if (one_message(e, a, attr_len, &at))
 			continue;
 		if (!a)
@@ -289,23 +397,20 @@ static void encode_bundle(
 	}
 }
 
-void encoder_finish(struct encoder *e, struct made *out, bool except, struct member *only)
+void encoder_finish(struct encoder *e, struct made *out)
 {
-	for (uint32_t o = 0; o < e->n_origin; o++) {
-		uint32_t tag = except ? e->origin[o].source : 0;
-
+	for (uint32_t o = 0; o < e->n_receivers; o++) {
 		/* Withdrawals first: a peer frees before it fills. */
 		for (int pass = 0; pass < 2; pass++)
-			for (uint32_t b = e->origin[o].first; b != NONE; b = e->bundle[b].next_of_source)
+			for (uint32_t b = e->receivers[o].first; b != NONE; b = e->bundle[b].next_of_same)
 				if ((e->bundle[b].attrs != 0) == pass)
-					encode_bundle(e, &e->bundle[b], out, tag, only);
-		if (except)
-			end_block(e, out, tag, only);
+					encode_bundle(e, &e->bundle[b], out);
+		end_segment(e, o);
 	}
-	end_block(e, out, 0, only);
+	end_block(e, out);
 	/* Empty again, at the cost of what was in it. */
 	for (uint32_t b = 0; b < e->n_bundle; b++) {
-		uint32_t slot = bundle_slot(e, e->bundle[b].source, e->bundle[b].attrs);
+		uint32_t slot = bundle_slot(e, e->bundle[b].to, e->bundle[b].attrs);
 
 		while (e->bundle_hash[slot] && e->bundle_hash[slot] != b + 1)
 			slot = (slot + 1) & e->bundle_mask;
@@ -314,7 +419,8 @@ void encoder_finish(struct encoder *e, struct made *out, bool except, struct mem
 	}
 	for (uint32_t b = 0; b < e->n_bundle; b++)
 		e->bundle_hash[e->bundle[b].first] = 0;
-	memset(e->origin_hash, 0, ((size_t)e->origin_mask + 1) * sizeof(uint32_t));
-	e->n_entry = e->n_bundle = e->n_origin = 0;
+	if (e->n_receivers)
+		memset(e->receivers_hash, 0, ((size_t)e->receivers_mask + 1) * sizeof(uint32_t));
+	e->n_entry = e->n_bundle = e->n_receivers = e->n_bits = 0;
 	e->last_bundle = NONE;
 }

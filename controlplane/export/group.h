@@ -1,85 +1,122 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Groups of peers that are sent the same bytes.
+ * Groups of peers that share what is encoded for them.
  *
- * In each shard a group keeps what it announces of every prefix (`out`: the
- * interned attributes as sent, and the source they came from), the changes of
- * the present slice, and its members. At the end of the slice the changes are
- * packed by source and attributes into blocks, and each block is handed to all
- * members but the one whose own routes it announces. That member gets a
- * withdrawal instead where the group's route used to be somebody else's.
+ * Peers with the same table, mode, rules (bgp_export_class) and encoding are a
+ * group, whatever their export filters. Each filter in use is a lane; a member
+ * is in one lane. In each shard a group keeps for every prefix one number, its
+ * fan (fan.h): what each lane sends of it. A route is put through the filters
+ * once for its attributes, not for each prefix and each peer (choose.c), and the
+ * outcome for all lanes is one fan. So seven hundred peers with seven hundred
+ * filters cost a set of seven hundred bits for each different outcome, not seven
+ * hundred tables.
+ *
+ * At the end of a slice the changes, pairs of fans, are turned into segments:
+ * attributes for a set of lanes, except the peer whose own routes they are. Equal
+ * pairs are worked out once. The segments of a slice share blocks, which each
+ * member gets by reference and of which it reads what has its lane's bit
+ * (block.h). The member whose own route takes another's place gets a
+ * withdrawal, in a segment for it alone.
  *
  * States of a member in a shard:
  *   JOINING  the group itself does not know the table yet
- *   DUMP     gets the table range by range, as its ring has room; changes behind
- *            dump_at are remembered in `missed`, those before come with the dump
- *   CATCHUP  ring was full: gets the final state of what is in `missed`
+ *   SYNC     is brought up to date range by range, as its ring has room
  *   LIVE     gets blocks as they are made
+ *
+ * SYNC (dump.c) is one thing for a peer that joins, asks for a refresh, gets
+ * another filter, or was too slow. Indexes are taken in ranges. Time is counted in
+ * flushes (`seq`); a group remembers when each prefix changed last, and a SYNC member
+ * when it was given each range last (`since`), or that it never was. What the
+ * peer has of a prefix then follows from
+ *   - since[range] set, and no change after it: what its lane sends: nothing to do
+ *   - since[range] set, a change after it: unknown: it is told the present state
+ *   - never given: by `from`: nothing (it joins), what another lane sends (it had that
+ *     lane's filter before; unknown if the prefix has changed meanwhile), what its own lane sends (a
+ *     refresh, all is said again), unknown, or what `had` says
+ * so a member that lags costs a few words for each range, and none for a
+ * change. All SYNC members that need a range get it in one step from one block,
+ * whose bits number the members of that step; those that join and have nothing get
+ * blocks by lane, which are kept while the range does not change. A member starts at the range the
+ * others are at. It is LIVE when no range needs it.
+ *
+ * A new lane is known in a range when the range's routes have been put through
+ * its filter (range_gen, lane_gen): that is done by the first step that is about
+ * the range; the bits of a lane mean nothing before.
+ *
  * While a member is not LIVE the shard's prefixes are pinned: an index means the
  * same prefix until the member has heard of it.
- *
- * Blocks of a dumped range are kept while members dump and the range does not
- * change: peers that join together share them.
  *
  * Everything here belongs to the shard's thread, but for the rings and what says
  * otherwise.
  */
 #pragma once
+#include "controlplane/export/choose.h"
 #include "controlplane/export/engine.h"
-#include "controlplane/export/policy.h"
+#include "controlplane/export/fan.h"
 #include "controlplane/export/ring.h"
 
-#define RANGE 1024u /* indexes of a dumped range: never more blocks than a ring takes */
+#define RANGE 512u /* indexes of a range */
 
 struct group;
 struct export_peer;
 
-/* What is announced under one path id. BEST and SECONDARY have one, with path id 0. */
-struct path {
-	uint32_t attrs;   /* 0: nothing; a reference is held */
-	uint32_t source;  /* of the route */
-	uint32_t path_in; /* ALL: the route's path id at its source */
-};
-
 struct paths { /* ALL: path[i] has the path id i + 1 on the wire */
 	uint32_t n;
-	struct path path[];
+	struct path {
+		uint32_t fan;
+		uint32_t source, path_in; /* the route's path id at its source */
+	} path[];
 };
 
 struct change {
 	struct prefix prefix;
 	uint32_t index, path_id;
-	struct path old, new; /* references are held on both */
-	uint32_t next;        /* of the same index, CHANGE_NONE ends */
+	uint32_t old, now; /* fans; references are held */
+	uint32_t next;     /* of the same index, CHANGE_NONE ends */
+	uint32_t plan;
 };
 #define CHANGE_NONE UINT32_MAX
 
-enum member_state { MEMBER_JOINING, MEMBER_DUMP, MEMBER_CATCHUP, MEMBER_LIVE };
-
-/* A path that a slow member must be told is gone (ALL only: else the bitmap says it all). */
-struct gone {
-	uint32_t index, path_id;
+/* What the replacement of one fan by another means: in a slice, by pair. */
+struct plan {
+	uint32_t old, now;
+	uint32_t first, n; /* in group_shard.step */
+	uint32_t count;    /* changes */
 };
+struct plan_step {
+	uint32_t to;    /* the encoder's receivers */
+	uint32_t attrs; /* 0: withdraw */
+};
+
+enum member_state { MEMBER_JOINING, MEMBER_SYNC, MEMBER_LIVE };
+
+#define FROM_NOTHING UINT32_MAX
+#define FROM_UNKNOWN (UINT32_MAX - 1)
+#define FROM_SAME (UINT32_MAX - 2) /* a refresh: has what its lane sends, or nothing, and is told again */
+#define HAD_UNKNOWN UINT32_MAX
+#define NEVER UINT64_MAX
 
 struct member {
 	struct cds_list_head node;
 	struct export_peer *peer;
 	uint32_t own_source;
+	struct lane *lane;
 	enum member_state state;
 	bool joined;              /* is on a group's list */
 	bool mark_end;            /* a DUMP_END is owed when it becomes LIVE */
 	uint32_t mark_generation; /* what it says: which dump it ends */
-	uint32_t dump_at, dump_end;
-	uint64_t *missed;
-	uint32_t missed_words, missed_at;
-	struct gone *gone;
-	uint32_t n_gone, cap_gone;
-	uint32_t *had; /* DUMP after a change of group: what the peer has by index; references; HAD_UNKNOWN;
-			  NULL */
+	/* SYNC */
+	uint32_t from;          /* lane, or as above */
+	struct lane *from_lane; /* in use until every range was given; NULL */
+	uint64_t began;         /* seq when it was last LIVE in from */
+	uint64_t base;          /* since of ranges beyond n_since */
+	uint64_t *since;        /* by range */
+	uint32_t n_since, n_never;
+	uint32_t
+		*had; /* after a change of group: what the peer has by index; references; HAD_UNKNOWN; NULL */
 	uint32_t n_had;
 	struct ring ring;
 };
-#define HAD_UNKNOWN UINT32_MAX
 
 /* Lists of members are walked by their heads: the list's own head is not where a member, which is aligned to
  * a cache line, could be. */
@@ -88,19 +125,17 @@ static inline struct member *member_of(struct cds_list_head *node)
 	return caa_container_of(node, struct member, node);
 }
 
-struct made_block {
-	struct block *block;
-	uint32_t except;     /* source whose peer does not get it; 0: all get it */
-	struct member *only; /* not NULL: nobody else gets it */
-};
-
 struct made {
-	struct made_block *b;
+	struct block **b; /* a reference on each */
 	uint32_t n, cap;
 };
+/* What is made at a time are fewer blocks than that: they get longer as they get more (block_limit() in
+ * encoder.c), so it would be a quarter of a gigabyte. */
+#define MADE_BLOCKS 384u
 
 struct range_cache {
 	struct made made;
+	uint64_t seq, gen; /* of when it was made */
 	bool valid;
 };
 
@@ -108,26 +143,44 @@ struct group_shard {
 	struct group *group;
 	struct rib_shard *shard; /* known from the first call */
 	unsigned number;
-	struct policy policy;
-	struct path *out;    /* by index; BEST, SECONDARY */
-	struct paths **all;  /* by index; ALL */
-	uint32_t *change_of; /* by index: first change of this slice + 1, 0: none */
-	uint32_t n_index;    /* size of the three */
+	struct choose choose;              /* lanes, filters, fans */
+	uint32_t *out;                     /* fan by index; BEST, SECONDARY */
+	struct paths **all;                /* by index; ALL */
+	uint32_t *change_of;               /* by index: first change of this slice + 1, 0: none */
+	uint32_t *changed_at;              /* by index: low half of seq of the last change */
+	uint32_t n_index;                  /* size of these */
+	uint64_t *changed_max, *range_gen; /* by range */
 	struct change *change;
 	uint32_t n_change, cap_change;
+	uint32_t *gone, gone_mask, n_gone; /* changes by prefix, of prefixes given up in this slice */
+	uint64_t seq;
 	bool ready;
 	struct cds_list_head members;
 	unsigned n_live, n_slow;
 	struct rib_task task;
 	bool task_started;
-	struct member **owner; /* by source id */
-	uint32_t *by_source;   /* announced routes by source id */
+	uint32_t sync_at;        /* range */
+	struct member **needing; /* of a step */
+	uint32_t cap_needing;
+	struct member **owner;   /* by source id */
+	uint32_t *own_announced; /* by source id, of those that have an owner: prefixes its lane sends */
 	uint32_t n_source;
-	struct range_cache *cache;
+	struct range_cache *cache; /* by range */
 	uint32_t n_cache;
-	/* counters: relaxed atomics, read by stats */
-	uint32_t announced;
-	struct export_feed_stats stats;
+	/* of a flush */
+	struct plan *plan;
+	uint32_t n_plan, cap_plan;
+	uint32_t *plan_hash, plan_mask;
+	struct plan_step *step;
+	uint32_t n_step, cap_step;
+	uint64_t *bits; /* scratch: two sets */
+	uint32_t cap_bits;
+	uint64_t *known; /* lanes of known_gen */
+	uint64_t known_gen;
+	uint32_t cap_known;
+	bool known_good;
+	struct lane *first_lane;        /* in use before its member has joined */
+	struct export_feed_stats stats; /* relaxed atomics, read by others; accepted is by lane */
 	struct encoder *encoder;
 };
 
@@ -136,10 +189,11 @@ struct group {
 	struct export_engine *engine;
 	unsigned refs; /* engine->lock */
 	struct rib_table *table;
-	struct filter_ref filter;
 	enum export_mode mode;
 	struct bgp_export_class class;
 	struct bgp_encode_class encode;
+	struct lane **lane; /* by number; engine->lock */
+	uint32_t n_lane;
 	struct rib_listener *listener;
 	_Atomic unsigned open;
 	unsigned n_shards;
@@ -147,41 +201,53 @@ struct group {
 };
 
 /* group.c: under no lock; takes the engine's. */
-struct group *export_group_get(struct export_engine *x, const struct export_peer_config *c);
+struct group *export_group_get(struct export_engine *x, const struct export_peer_config *c,
+	struct lane **lane); /* a reference on both */
 void export_group_put(struct group *g);
+void export_lane_hold(struct group *g, struct lane *l, unsigned n);
+void export_lane_put(struct group *g, struct lane *l);
 bool export_group_same(const struct group *g, const struct export_peer_config *c);
 /* In the shard's thread. */
-void export_group_join(struct group *g, struct rib_shard *s, struct member *m);
+void export_group_join(struct group *g, struct rib_shard *s, struct member *m, struct lane *l);
 void export_group_leave(struct group *g, struct rib_shard *s, struct member *m);
-void export_group_move(struct group *from, struct group *to, struct rib_shard *s, struct member *m);
+/* A reference on the old lane is given up, now or when nothing is compared with it any more. */
+void export_group_move(
+	struct group *from, struct group *to, struct rib_shard *s, struct member *m, struct lane *l);
 void export_group_redump(struct group *g, struct rib_shard *s, struct member *m, uint32_t generation);
 void export_group_room(struct group *g, struct rib_shard *s); /* some member's ring has room again */
 void export_group_flush(struct group_shard *gs);
 uint32_t export_group_member_exported(const struct group_shard *gs, const struct member *m);
-struct path *export_group_path(
-	const struct group_shard *gs, uint32_t index, uint32_t path_id); /* NULL: nothing under that id */
+/* The fan under a path id; path_id 0 unless ALL. FAN_NONE: nothing. */
+uint32_t export_group_fan(const struct group_shard *gs, uint32_t index, uint32_t path_id);
+void group_evaluate_range(struct group_shard *gs, uint32_t range);
+void group_becomes_live(struct group_shard *gs, struct member *m);
+void member_forget_had(struct member *m);
+void member_end_from(struct group_shard *gs, struct member *m);
+static inline uint32_t group_ranges(const struct group_shard *gs)
+{
+	return gs->n_index / RANGE; /* n_index is a multiple */
+}
 
 /* encoder.c: changes into blocks. One for each shard of a group. */
 struct encoder *encoder_create(const struct bgp_encode_class *c);
 void encoder_destroy(struct encoder *e);
+/* Receivers: a set, the source whose peer is left out, or the one whose peer alone is meant (set is empty
+ * then). The number is good until encoder_finish(). */
+uint32_t encoder_to(struct encoder *e, const uint64_t *set, uint32_t words, uint32_t except, uint32_t only);
 void encoder_announce(
-	struct encoder *e, uint32_t source, uint32_t attrs, const struct prefix *p, uint32_t path_id);
-void encoder_withdraw(struct encoder *e, uint32_t source, const struct prefix *p, uint32_t path_id);
-/* Packs what was given since the last call; except: blocks are tagged with their source. only: they are for
- * that member. */
-void encoder_finish(struct encoder *e, struct made *out, bool except, struct member *only);
-struct block *block_make(
-	const void *bytes, size_t len, uint32_t messages, enum block_mark mark); /* one reference */
-void made_clear(struct made *m); /* drops the maker's references */
+	struct encoder *e, uint32_t to, uint32_t attrs, const struct prefix *p, uint32_t path_id);
+void encoder_withdraw(struct encoder *e, uint32_t to, const struct prefix *p, uint32_t path_id);
+/* Packs what was given since the last call. */
+void encoder_finish(struct encoder *e, struct made *out);
+struct block *block_mark(uint32_t generation); /* a DUMP_END; one reference */
+void made_clear(struct made *m);               /* drops the maker's references */
 void made_free(struct made *m);
 
 /* dump.c: the shard's background work for members that are not LIVE. */
 bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_ns);
-void dump_invalidate(struct group_shard *gs, uint32_t index);
 void dump_drop_cache(struct group_shard *gs);
-void member_miss(struct member *m, const struct change *c);
-/* Hands blocks to a member: except its own. The ring has room for all. */
-void member_give(struct member *m, const struct made *made);
+/* Hands blocks to a member whose bit in their sets is `bit`. The ring has room for all. */
+void member_give(struct member *m, const struct made *made, uint32_t bit);
 
 /* peer.c */
 void peer_wake(struct export_peer *p);

@@ -27,15 +27,18 @@ struct export_peer {
 	struct export_engine *engine;
 	struct export_peer_config cf;
 	struct group *group;
+	struct lane *lane;
+	pthread_mutex_t lock; /* group and lane as readers of the counters see them */
 	unsigned n_shards;
 	_Atomic bool dead, asleep, limit_was_hit;
 	_Atomic(struct limit_config) limit; /* read by the shards */
 	_Atomic unsigned in_wake, leaving;
 	_Atomic unsigned slow; /* shards that have it off LIVE */
 	/* the session's thread only */
-	unsigned cur;      /* ring being read */
-	size_t front_done; /* bytes of its first block that are out */
-	uint8_t own[512];  /* end-of-RIB, refresh marks: between blocks */
+	unsigned cur;        /* ring being read */
+	uint32_t segment;    /* of its first block */
+	size_t segment_done; /* bytes of that which are out */
+	uint8_t own[512];    /* end-of-RIB, refresh marks: between blocks */
 	size_t own_len, own_done;
 	bool taking_own;
 	unsigned ends;       /* DUMP_END marks seen of the present dump */
@@ -44,7 +47,10 @@ struct export_peer {
 	bool first_dump;
 	uint64_t messages, bytes;
 	uint32_t *exported; /* by shard: relaxed atomics */
-	struct export_feed_stats *base;
+	struct peer_base {
+		struct export_feed_stats group;
+		uint64_t accepted;
+	} * base;              /* counters of group and lane when it joined, by shard */
 	struct member *member; /* by shard */
 };
 
@@ -90,14 +96,15 @@ void peer_check_limit(struct export_peer *p, unsigned shard, uint32_t exported)
 struct shard_call {
 	struct export_peer *peer;
 	struct group *group, *to;
+	struct lane *lane;
 	uint32_t generation;
 };
 
 static void call_all(
 	struct export_peer *p, void (*fn)(struct rib_shard *, void *), struct group *g, struct group *to)
 {
-	/* The last of the calls may free the peer before we are through. */
-	const struct shard_call call = {p, g, to, p->generation};
+	/* The peer may be gone when the last shard has been told. */
+	struct shard_call proto = {p, g, to, p->lane, p->generation};
 	struct rib *rib = p->engine->rib;
 	unsigned n = p->n_shards;
 
@@ -106,14 +113,14 @@ static void call_all(
 
 		if (!c)
 			abort();
-		*c = call;
+		*c = proto;
 		rib_shard_call(rib, i, fn, c);
 	}
 }
 
-static void base_stats(struct export_peer *p, const struct group_shard *gs)
+static void base_stats(struct export_peer *p, const struct group_shard *gs, const struct lane *l)
 {
-	p->base[gs->number] = gs->stats;
+	p->base[gs->number] = (struct peer_base){gs->stats, l->shard[gs->number].accepted};
 }
 
 static void join_in_shard(struct rib_shard *s, void *arg)
@@ -121,14 +128,16 @@ static void join_in_shard(struct rib_shard *s, void *arg)
 	struct shard_call *c = arg;
 	unsigned i = rib_shard_index(s);
 
-	base_stats(c->peer, &c->group->shard[i]);
-	export_group_join(c->group, s, &c->peer->member[i]);
+	base_stats(c->peer, &c->group->shard[i], c->lane);
+	export_group_join(c->group, s, &c->peer->member[i], c->lane);
 	free(c);
 }
 
 static void free_peer(struct export_peer *p)
 {
+	export_lane_put(p->group, p->lane);
 	export_group_put(p->group);
+	pthread_mutex_destroy(&p->lock);
 	if (p->cf.filter.kind == FILTER_PROGRAM)
 		filter_release(p->cf.filter.filter);
 	free(p->member);
@@ -156,8 +165,8 @@ static void move_in_shard(struct rib_shard *s, void *arg)
 	struct shard_call *c = arg;
 	unsigned i = rib_shard_index(s);
 
-	export_group_move(c->group, c->to, s, &c->peer->member[i]);
-	base_stats(c->peer, &c->to->shard[i]);
+	export_group_move(c->group, c->to, s, &c->peer->member[i], c->lane);
+	base_stats(c->peer, &c->to->shard[i], c->lane);
 	export_group_put(c->group); /* one reference was taken for each shard */
 	free(c);
 }
@@ -196,16 +205,16 @@ struct export_peer *export_attach(struct export_engine *x, const struct export_p
 	p->member = aligned_alloc(64, n * sizeof(*p->member));
 	p->exported = calloc(n, sizeof(*p->exported));
 	p->base = calloc(n, sizeof(*p->base));
-	p->group = export_group_get(x, c);
-	if (!p->member || !p->exported || !p->base || !p->group) {
-		if (p->group)
-			export_group_put(p->group);
+	if (p->member && p->exported && p->base)
+		p->group = export_group_get(x, c, &p->lane);
+	if (!p->group) {
 		free(p->member);
 		free(p->exported);
 		free(p->base);
 		free(p);
 		return NULL;
 	}
+	pthread_mutex_init(&p->lock, NULL);
 	memset(p->member, 0, n * sizeof(*p->member));
 	if (p->cf.filter.kind == FILTER_PROGRAM)
 		filter_hold(p->cf.filter.filter);
@@ -224,6 +233,7 @@ struct export_peer *export_attach(struct export_engine *x, const struct export_p
 void export_reconfigure(struct export_peer *p, const struct export_peer_config *c)
 {
 	struct group *old = p->group, *new;
+	struct lane *old_lane = p->lane, *lane;
 
 	if (c->filter.kind == FILTER_PROGRAM)
 		filter_hold(c->filter.filter);
@@ -234,16 +244,21 @@ void export_reconfigure(struct export_peer *p, const struct export_peer_config *
 	p->cf.mode = c->mode;
 	memcpy(&p->cf.class, &c->class, sizeof(c->class));
 	atomic_store(&p->limit_was_hit, false);
-	if (export_group_same(old, c))
+	if (export_group_same(old, c) && filter_same(&old_lane->filter, &c->filter))
 		return;
-	new = export_group_get(p->engine, c);
+	new = export_group_get(p->engine, c, &lane);
 	if (!new) {
 		log_msg(LOG_CLASS_ERROR, "Out of memory: an export filter could not be changed");
 		return;
 	}
+	pthread_mutex_lock(&p->lock);
 	p->group = new;
+	p->lane = lane;
+	pthread_mutex_unlock(&p->lock);
+	/* One reference on the old ones for each shard's call, the peer's own included. */
+	export_lane_hold(old, old_lane, p->n_shards - 1);
 	pthread_mutex_lock(&p->engine->lock);
-	old->refs += p->n_shards - 1; /* one for each shard's call, the peer's own included */
+	old->refs += p->n_shards - 1;
 	pthread_mutex_unlock(&p->engine->lock);
 	call_all(p, move_in_shard, old, new);
 }
@@ -299,7 +314,7 @@ static void ask_for_more(struct export_peer *p, unsigned i)
 	c = malloc(sizeof(*c));
 	if (!c)
 		abort();
-	*c = (struct shard_call){p, p->group, NULL, 0};
+	*c = (struct shard_call){p, p->group, NULL, NULL, 0};
 	rib_shard_call(p->engine->rib, i, room_in_shard, c);
 }
 
@@ -326,59 +341,101 @@ static void pop(struct export_peer *p, unsigned i)
 	struct block *b = ring_pop(r);
 
 	if (b->mark == BLOCK_DUMP_END)
-		dump_ended(p, b->messages);
-	else
-		p->messages += b->messages;
-	p->bytes += b->len;
+		dump_ended(p, b->generation);
+	p->segment = 0;
+	p->segment_done = 0;
 	block_release(b);
 	ask_for_more(p, i);
 }
 
-/* Fills iov from one ring, whose blocks stay there until they are sent. */
+/* The first segment from `at` on that is for the peer; n_segments: none. */
+static uint32_t next_segment(const struct export_peer *p, const struct block *b, uint32_t at, uint32_t bit)
+{
+	while (at < b->n_segments && !block_is_for(b, &b->segment[at], bit, p->cf.own_source))
+		at++;
+	return at;
+}
+
+static uint32_t begin_of(const struct block *b, uint32_t segment)
+{
+	return segment ? b->segment[segment - 1].end : 0;
+}
+
+/* Passes over marks and over what is not for the peer at the front of the ring. */
+static void skip(struct export_peer *p)
+{
+	struct ring *r = &p->member[p->cur].ring;
+	struct block *b;
+	uint32_t bit;
+
+	while (ring_count(r)) {
+		b = ring_peek(r, 0, &bit);
+		if (b->mark == BLOCK_DATA) {
+			p->segment = next_segment(p, b, p->segment, bit);
+			if (p->segment < b->n_segments)
+				return;
+		}
+		pop(p, p->cur);
+	}
+}
+
+/* Fills iov from one ring, whose blocks stay there until they are sent. Segments beside each other are one
+ * piece. */
 static unsigned take_ring(struct export_peer *p, struct iovec *iov, unsigned max)
 {
 	struct ring *r = &p->member[p->cur].ring;
-	uint32_t count = ring_count(r);
+	uint32_t count = ring_count(r), bit;
+	size_t done = p->segment_done;
 	unsigned n = 0;
 
-	for (uint32_t k = 0; k < count && n < max; k++) {
-		struct block *b = ring_peek(r, k);
-		size_t skip = k == 0 ? p->front_done : 0;
+	for (uint32_t k = 0; k < count; k++) {
+		struct block *b = ring_peek(r, k, &bit);
+		uint32_t at = k ? 0 : p->segment, joined = 0; /* where the last piece ended in this block */
 
 		if (b->mark != BLOCK_DATA)
 			break;
-		iov[n++] = (struct iovec){b->bytes + skip, b->len - skip};
+		while ((at = next_segment(p, b, at, bit)) < b->n_segments) {
+			size_t from = begin_of(b, at) + done, len = b->segment[at].end - from;
+
+			if (n && joined && joined == from) {
+				iov[n - 1].iov_len += len;
+			} else {
+				if (n == max)
+					return n;
+				iov[n++] = (struct iovec){(void *)(uintptr_t)(b->bytes + from), len};
+			}
+			joined = b->segment[at++].end;
+			done = 0;
+		}
 	}
 	return n;
+}
+
+static bool take_own(struct export_peer *p, struct iovec *iov)
+{
+	if (p->own_done == p->own_len)
+		return false;
+	p->taking_own = true;
+	iov[0] = (struct iovec){p->own + p->own_done, p->own_len - p->own_done};
+	return true;
 }
 
 static unsigned take(struct export_peer *p, struct iovec *iov, unsigned max)
 {
 	unsigned n;
 
-	if (p->front_done) /* in the middle of a block: that ring goes on */
+	if (p->segment_done) /* in the middle of something: that ring goes on */
 		return take_ring(p, iov, max);
 	for (unsigned i = 0; i < p->n_shards; i++) {
-		struct ring *r = &p->member[p->cur].ring;
-
-		while (ring_count(r) && ring_peek(r, 0)->mark != BLOCK_DATA)
-			pop(p, p->cur);
-		if (p->own_done < p->own_len) {
-			p->taking_own = true;
-			iov[0] = (struct iovec){p->own + p->own_done, p->own_len - p->own_done};
+		skip(p);
+		if (take_own(p, iov))
 			return 1;
-		}
 		n = take_ring(p, iov, max);
 		if (n)
 			return n;
 		p->cur = (p->cur + 1) % p->n_shards;
 	}
-	if (p->own_done < p->own_len) {
-		p->taking_own = true;
-		iov[0] = (struct iovec){p->own + p->own_done, p->own_len - p->own_done};
-		return 1;
-	}
-	return 0;
+	return take_own(p, iov);
 }
 
 unsigned export_take(struct export_peer *p, struct iovec *iov, unsigned max)
@@ -408,16 +465,27 @@ void export_sent(struct export_peer *p, size_t bytes)
 		}
 		return;
 	}
+	p->bytes += bytes;
 	while (bytes) {
-		size_t left = ring_peek(r, 0)->len - p->front_done;
+		uint32_t bit;
+		const struct block *b = ring_peek(r, 0, &bit);
+		size_t left;
 
+		p->segment = next_segment(p, b, p->segment, bit);
+		if (p->segment == b->n_segments) {
+			pop(p, p->cur);
+			continue;
+		}
+		left = b->segment[p->segment].end - begin_of(b, p->segment) - p->segment_done;
 		if (bytes < left) {
-			p->front_done += bytes;
+			p->segment_done += bytes;
 			return;
 		}
 		bytes -= left;
-		p->front_done = 0;
-		pop(p, p->cur);
+		p->messages += b->segment[p->segment].messages;
+		p->segment_done = 0;
+		if (++p->segment == b->n_segments)
+			pop(p, p->cur);
 	}
 }
 
@@ -428,19 +496,25 @@ static uint64_t since(const uint64_t *now, const uint64_t *base)
 
 void export_peer_stats(const struct export_peer *p, struct export_peer_stats *out)
 {
+	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&p->lock;
+
 	memset(out, 0, sizeof(*out));
+	pthread_mutex_lock(lock);
 	for (unsigned i = 0; i < p->n_shards; i++) {
-		const struct export_feed_stats *st = &p->group->shard[i].stats, *b = &p->base[i];
+		const struct export_feed_stats *st = &p->group->shard[i].stats, *b = &p->base[i].group;
 
 		out->exported += __atomic_load_n(&p->exported[i], __ATOMIC_RELAXED);
 		out->updates_received += since(&st->updates_received, &b->updates_received);
 		out->updates_rejected += since(&st->updates_rejected, &b->updates_rejected);
-		out->updates_filtered += since(&st->updates_filtered, &b->updates_filtered);
-		out->updates_accepted += since(&st->updates_accepted, &b->updates_accepted);
+		out->updates_accepted += since(&p->lane->shard[i].accepted, &p->base[i].accepted);
 		out->withdraws_received += since(&st->withdraws_received, &b->withdraws_received);
 		out->withdraws_accepted += since(&st->withdraws_accepted, &b->withdraws_accepted);
 		out->backlog_blocks += ring_count(&p->member[i].ring);
 	}
+	pthread_mutex_unlock(lock);
+	/* What neither the rules nor the filter let through: counted by what is left. */
+	if (out->updates_received > out->updates_rejected + out->updates_accepted)
+		out->updates_filtered = out->updates_received - out->updates_rejected - out->updates_accepted;
 	out->messages = p->messages;
 	out->bytes = p->bytes;
 	out->detached = !p->first_dump && atomic_load_explicit(&p->slow, memory_order_relaxed) > 0;

@@ -12,7 +12,14 @@ struct policy_memo {
 		source; /* attrs 0: empty; a reference is held, so that the number cannot mean another set */
 	uint32_t out;   /* a reference is held; 0 unless accepted */
 	uint32_t verdict;
+	uint64_t key;
 };
+
+bool policy_is_shared(const struct filter *f)
+{
+	return !(filter_reads(f) & (FILTER_READS_ROA | FILTER_READS_STATE | FILTER_PRINTS)) &&
+	       filter_net_use(f) != FILTER_NET_FREE;
+}
 
 void policy_init(struct policy *p, const struct filter_ref *f, const struct bgp_export_class *class)
 {
@@ -24,8 +31,8 @@ void policy_init(struct policy *p, const struct filter_ref *f, const struct bgp_
 	p->may_memo = true;
 	if (f->kind == FILTER_PROGRAM) {
 		filter_hold(f->filter);
-		p->may_memo = !(filter_reads(f->filter) &
-				(FILTER_READS_NET | FILTER_READS_ROA | FILTER_READS_STATE | FILTER_PRINTS));
+		p->may_memo = policy_is_shared(f->filter);
+		p->keyed = filter_net_use(f->filter) == FILTER_NET_CONDITIONS;
 	}
 }
 
@@ -49,9 +56,10 @@ void policy_free(struct policy *p)
 		filter_release(p->filter.filter);
 }
 
-static struct policy_memo *memo_slot(const struct policy *p, uint32_t attrs, uint32_t source)
+static struct policy_memo *memo_slot(const struct policy *p, uint32_t attrs, uint32_t source, uint64_t key)
 {
-	return &p->memo[hash_u64((uint64_t)source << 32 | attrs, 0) & p->memo_mask];
+	return &p->memo[hash_u64(((uint64_t)source << 32 | attrs) ^ key * 0x9e3779b97f4a7c15, 0) &
+			p->memo_mask];
 }
 
 /* Twice as large: entries that fall together lose, it is a cache. */
@@ -70,7 +78,7 @@ static void memo_grow(struct policy *p)
 
 		if (!old[i].attrs)
 			continue;
-		to = memo_slot(p, old[i].attrs, old[i].source);
+		to = memo_slot(p, old[i].attrs, old[i].source, old[i].key);
 		if (to->attrs)
 			memo_drop(to);
 		else
@@ -97,18 +105,27 @@ bool policy_filter(const struct filter_ref *f, struct filter_vm *vm, const struc
 	return filter_run(vm, f->filter, &fr, changed, out) == FILTER_ACCEPT;
 }
 
-static enum policy_verdict compute(struct policy *p, struct rib_shard *s, const struct net *n,
-	const struct rib_route_view *r, uint32_t *out)
+static const struct rib_source_config *from_of(struct rib_shard *s, const struct rib_route_view *r)
 {
 	const struct rib_source *src = rib_source_by_id(rib_shard_rib(s), r->source);
-	const struct rib_source_config *from = src ? rib_source_config(src) : NULL;
+
+	return src ? rib_source_config(src) : NULL;
+}
+
+bool policy_allowed(const struct policy *p, struct rib_shard *s, const struct rib_route_view *r)
+{
+	return !p->bgp || bgp_export_allowed(&p->class, attrs_get(r->attrs), from_of(s, r));
+}
+
+enum policy_verdict policy_make(struct policy *p, struct rib_shard *s, const struct net *n,
+	const struct rib_route_view *r, uint32_t *out)
+{
+	const struct rib_source_config *from = from_of(s, r);
 	const struct attrs *before = attrs_get(r->attrs), *a = before;
 	struct attrs filtered, sent;
 	bool changed;
 	size_t need;
 
-	if (p->bgp && !bgp_export_allowed(&p->class, a, from))
-		return POLICY_REJECT;
 	if (!policy_filter(&p->filter, rib_shard_vm(s), n, a, from, &changed, &filtered))
 		return POLICY_FILTER;
 	if (changed)
@@ -133,33 +150,40 @@ static enum policy_verdict compute(struct policy *p, struct rib_shard *s, const 
 	return POLICY_ACCEPT;
 }
 
+static enum policy_verdict compute(struct policy *p, struct rib_shard *s, const struct net *n,
+	const struct rib_route_view *r, uint32_t *out)
+{
+	enum policy_verdict v;
+
+	rcu_read_lock();
+	v = policy_allowed(p, s, r) ? policy_make(p, s, n, r, out) : POLICY_REJECT;
+	rcu_read_unlock();
+	return v;
+}
+
 enum policy_verdict policy_run(struct policy *p, struct rib_shard *s, const struct net *n,
 	const struct rib_route_view *r, uint32_t *out)
 {
 	struct policy_memo *m;
 	enum policy_verdict v;
+	uint64_t key;
 
-	if (!p->may_memo) {
-		rcu_read_lock();
-		v = compute(p, s, n, r, out);
-		rcu_read_unlock();
-		return v;
-	}
+	if (!p->may_memo)
+		return compute(p, s, n, r, out);
+	key = p->keyed ? filter_net_key(rib_shard_vm(s), p->filter.filter, n) : 0;
 	if (!p->memo || (p->memo_used > p->memo_mask / 2 && p->memo_mask + 1 < MEMO_MOST))
 		memo_grow(p);
-	m = memo_slot(p, r->attrs, r->source);
-	if (m->attrs != r->attrs || m->source != r->source) {
+	m = memo_slot(p, r->attrs, r->source, key);
+	if (m->attrs != r->attrs || m->source != r->source || m->key != key) {
 		uint32_t id = 0;
 
-		rcu_read_lock();
 		v = compute(p, s, n, r, &id);
-		rcu_read_unlock();
 		if (m->attrs)
 			memo_drop(m);
 		else
 			p->memo_used++;
 		attrs_hold(r->attrs);
-		*m = (struct policy_memo){r->attrs, r->source, v == POLICY_ACCEPT ? id : 0, v};
+		*m = (struct policy_memo){r->attrs, r->source, v == POLICY_ACCEPT ? id : 0, v, key};
 	}
 	if (m->verdict == POLICY_ACCEPT) {
 		*out = m->out;

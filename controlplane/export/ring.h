@@ -14,8 +14,8 @@
 #include "controlplane/export/block.h"
 #include <stdbool.h>
 
-#define RING_BLOCKS 2048u
-#define RING_BYTES (4u << 20) /* a peer with more than this waiting is lagging */
+#define RING_BLOCKS 1024u
+#define RING_BYTES (8u << 20) /* a peer with more than this waiting is lagging */
 
 struct ring {
 	_Alignas(64) _Atomic uint32_t tail;
@@ -23,16 +23,18 @@ struct ring {
 	_Alignas(64) _Atomic uint64_t queued;
 	_Atomic bool wanted; /* the producer has found no room and wants to hear when there is */
 	struct block *entry[RING_BLOCKS];
+	uint16_t bit[RING_BLOCKS]; /* the receiver's in the block's sets */
 };
 
 /* Producer. The reference goes to the ring. False: no room, the caller keeps it. */
-static inline bool ring_push(struct ring *r, struct block *b)
+static inline bool ring_push(struct ring *r, struct block *b, uint32_t bit)
 {
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
 
 	if (tail - atomic_load_explicit(&r->head, memory_order_acquire) == RING_BLOCKS)
 		return false;
 	r->entry[tail % RING_BLOCKS] = b;
+	r->bit[tail % RING_BLOCKS] = (uint16_t)bit;
 	atomic_fetch_add_explicit(&r->queued, b->len, memory_order_relaxed);
 	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
 	return true;
@@ -53,10 +55,13 @@ static inline uint32_t ring_count(const struct ring *r)
 	       atomic_load_explicit(&r->head, memory_order_relaxed);
 }
 
-/* Consumer: the i-th waiting block, i < ring_count(). */
-static inline struct block *ring_peek(const struct ring *r, uint32_t i)
+/* Consumer: the i-th waiting block, i < ring_count(); the bit that was given with it. */
+static inline struct block *ring_peek(const struct ring *r, uint32_t i, uint32_t *bit)
 {
-	return r->entry[(atomic_load_explicit(&r->head, memory_order_relaxed) + i) % RING_BLOCKS];
+	uint32_t at = (atomic_load_explicit(&r->head, memory_order_relaxed) + i) % RING_BLOCKS;
+
+	*bit = r->bit[at];
+	return r->entry[at];
 }
 
 /* Consumer: takes the first; the reference is the caller's. */

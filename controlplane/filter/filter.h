@@ -63,6 +63,8 @@ enum filter_net_use {
 };
 enum filter_net_use filter_net_use(const struct filter *f);
 unsigned filter_net_key_bits(const struct filter *f);
+/* Filters with equal digests have equal keys for every prefix. */
+uint64_t filter_net_digest(const struct filter *f);
 /* Not for FILTER_NET_FREE. Does not touch what the last filter_run() on vm returned. */
 uint64_t filter_net_key(struct filter_vm *vm, const struct filter *f, const struct net *net);
 

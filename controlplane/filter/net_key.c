@@ -3,6 +3,7 @@
  */
 #include "controlplane/filter/prefix_set.h"
 #include "controlplane/filter/vm.h"
+#include "shared/hash.h"
 
 static unsigned bits_of(const struct code *c)
 {
@@ -25,6 +26,18 @@ enum filter_net_use filter_net_use(const struct filter *f)
 unsigned filter_net_key_bits(const struct filter *f)
 {
 	return filter_net_use(f) == FILTER_NET_CONDITIONS ? bits_of(f->code) : 0;
+}
+
+uint64_t filter_net_digest(const struct filter *f)
+{
+	const struct code *c = f->code;
+	uint64_t h = c->n_conditions;
+
+	for (uint32_t i = 0; i < c->n_conditions; i++)
+		h = hash_u64(hash_u64(h ^ c->conditions[i].code->digest.low, 1) ^
+				     c->conditions[i].code->digest.high,
+			c->conditions[i].bits);
+	return h;
 }
 
 /* A value as a number below 2^bits; the last one is an error. */

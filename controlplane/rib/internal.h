@@ -403,6 +403,9 @@ void cover_start(struct rib *rib, struct rib_cover *c);
 struct rib_cover *cover_of_prefixes(struct prefix *list, unsigned n); /* list is reordered */
 struct rib_cover *cover_of_next_hops(struct rib_table *igp, const struct ipaddr *list, unsigned n);
 
+/* view.c: false: the record is free */
+bool net_is_indexed(const struct part *p, uint32_t net);
+
 /* memo.c */
 struct memo *memo_create(void);
 void memo_destroy(struct memo *m);

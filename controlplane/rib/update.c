@@ -975,7 +975,9 @@ void update_idle(struct rib_shard *s, struct part *p)
 	for (uint32_t i = 0; i < p->n_idle; i++) {
 		struct before b;
 
-		if (p->idle[i] == last || net_at(p, p->idle[i])->first != POOL_NONE)
+		/* It may have had a route again meanwhile, and been given up when that went. */
+		if (p->idle[i] == last || net_at(p, p->idle[i])->first != POOL_NONE ||
+			!net_is_indexed(p, p->idle[i]))
 			continue;
 		last = p->idle[i];
 		change_begin(s, p, last, &b);

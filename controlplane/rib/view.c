@@ -107,14 +107,27 @@ uint32_t rib_shard_indexes(const struct rib_table *t, const struct rib_shard *s)
 	return t->part[s->number].nets.end;
 }
 
-/* A free record is in no list of routes; a net without routes that is kept while pinned is not worth a look
- * either. */
+/* In the index under its key: a net without routes that is kept while pinned is, a free record is not. */
+bool net_is_indexed(const struct part *p, uint32_t net)
+{
+	const struct net_record *n = pool_at(&p->nets, net);
+	struct index_probe probe =
+		index_probe(&p->index, index_hash(key_hash(p->table->rib, n->key, p->table->key_words)));
+	uint32_t i;
+
+	while (index_next(&probe, &i))
+		if (i == net)
+			return true;
+	return false;
+}
+
 bool rib_shard_net(const struct rib_table *t, const struct rib_shard *s, uint32_t index, struct net *out)
 {
-	const struct net_record *n = pool_at(&t->part[s->number].nets, index);
+	const struct part *p = &t->part[s->number];
+	const struct net_record *n = pool_at(&p->nets, index);
 
 	key_net(t->net, n->key, out);
-	return n->first != POOL_NONE;
+	return n->first != POOL_NONE || (p->n_idle && net_is_indexed(p, index));
 }
 
 unsigned rib_shard_routes(

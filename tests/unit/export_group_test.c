@@ -5,6 +5,10 @@
  * while; peers join, leave, ask for a refresh and get another policy. When all is
  * quiet, what each peer has been told, message by message, must be what a walk over the table
  * says for that peer alone: best route, not its own, rules, filter, rewriting.
+ *
+ * With filters: a filter for each peer as route servers have them, which asks for
+ * communities with the peer's number, and some that look at the prefix or at the
+ * source, in all the ways that are treated differently.
  */
 #include "controlplane/export/export.h"
 #include "tests/unit/rib_support.h"
@@ -27,7 +31,13 @@ struct session {
 	_Atomic unsigned wakes;
 };
 
+#define FILTERS (PEERS + 5)
+
 struct world {
+	struct config *conf;
+	struct filter_ref filter[FILTERS];
+	struct filter_vm *vm;
+	enum export_mode mode;
 	struct rib *rib;
 	struct rib_table *table;
 	struct export_engine *x;
@@ -146,6 +156,7 @@ static void expected(
 		struct rib_route_view routes[PEERS];
 	} view;
 	struct net net = net4(0x0b000000 + prefix * 256, 24);
+	bool changed;
 	static uint8_t scratch[65536], bytes[65536];
 
 	*n = 0;
@@ -155,16 +166,30 @@ static void expected(
 	for (unsigned i = 0; i < view.v.n_routes; i++) {
 		const struct rib_route_view *r = &view.v.routes[i];
 		const struct rib_source_config *from = rib_source_config(rib_source_by_id(w->rib, r->source));
-		const struct attrs *a = attrs_get(r->attrs);
-		struct attrs sent;
+		const struct attrs *a = attrs_get(r->attrs), *before = a;
+		struct attrs sent, filtered;
 		size_t len;
 
 		if (i && s->cf.mode == EXPORT_BEST)
 			break;
 		if (r->source == s->cf.own_source)
 			continue;
-		if (!bgp_export_allowed(&s->cf.class, a, from) ||
-			!bgp_export_attrs(&s->cf.class, a, a, from, &sent, scratch, sizeof(scratch)))
+		if (!bgp_export_allowed(&s->cf.class, a, from))
+			continue;
+		if (s->cf.filter.kind == FILTER_PROGRAM) {
+			struct filter_route fr = {.net = &net,
+				.attrs = a,
+				.proto_name = from->proto_name,
+				.source = from->source,
+				.from = from->peer.addr,
+				.ifindex = from->peer.ifindex};
+
+			if (filter_run(w->vm, s->cf.filter.filter, &fr, &changed, &filtered) != FILTER_ACCEPT)
+				continue;
+			if (changed)
+				a = &filtered;
+		}
+		if (!bgp_export_attrs(&s->cf.class, a, before, from, &sent, scratch, sizeof(scratch)))
 			continue;
 		len = bgp_encode_attrs(&sent, &s->cf.encode, bytes, sizeof(bytes));
 		assert_true(len > 0 && len < 250);
@@ -213,6 +238,61 @@ static struct rib_source *open_source(struct world *w, unsigned number)
 	return rib_source_open(w->table, &c);
 }
 
+/* One for each peer, and some others. */
+static void make_filters(struct world *w)
+{
+	static const char *const more[] = {
+		"if net ~ [ 11.3.0.0/16+, 11.5.0.0/16{24,24} ] then reject; accept;",
+		"if net.len > 23 && net ~ [ 11.0.0.0/14+ ] then bgp_path.prepend(65009); accept;",
+		"prefix p = net; if p ~ [ 11.7.0.0/16+ ] then reject; accept;",
+		"if proto = \"p3\" || from = 10.0.0.4 then reject; accept;",
+		"if bgp_path ~ [= * 104 * =] then reject; bgp_community.add((65000, 7)); accept;",
+	};
+	struct config_error err = {0};
+	static char text[16384];
+	size_t n;
+
+	n = (size_t)sprintf(text, "router id 1.1.1.1;\n"
+				  "function to_peer(int asn) -> bool {\n"
+				  " if (0, asn) ~ bgp_community then return false;\n"
+				  " if (65000, asn) ~ bgp_community then return true;\n"
+				  " if (0, 65000) ~ bgp_community then return false;\n"
+				  " if (65501, asn) ~ bgp_community then bgp_path.prepend(65000);\n"
+				  " if bgp_path ~ [= * asn * =] then return false;\n"
+				  " return true; }\n");
+	for (unsigned i = 0; i < FILTERS; i++) {
+		if (i < PEERS)
+			n += (size_t)sprintf(text + n,
+				"filter f%u { if ! to_peer(%u) then reject; bgp_community.delete([(0, *)]); "
+				"accept; }\n",
+				i, 100 + i);
+		else
+			n += (size_t)sprintf(text + n, "filter f%u { %s }\n", i, more[i - PEERS]);
+		n += (size_t)sprintf(
+			text + n, "protocol static o%u { ipv4 { import filter f%u; }; }\n", i, i);
+	}
+	w->conf = config_parse_text("test", text, n, false, &err);
+	if (!w->conf)
+		fail_msg("%u: %s", err.line, err.text);
+	for (unsigned i = 0; i < FILTERS; i++) {
+		char name[16];
+		const struct proto_config *pc;
+
+		sprintf(name, "o%u", i);
+		pc = config_find_protocol(w->conf, name);
+		w->filter[i] = cds_list_entry(pc->channels.next, struct channel_config, node)->import;
+	}
+}
+
+static struct filter_ref some_filter(struct world *w, unsigned number)
+{
+	struct filter_ref all = {.kind = FILTER_ALL};
+
+	if (!w->conf || roll(w, 8) == 0)
+		return all;
+	return w->filter[roll(w, 3) ? number : roll(w, FILTERS)];
+}
+
 static void attach(struct world *w, unsigned number, unsigned variant)
 {
 	struct session *s = &w->s[number];
@@ -221,8 +301,9 @@ static void attach(struct world *w, unsigned number, unsigned variant)
 	memset(&s->cf, 0, sizeof(s->cf));
 	s->cf.table = w->table;
 	s->cf.own_source = rib_source_id(s->source);
-	s->cf.filter.kind = FILTER_ALL;
-	s->cf.mode = w->all_paths ? EXPORT_ALL : EXPORT_BEST;
+	s->cf.filter = some_filter(w, number);
+	s->cf.mode = w->mode;
+	s->cf.class.afi = 1;
 	s->cf.class.external = true;
 	s->cf.class.rs_client = variant % 2 == 0;
 	s->cf.class.local_as = 65000 + variant;
@@ -256,18 +337,38 @@ static void detach(struct session *s)
 	s->end_of_rib = 0;
 }
 
+/* What clients say to a route server: not to this one, only to that one, longer for a third. */
+static uint32_t route_attrs(struct world *w, struct session *s)
+{
+	struct attr_nexthop nh;
+	uint32_t list[3];
+	uint8_t path[64];
+	struct attrs a = bgp_attrs(path, &nh, 100 + s->number, 1 + roll(w, 4), 0x0a000000 + s->number);
+
+	if (w->conf) {
+		for (unsigned n = roll(w, 4); a.n_community < n;)
+			list[a.n_community++] = (roll(w, 3) ? roll(w, 2) ? 0 : 65501u : 65000u) << 16 |
+						(roll(w, 6) ? 100 + roll(w, PEERS) : 65000u);
+		if (a.n_community) {
+			a.community = list;
+			a.present |= ATTR_COMMUNITY;
+		}
+	}
+	return attrs_intern(&a);
+}
+
 static void churn(struct world *w, struct session *s)
 {
 	struct rib_batch *b = rib_batch_create(s->source);
 	unsigned n = 1 + roll(w, 400), at = roll(w, PREFIXES);
-	uint32_t attrs = simple_attrs(100 + s->number, 1 + roll(w, 4), 0x0a000000 + s->number);
+	uint32_t attrs = route_attrs(w, s);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct net net = net4(0x0b000000 + ((at + i) % PREFIXES) * 256, 24);
 
 		if (roll(w, 20) == 0) {
 			attrs_release(attrs);
-			attrs = simple_attrs(100 + s->number, 1 + roll(w, 6), 0x0a000000 + s->number);
+			attrs = route_attrs(w, s);
 		}
 		if (roll(w, 3) == 0)
 			rib_batch_withdraw(b, &net, 0);
@@ -294,9 +395,12 @@ static void event(struct world *w)
 			export_refresh(s->peer, roll(w, 2));
 		break;
 	case 2:
-		if (s->peer && !w->all_paths) {
-			s->cf.class.local_as = s->cf.class.public_as = 65000 + roll(w, 3);
-			s->cf.class.rs_client = roll(w, 2);
+		if (s->peer && (!w->all_paths || w->conf)) {
+			if (!w->all_paths && (!w->conf || roll(w, 3) == 0)) {
+				s->cf.class.local_as = s->cf.class.public_as = 65000 + roll(w, 3);
+				s->cf.class.rs_client = roll(w, 2);
+			}
+			s->cf.filter = some_filter(w, s->number);
 			export_reconfigure(s->peer, &s->cf);
 		}
 		break;
@@ -319,13 +423,19 @@ static void settle(struct world *w)
 	}
 }
 
-static void run(unsigned shards, bool all_paths)
+static void run(unsigned shards, enum export_mode mode, bool filters)
 {
+	bool all_paths = mode == EXPORT_ALL;
 	struct world *w = calloc(1, sizeof(*w));
+	unsigned long announced = 0, withdrawn = 0;
 
 	assert_int_equal(attrs_init(), 0);
 	w->seed = 7 + shards;
 	w->all_paths = all_paths;
+	w->mode = mode;
+	w->vm = filter_vm_create();
+	if (filters)
+		make_filters(w);
 	w->rib = rib_create(shards);
 	w->table = rib_table_open(w->rib, "t", NET_IP4, all_paths);
 	w->x = export_create(w->rib);
@@ -353,6 +463,9 @@ static void run(unsigned shards, bool all_paths)
 		struct export_peer_stats st;
 		unsigned have = 0;
 
+		announced += w->s[i].announced;
+		withdrawn += w->s[i].withdrawn;
+
 		if (!w->s[i].peer)
 			continue;
 		compare(w, &w->s[i]);
@@ -364,15 +477,21 @@ static void run(unsigned shards, bool all_paths)
 		assert_int_equal(w->s[i].end_of_rib, 1);
 		assert_false(st.detached);
 	}
+	/* It was about something. */
+	assert_true(announced > 20 * PREFIXES);
+	assert_true(withdrawn > 100);
 	for (unsigned i = 0; i < PEERS; i++) {
 		if (w->s[i].peer)
 			detach(&w->s[i]);
 		rib_source_close(w->s[i].source, NULL, NULL);
 	}
 	rib_quiet(w->rib);
+	filter_vm_destroy(w->vm);
 	rib_table_close(w->table);
 	export_destroy(w->x);
 	rib_destroy(w->rib);
+	if (w->conf)
+		config_release(w->conf);
 	rcu_barrier();
 	attrs_exit();
 	free(w);
@@ -380,17 +499,32 @@ static void run(unsigned shards, bool all_paths)
 
 static void one_shard(void **state)
 {
-	run(1, false);
+	run(1, EXPORT_BEST, false);
 }
 
 static void four_shards(void **state)
 {
-	run(4, false);
+	run(4, EXPORT_BEST, false);
 }
 
 static void every_path(void **state)
 {
-	run(2, true);
+	run(2, EXPORT_ALL, false);
+}
+
+static void filter_each(void **state)
+{
+	run(1, EXPORT_BEST, true);
+}
+
+static void filter_each_four_shards(void **state)
+{
+	run(4, EXPORT_BEST, true);
+}
+
+static void filter_each_every_path(void **state)
+{
+	run(2, EXPORT_ALL, true);
 }
 
 int main(void)
@@ -399,6 +533,9 @@ int main(void)
 		cmocka_unit_test(one_shard),
 		cmocka_unit_test(four_shards),
 		cmocka_unit_test(every_path),
+		cmocka_unit_test(filter_each),
+		cmocka_unit_test(filter_each_four_shards),
+		cmocka_unit_test(filter_each_every_path),
 	};
 	int rc;
 

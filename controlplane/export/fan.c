@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "controlplane/export/fan.h"
+#include "controlplane/rib/attr.h"
+#include "shared/hash.h"
+#include <stdlib.h>
+#include <string.h>
+
+void fans_init(struct fans *s)
+{
+	*s = (struct fans){.n = 1, .cap = 64, .mask = 63};
+	s->fan = calloc(s->cap, sizeof(*s->fan));
+	s->bucket = calloc((size_t)s->mask + 1, sizeof(*s->bucket));
+	if (!s->fan || !s->bucket)
+		abort();
+}
+
+static void drop(struct fan *f)
+{
+	for (uint32_t i = 0; i < f->n; i++)
+		attrs_release(f->v[i].attrs);
+	free(f);
+}
+
+static bool is_free(const struct fans *s, uint32_t id)
+{
+	return (uintptr_t)s->fan[id] & 1;
+}
+
+void fans_free(struct fans *s)
+{
+	for (uint32_t i = 1; i < s->n; i++)
+		if (!is_free(s, i))
+			drop(s->fan[i]);
+	free(s->fan);
+	free(s->bucket);
+}
+
+static size_t size_of(uint32_t n, uint32_t words)
+{
+	return sizeof(struct fan) + n * (sizeof(struct variant) + (size_t)words * sizeof(uint64_t));
+}
+
+size_t fans_bytes(const struct fans *s)
+{
+	size_t sum = s->cap * sizeof(*s->fan) + ((size_t)s->mask + 1) * sizeof(*s->bucket);
+
+	for (uint32_t i = 1; i < s->n; i++)
+		if (!is_free(s, i))
+			sum += size_of(s->fan[i]->n, s->fan[i]->words);
+	return sum;
+}
+
+void fan_hold(struct fans *s, uint32_t id)
+{
+	if (id)
+		s->fan[id]->refs++;
+}
+
+/* A free number is a link of a list, told from a pointer by its lowest bit. */
+static void give_back(struct fans *s, uint32_t id)
+{
+	s->fan[id] = (struct fan *)(((uintptr_t)s->free << 1) | 1);
+	s->free = id;
+}
+
+static uint32_t take_number(struct fans *s)
+{
+	uint32_t id = s->free;
+
+	if (id) {
+		s->free = (uint32_t)((uintptr_t)s->fan[id] >> 1);
+		return id;
+	}
+	if (s->n == s->cap) {
+		s->cap *= 2;
+		s->fan = realloc(s->fan, s->cap * sizeof(*s->fan));
+		if (!s->fan)
+			abort();
+	}
+	return s->n++;
+}
+
+void fan_release(struct fans *s, uint32_t id)
+{
+	struct fan *f = id ? s->fan[id] : NULL;
+	uint32_t *at;
+
+	if (!f || --f->refs)
+		return;
+	for (at = &s->bucket[f->hash & s->mask]; *at != id;)
+		at = &s->fan[*at]->next;
+	*at = f->next;
+	s->used--;
+	drop(f);
+	give_back(s, id);
+}
+
+static void grow_buckets(struct fans *s)
+{
+	uint32_t mask = 2 * s->mask + 1;
+
+	free(s->bucket);
+	s->bucket = calloc((size_t)mask + 1, sizeof(*s->bucket));
+	if (!s->bucket)
+		abort();
+	s->mask = mask;
+	for (uint32_t i = 1; i < s->n; i++) {
+		if (is_free(s, i))
+			continue;
+		s->fan[i]->next = s->bucket[s->fan[i]->hash & mask];
+		s->bucket[s->fan[i]->hash & mask] = i;
+	}
+}
+
+/* ---- drafts ---- */
+
+static uint64_t *set_of(const struct draft *d, uint32_t i)
+{
+	return d->set + (size_t)i * d->cap_words;
+}
+
+static void room_for(struct draft *d, uint32_t n, uint32_t words)
+{
+	if (n > d->cap || words > d->cap_words) {
+		uint32_t cap = d->cap ? d->cap : 4, cap_words = words > d->cap_words ? words : d->cap_words;
+		uint64_t *set;
+
+		while (cap < n)
+			cap *= 2;
+		set = calloc((size_t)cap * cap_words, sizeof(*set));
+		d->v = realloc(d->v, cap * sizeof(*d->v));
+		if (!set || !d->v)
+			abort();
+		for (uint32_t i = 0; i < d->n; i++)
+			memcpy(set + (size_t)i * cap_words, set_of(d, i), d->cap_words * sizeof(*set));
+		free(d->set);
+		d->set = set;
+		d->cap = cap;
+		d->cap_words = cap_words;
+	}
+}
+
+static void empty(struct draft *d)
+{
+	for (uint32_t i = 0; i < d->n; i++)
+		attrs_release(d->v[i].attrs);
+	d->n = 0;
+}
+
+void draft_begin(struct draft *d, uint32_t lanes)
+{
+	empty(d);
+	d->words = (lanes + 63) / 64;
+	if (!d->words)
+		d->words = 1;
+	room_for(d, 1, d->words);
+}
+
+static uint64_t *variant_set(struct draft *d, uint32_t attrs, uint32_t source)
+{
+	for (uint32_t i = 0; i < d->n; i++)
+		if (d->v[i].attrs == attrs && d->v[i].source == source) {
+			attrs_release(attrs);
+			return set_of(d, i);
+		}
+	room_for(d, d->n + 1, d->words);
+	d->v[d->n] = (struct variant){attrs, source};
+	memset(set_of(d, d->n), 0, d->words * sizeof(uint64_t));
+	return set_of(d, d->n++);
+}
+
+void draft_from(struct draft *d, const struct fan *f, uint32_t lanes)
+{
+	draft_begin(d, lanes);
+	for (uint32_t i = 0; f && i < f->n; i++) {
+		uint64_t *set;
+
+		attrs_hold(f->v[i].attrs);
+		set = variant_set(d, f->v[i].attrs, f->v[i].source);
+		memcpy(set, fan_set(f, i), (f->words < d->words ? f->words : d->words) * sizeof(*set));
+	}
+}
+
+void draft_clear(struct draft *d, uint32_t lane)
+{
+	for (uint32_t i = 0; i < d->n; i++)
+		set_of(d, i)[lane / 64] &= ~(UINT64_C(1) << (lane & 63));
+}
+
+void draft_send(struct draft *d, uint32_t lane, uint32_t attrs, uint32_t source)
+{
+	variant_set(d, attrs, source)[lane / 64] |= UINT64_C(1) << (lane & 63);
+}
+
+void draft_send_all(struct draft *d, const uint64_t *lanes, uint32_t attrs, uint32_t source)
+{
+	uint64_t *set = variant_set(d, attrs, source);
+
+	for (uint32_t i = 0; i < d->words; i++)
+		set[i] |= lanes[i];
+}
+
+void draft_free(struct draft *d)
+{
+	empty(d);
+	free(d->v);
+	free(d->set);
+	*d = (struct draft){0};
+}
+
+/* ---- interning ---- */
+
+/* One form for equal content: no empty variants, ordered, no empty words at the end. Returns the words. */
+static uint32_t tidy(struct draft *d, const uint64_t *mask)
+{
+	uint32_t words = 0, n = 0;
+
+	for (uint32_t i = 0; i < d->n; i++) {
+		uint64_t *set = set_of(d, i), any = 0;
+		uint32_t at = n;
+
+		for (uint32_t k = 0; k < d->words; k++) {
+			set[k] &= mask[k];
+			any |= set[k];
+			if (set[k] && k >= words)
+				words = k + 1;
+		}
+		if (!any) {
+			attrs_release(d->v[i].attrs);
+			continue;
+		}
+		if (i != n) {
+			d->v[n] = d->v[i];
+			memcpy(set_of(d, n), set, d->words * sizeof(*set));
+		}
+		n++;
+		for (; at && (d->v[at - 1].attrs > d->v[at].attrs ||
+				     (d->v[at - 1].attrs == d->v[at].attrs &&
+					     d->v[at - 1].source > d->v[at].source));
+			at--) {
+			struct variant v = d->v[at];
+
+			d->v[at] = d->v[at - 1];
+			d->v[at - 1] = v;
+			for (uint32_t k = 0; k < d->words; k++) {
+				uint64_t w = set_of(d, at)[k];
+
+				set_of(d, at)[k] = set_of(d, at - 1)[k];
+				set_of(d, at - 1)[k] = w;
+			}
+		}
+	}
+	d->n = n;
+	return words;
+}
+
+static bool same(const struct fan *f, const struct draft *d, uint32_t words)
+{
+	if (f->n != d->n || f->words != words || memcmp(f->v, d->v, d->n * sizeof(*d->v)) != 0)
+		return false;
+	for (uint32_t i = 0; i < d->n; i++)
+		if (memcmp(fan_set(f, i), set_of(d, i), words * sizeof(uint64_t)) != 0)
+			return false;
+	return true;
+}
+
+uint32_t fan_intern(struct fans *s, struct draft *d, const uint64_t *mask)
+{
+	uint32_t words = tidy(d, mask), id;
+	uint64_t h = d->n;
+	struct fan *f;
+
+	if (!d->n)
+		return FAN_NONE;
+	for (uint32_t i = 0; i < d->n; i++) {
+		h = hash_u64(h ^ ((uint64_t)d->v[i].source << 32 | d->v[i].attrs), 3);
+		for (uint32_t k = 0; k < words; k++)
+			h = hash_u64(h ^ set_of(d, i)[k], 5);
+	}
+	for (id = s->bucket[h & s->mask]; id; id = s->fan[id]->next)
+		if (s->fan[id]->hash == h && same(s->fan[id], d, words)) {
+			s->fan[id]->refs++;
+			empty(d);
+			return id;
+		}
+	f = malloc(size_of(d->n, words));
+	if (!f)
+		abort();
+	*f = (struct fan){.refs = 1, .hash = h, .n = (uint16_t)d->n, .words = (uint16_t)words};
+	memcpy(f->v, d->v, d->n * sizeof(*d->v));
+	for (uint32_t i = 0; i < d->n; i++)
+		memcpy((uint64_t *)(void *)(f->v + f->n) + (size_t)i * words, set_of(d, i),
+			words * sizeof(uint64_t));
+	d->n = 0;
+	id = take_number(s);
+	s->fan[id] = f;
+	if (++s->used > s->mask) {
+		grow_buckets(s); /* links it too */
+	} else {
+		f->next = s->bucket[h & s->mask];
+		s->bucket[h & s->mask] = id;
+	}
+	return id;
+}
+
+bool fans_agree(const struct fan *a, const struct fan *b, const uint64_t *mask, uint32_t words)
+{
+	if (a == b)
+		return true;
+	for (uint32_t k = 0; k < words; k++) {
+		uint64_t in_a = 0, in_b = 0;
+
+		for (uint32_t i = 0; a && i < a->n && k < a->words; i++)
+			in_a |= fan_set(a, i)[k];
+		for (uint32_t i = 0; b && i < b->n && k < b->words; i++)
+			in_b |= fan_set(b, i)[k];
+		if ((in_a ^ in_b) & mask[k])
+			return false;
+		for (uint32_t i = 0; a && i < a->n && k < a->words; i++)
+			for (uint32_t j = 0; b && j < b->n && k < b->words; j++)
+				if ((a->v[i].attrs != b->v[j].attrs || a->v[i].source != b->v[j].source) &&
+					(fan_set(a, i)[k] & fan_set(b, j)[k] & mask[k]))
+					return false;
+	}
+	return true;
+}

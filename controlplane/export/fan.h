@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Fans: who gets what of a route.
+ *
+ * A group's lanes are the export filters in use by its members. What they make
+ * of one route is a fan: a list of variants (attributes as sent and the source
+ * they came from), each with the set of lanes that send it. A lane in no set
+ * sends nothing. Fans are interned by content, so that a prefix remembers its
+ * fan as one number, and two prefixes for which the filters did the same have
+ * the same: what is to be said when one fan takes another's place is worked out
+ * once for all of them.
+ *
+ * One store for each shard of a group; its thread only.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FAN_NONE 0u /* nobody gets anything */
+
+struct variant {
+	uint32_t attrs; /* the fan holds a reference */
+	uint32_t source;
+};
+
+struct fan {
+	uint32_t refs;
+	uint32_t next; /* in the hash chain */
+	uint64_t hash;
+	uint16_t n, words; /* variants, words of a set */
+	uint32_t uses;     /* prefixes (paths) whose fan it is: kept by the group */
+	struct variant v[];
+};
+
+static inline const uint64_t *fan_set(const struct fan *f, uint32_t i)
+{
+	/* struct fan is a multiple of 8 bytes, and so is a variant */
+	return (const uint64_t *)(const void *)(f->v + f->n) + (size_t)i * f->words;
+}
+
+static inline bool fan_sends(const struct fan *f, uint32_t i, uint32_t lane)
+{
+	return lane / 64 < f->words && (fan_set(f, i)[lane / 64] >> (lane & 63) & 1);
+}
+
+/* What a lane sends; NULL: nothing. f may be NULL. */
+static inline const struct variant *fan_variant(const struct fan *f, uint32_t lane)
+{
+	for (uint32_t i = 0; f && i < f->n; i++)
+		if (fan_sends(f, i, lane))
+			return &f->v[i];
+	return NULL;
+}
+
+struct fans {
+	struct fan **fan; /* by number; [0] is NULL */
+	uint32_t n, cap, free;
+	uint32_t *bucket;
+	uint32_t mask, used;
+};
+
+/* A fan in the making. */
+struct draft {
+	uint32_t n, cap, words, cap_words;
+	struct variant *v; /* a reference on each, which fan_intern() takes over */
+	uint64_t *set;     /* [cap][cap_words] */
+};
+
+void fans_init(struct fans *s);
+void fans_free(struct fans *s);
+static inline const struct fan *fan_get(const struct fans *s, uint32_t id)
+{
+	return s->fan[id];
+}
+void fan_hold(struct fans *s, uint32_t id);
+void fan_release(struct fans *s, uint32_t id);
+/* A number with one reference. Lanes outside `mask` (of d->words words) are left out. */
+uint32_t fan_intern(struct fans *s, struct draft *d, const uint64_t *mask);
+/* Do both send the same to all lanes in `mask`? */
+bool fans_agree(const struct fan *a, const struct fan *b, const uint64_t *mask, uint32_t words);
+size_t fans_bytes(const struct fans *s);
+
+/* Empty, with room for so many lanes. Those that send take over a reference. */
+void draft_begin(struct draft *d, uint32_t lanes);
+void draft_from(struct draft *d, const struct fan *f, uint32_t lanes);
+void draft_clear(struct draft *d, uint32_t lane);
+void draft_send(struct draft *d, uint32_t lane, uint32_t attrs, uint32_t source);
+void draft_send_all(struct draft *d, const uint64_t *lanes, uint32_t attrs, uint32_t source); /* d->words */
+void draft_free(struct draft *d);
