@@ -4,6 +4,8 @@
  *
  *   fib_bench install [PREFIXES [4|6]]
  *         RIB to kernel against a bare netlink loop through the same kind of group: in, replaced, removed
+ *   fib_bench bare [PREFIXES [4|6]]
+ *         only the bare loop, as JSON
  *   fib_bench failover [PREFIXES [4|6 [PAIRS [PEERS]]]]
  *         one neighbour (or PEERS on one port) with PAIRS different backups is lost: time until the kernel's
  * answer for sampled prefixes is the new one, idle and while another table is loading; against bare replaces
@@ -544,6 +546,17 @@ static void failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 	in_child(true, bench_failover, n, v6, pairs, peers);
 }
 
+static void print_bare(void)
+{
+	const struct spent *s[] = {&bare->in, &bare->over, &bare->out};
+	static const char *const name[] = {"in", "replaced", "removed"};
+
+	for (int i = 0; i < 3; i++)
+		printf("%s\"%s\": %.4f, \"%s_cpu\": %.4f", i ? ", " : "{", name[i], s[i]->wall, name[i],
+			s[i]->cpu);
+	printf("}\n");
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t n = argc > 2 ? (uint32_t)atoi(argv[2]) : 1000000;
@@ -556,6 +569,9 @@ int main(int argc, char **argv)
 		return 1;
 	if (argc > 1 && !strcmp(argv[1], "install")) {
 		install(n, v6);
+	} else if (argc > 1 && !strcmp(argv[1], "bare")) {
+		in_child(false, bare_install, n, v6, 0, 0);
+		print_bare();
 	} else if (argc > 1 && !strcmp(argv[1], "failover")) {
 		failover(n, v6, pairs, peers);
 	} else if (argc == 1) {
@@ -570,8 +586,9 @@ int main(int argc, char **argv)
 		failover(200000, false, 1, 100);
 		failover(200000, false, 1, 1000);
 	} else {
-		fprintf(stderr, "usage: fib_bench [install [PREFIXES [4|6]] | failover [PREFIXES [4|6 [PAIRS "
-				"[PEERS]]]]]\n");
+		fprintf(stderr,
+			"usage: fib_bench [install|bare [PREFIXES [4|6]] | failover [PREFIXES [4|6 [PAIRS "
+			"[PEERS]]]]]\n");
 		return 2;
 	}
 	return 0;

@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""make bench-fib: the kernel's table, measured at the kernel, against the daemons of this host and a bare netlink loop.
+
+    scripts/bench.sh fib                            the short form: 100,000 IPv4 routes, 3 cuts
+    scripts/bench.sh fib --sizes 10000,100000,1000000 --cuts 50 --daemons peregrine
+    scripts/bench.sh fib --family 6 --sizes 200000
+    scripts/bench.sh fib --full                     every size, both families, every daemon; an hour or more
+
+        host ---h--- dut ---a--- pa   feed A, preferred, BFD 10 ms x 3
+                      |----b--- pb   feed B, the backup, BFD 10 ms x 3
+                      +----c--- pc   makes load: announces and withdraws 100,000 other prefixes all the time
+
+    in        the first byte of feed A's table -> the kernel answers for all of a sample of prefixes (first and last included)
+    replaced  the same prefixes with another next hop, until the kernel sends all of the sample there
+    removed   withdrawn, until the kernel knows none of them
+    cut       packets of link a are dropped in the wire, carrier stays. Counted from the last BFD packet that was delivered,
+              until the kernel sends the first, the median and the last prefix of the sample over b. A stream of numbered
+              packets crosses: those that never arrive are counted.
+
+Daemons take turns, each run in fresh namespaces; everything is read from the kernel (tests/tools/fibwatch.c) and from the wire
+(tests/tools/netwatch.c). The bare loop writes the same messages without any daemon. Results: build/bench/fib.json.
+"""
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "tests", "lib")]
+from fibbench.devices import A_AS, B_AS, BFD_MS, C_AS, DEVICES  # noqa: E402
+from fibbench.feeder import Feeder, announcements, withdrawals  # noqa: E402
+from netlab import Lab, Probe, Witness, now_ns  # noqa: E402
+from netlab.daemons import Bird, build_dir  # noqa: E402
+from netlab.proc import run, wait_for  # noqa: E402
+from netlab.witness import ahead_of_others, tool  # noqa: E402
+
+SAMPLES = 64
+CUT_SAMPLES = 17  # a round over them takes about 0.1 ms
+LOAD_FROM, LOAD_N = 2000000, 100000
+
+
+class Net:
+    def __init__(self, family):
+        self.family = family
+        if family == 4:
+            self.DUT_A, self.DUT_B, self.DUT_C = "10.1.0.1", "10.2.0.1", "10.3.0.1"
+            self.A, self.B, self.C = ("10.1.0.2", "10.1.0.3"), "10.2.0.2", "10.3.0.2"
+            self.len, self.host = 24, ("10.9.0.1", "10.9.0.2")
+        else:
+            self.DUT_A, self.DUT_B, self.DUT_C = "2001:db8:1::1", "2001:db8:2::1", "2001:db8:3::1"
+            self.A, self.B, self.C = ("2001:db8:1::2", "2001:db8:1::3"), "2001:db8:2::2", "2001:db8:3::2"
+            self.len, self.host = 64, ("2001:db8:9::1", "2001:db8:9::2")
+
+    def build(self, lab):
+        n = self.len
+        lab.add("dut", "pa", "pb", "pc", "host", "sink")
+        lab.link("a", ("dut", "a0", [f"{self.DUT_A}/{n}"]), ("pa", "e0", [f"{x}/{n}" for x in self.A]))
+        lab.link("b", ("dut", "b0", [f"{self.DUT_B}/{n}"]), ("pb", "e0", [f"{self.B}/{n}"]))
+        lab.link("c", ("dut", "c0", [f"{self.DUT_C}/{n}"]), ("pc", "e0", [f"{self.C}/{n}"]))
+        lab.link("h", ("dut", "h0", [f"{self.host[0]}/{n}"]), ("host", "e0", [f"{self.host[1]}/{n}"]))
+        lab.ip("host", f"-{self.family}", "route", "add", "default", "via", self.host[0])
+        # The far end: what a neighbour hands on is seen in the wire behind it.
+        for k, role in enumerate(("pa", "pb")):
+            near, far = [x.replace("9", str(11 + k)) for x in self.host]
+            lab.link(f"s{role[1]}", (role, "s0", [f"{near}/{n}"]), ("sink", f"{role[1]}0", [f"{far}/{n}"]))
+            lab.ip(role, f"-{self.family}", "route", "add", "default", "via", far)
+        for role in ("pc", "sink"):
+            lab.ip(role, f"-{self.family}", "route", "add", "blackhole", "default")
+
+    def target(self, n):
+        i = n // 3
+        return f"{20 + (i >> 16)}.{i >> 8 & 255}.{i & 255}.1" if self.family == 4 else f"2400:{i >> 16:x}:{i & 65535:x}::1"
+
+
+class Watch:
+    """fibwatch in the namespace; wait() -> its answer, or None when not all came right."""
+
+    def __init__(self, lab, net, n, *wanted, pause_us=1000, seconds=120, samples=SAMPLES):
+        self.p = lab.popen("dut", [tool("fibwatch"), f"-{net.family}", "-n", str(n), "-s", str(samples), *wanted,
+                                   "-i", str(pause_us), "-t", str(seconds)], stdout=subprocess.PIPE, text=True)
+        if pause_us < 1000:
+            ahead_of_others(self.p.pid)
+        self.p.stdout.readline()
+
+    def wait(self):
+        out = self.p.stdout.readline()
+        answer = json.loads(out) if out else {}
+        return answer if self.p.wait() == 0 else None
+
+
+def bfd_peer(lab, role, net, own, remote):
+    """Stock BIRD, for nothing but its BFD."""
+    d = Bird(lab, role)
+    d.start(f"""router id 10.0.0.9;
+protocol device {{ }}
+protocol bfd {{ interface "*" {{ min rx interval {BFD_MS} ms; min tx interval {BFD_MS} ms; multiplier 3; }};
+	neighbor {remote} dev "e0" local {own}; }}
+""")
+    return d
+
+
+def cpu_of(daemon):
+    ticks = 0
+    for pid in daemon.pids:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+class Trial:
+    def __init__(self, lab, net, device, n, rate):
+        self.lab, self.net, self.device, self.n, self.rate = lab, net, device, n, rate
+        self.limit = 30 + n // 10000
+        self.result = {"device": device.title, "family": net.family, "routes": n}
+
+    def feeders(self):
+        net, lab = self.net, self.lab
+        self.a = Feeder(lab, "pa", net.A[0], net.DUT_A, A_AS)
+        self.b = Feeder(lab, "pb", net.B, net.DUT_B, B_AS)
+        self.c = Feeder(lab, "pc", net.C, net.DUT_C, C_AS)
+        for f in (self.a, self.b, self.c):
+            lab.on_close(f.stop)
+            wait_for(f.established.is_set, f"{self.device.title}: session with {f.role}", failed=self.device.daemon.dead)
+
+    def phase(self, name, data, *wanted):
+        w = Watch(self.lab, self.net, self.n, *wanted)
+        cpu, start = cpu_of(self.device.daemon), now_ns()
+        self.a.send(data)
+        answer = w.wait()
+        self.result[name] = (answer["last"] - start) / 1e9 if answer else None
+        self.result[name + "_cpu"] = cpu_of(self.device.daemon) - cpu
+
+    def install(self):
+        n, net, f = self.n, self.net, self.net.family
+        self.phase("in", announcements(f, 0, n, A_AS, net.A[0]), "-g", net.A[0])
+        self.phase("replaced", announcements(f, 0, n, A_AS, net.A[1]), "-g", net.A[1])
+        self.phase("removed", withdrawals(f, 0, n), "-x")
+
+    def settle(self, seconds=1.0):
+        """Until the daemon has had nothing to do for so long."""
+        last, quiet = cpu_of(self.device.daemon), 0.0
+        for _ in range(120):
+            time.sleep(0.25)
+            now = cpu_of(self.device.daemon)
+            quiet = quiet + 0.25 if now - last < 0.06 else 0.0
+            last = now
+            if quiet >= seconds:
+                return
+
+    def churn(self, stop):
+        f, net = self.net.family, self.net
+        up, down = announcements(f, LOAD_FROM, LOAD_N, C_AS, net.C), withdrawals(f, LOAD_FROM, LOAD_N)
+        while not stop.is_set():
+            for data in (up, down):
+                done = self.c.send(data)
+                while not done.wait(0.1) and not stop.is_set():
+                    pass
+
+    def prepare_cuts(self):
+        n, net, f = self.n, self.net, self.net.family
+        self.bfd = [bfd_peer(self.lab, "pa", net, net.A[0], net.DUT_A), bfd_peer(self.lab, "pb", net, net.B, net.DUT_B)]
+        self.a.table = announcements(f, 0, n, A_AS, net.A[0])
+        self.b.table = announcements(f, 0, n, B_AS, net.B, path_len=4)
+        self.b.send(self.b.table)
+        self.a.send(self.a.table)
+        if not Watch(self.lab, net, n, "-d", "a0", seconds=240).wait():
+            raise RuntimeError("feed A's routes did not arrive")
+        wait_for(self.device.bfd_up, "BFD Up", failed=self.device.daemon.dead)
+        self.settle()
+        self.witness = Witness(self.lab, far=("sa.pa", "sb.pb"))
+        target = net.target(n)
+        probe = Probe.__new__(Probe)
+        probe.lab = self.lab
+        probe.p = self.lab.popen("host", [tool("probe"), f"-{f}", target, "-p", "33333", "-r", str(self.rate)],
+                                 log=self.lab.path("probe.out"))
+        time.sleep(1)
+
+    def cut(self):
+        lab, net = self.lab, self.net
+        w = Watch(lab, net, self.n, "-d", "b0", pause_us=20, seconds=self.limit, samples=CUT_SAMPLES)
+        time.sleep(0.2)
+        begin = now_ns()
+        lab.cut("a")
+        answer = w.wait()
+        time.sleep(0.2)
+        events = self.witness.events(begin - 10**9)
+        alive = [e["t"] for e in events if e["kind"] == "bfd" and e["at"] == "a.dut" and e["dir"] == "out" and e["state"] == "Up"]
+        lost = sum(e["lost"] for e in events if e["kind"] == "gap" and e["t"] >= begin)
+        words = self.device.words()
+        lab.mend()
+        if not answer or not alive:
+            return None
+        last = max(t for t in alive if t <= begin + 5 * 10**6)
+        found = {k: (answer[k] - last) / 1e6 for k in ("first", "median", "last")}
+        found["lost"] = lost
+        if words and words["stages"].get("detected", 0) > begin - 10**8:
+            s = words["stages"]
+            found["detected"] = (s["detected"] - last) / 1e6
+            found["acked"] = (s["netlink_acked"] - last) / 1e6
+            found["swap"] = (answer["last"] - s["detected"]) / 1e6
+        return found
+
+    def back(self):
+        """On feed A again, and quiet."""
+        if not Watch(self.lab, self.net, self.n, "-d", "a0", seconds=self.limit).wait():
+            raise RuntimeError("the routes did not return to feed A")
+        wait_for(self.device.bfd_up, "BFD Up", failed=self.device.daemon.dead)
+        self.settle()
+
+    def cuts(self, count, loaded):
+        stop, t = threading.Event(), None
+        found = []
+        for _ in range(count):
+            if loaded:
+                stop.clear()
+                t = threading.Thread(target=self.churn, args=(stop,), daemon=True)
+                t.start()
+                time.sleep(1.0)
+            found.append(self.cut())
+            if loaded:
+                stop.set()
+                t.join()
+            self.result["cuts_loaded" if loaded else "cuts_idle"] = found
+            self.back()
+
+
+def bare(n, family):
+    out = run(os.path.join(build_dir(), "bench", "fib_bench"), "bare", str(n), str(family), timeout=300)
+    return json.loads(out)
+
+
+def spread(values):
+    values = [v for v in values if v is not None]
+    return (statistics.median(values), max(values)) if values else (None, None)
+
+
+def text(v, digits=2):
+    return f"{v:.{digits}f}" if v is not None else "-"
+
+
+def print_install(say, results, floor):
+    say(f"\n  {'s, median of the runs (CPU s)':30} {'in':>18} {'replaced':>18} {'removed':>18}")
+    rows = {}
+    for r in results:
+        rows.setdefault(r["device"], []).append(r)
+    for device, runs in rows.items():
+        cells = []
+        for k in ("in", "replaced", "removed"):
+            m, cpu = spread([r.get(k) for r in runs])[0], spread([r.get(k + "_cpu") for r in runs])[0]
+            cells.append(f"{text(m):>9} ({text(cpu)})")
+        say(f"  {device:30} " + " ".join(f"{c:>18}" for c in cells))
+    say(f"  {'bare netlink loop':30} " + " ".join(f"{text(floor[k]):>9} ({text(floor[k + '_cpu'])})".rjust(18)
+                                                  for k in ("in", "replaced", "removed")))
+    return rows
+
+
+def print_cuts(say, rows, rate):
+    for key, title in (("cuts_idle", "idle"), ("cuts_loaded", "while another feed announces and withdraws")):
+        if not any(r.get(key) for runs in rows.values() for r in runs):
+            continue
+        say(f"\n  link cut, {title}: ms since the last packet, median / worst     (packets of {rate}/s lost)")
+        say(f"  {'':12} {'cuts':>5} {'first prefix':>20} {'median prefix':>20} {'last prefix':>20} {'lost':>16}")
+        for device, runs in rows.items():
+            cuts = [c for r in runs for c in r.get(key, [])]
+            good = [c for c in cuts if c]
+            if not cuts:
+                continue
+            cells = [" / ".join(text(x, 1) for x in spread([c[k] for c in good])) for k in ("first", "median", "last")]
+            lost = " / ".join(text(x, 0) for x in spread([c["lost"] for c in good]))
+            say(f"  {device:12} {len(good):>5} " + " ".join(f"{c:>20}" for c in cells) + f" {lost:>16}")
+            if len(good) < len(cuts):
+                say(f"  {device:12} {len(cuts) - len(good)} cuts were not followed by a switch in time")
+            if good and any("swap" in c for c in good):
+                own = [c for c in good if "swap" in c]
+                say(f"  {'':12} detection -> last prefix: " + " / ".join(text(x, 3) for x in spread([c["swap"] for c in own]))
+                    + " ms;  last packet -> acknowledged: " + " / ".join(text(x, 2) for x in spread([c["acked"] for c in own])) + " ms")
+
+
+def where_we_lose(say, rows, floor):
+    ours = rows.get("peregrine")
+    if not ours:
+        return
+    lost = []
+    for k in ("in", "replaced", "removed"):
+        mine = spread([r.get(k) for r in ours])[0]
+        if mine is None:
+            continue
+        for device, runs in rows.items():
+            theirs = spread([r.get(k) for r in runs])[0]
+            if device != "peregrine" and theirs is not None and mine > theirs:
+                lost.append(f"{k}: {mine:.2f} s, {device} {theirs:.2f} s")
+        if mine > floor[k] * 1.15:
+            lost.append(f"{k}: {mine / floor[k]:.2f} times the bare loop (reach: 1.15)")
+    for key in ("cuts_idle", "cuts_loaded"):
+        cuts = [c for r in ours for c in r.get(key, []) if c]
+        if cuts:
+            m, worst = spread([c["last"] for c in cuts])
+            if m > 31:
+                lost.append(f"{key}: median {m:.1f} ms (reach: 31)")
+            if worst > 31:
+                lost.append(f"{key}: worst {worst:.1f} ms is over 31")
+    say("\n  where we lose: " + ("; ".join(lost) if lost else "nowhere in this run"))
+
+
+def main():
+    a = argparse.ArgumentParser(prog="bench-fib", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--sizes", default="100000")
+    a.add_argument("--family", type=int, choices=(4, 6), default=4)
+    a.add_argument("--daemons", default="peregrine,bird,frr")
+    a.add_argument("--runs", type=int, default=1)
+    a.add_argument("--cuts", type=int, default=3)
+    a.add_argument("--load", choices=("idle", "loaded", "both"), default="both")
+    a.add_argument("--rate", type=int, default=100000 if (os.cpu_count() or 1) >= 8 else 5000,
+                   help="packets a second of the stream that crosses the cut (default 100000, with less than 8 CPUs 5000)")
+    a.add_argument("--embedded", action="store_true", help="ours without peregrine-dp: BFD on kernel sockets")
+    a.add_argument("--no-install", action="store_true")
+    a.add_argument("--full", action="store_true")
+    o = a.parse_args()
+    if os.geteuid() != 0:
+        print("bench-fib: needs root: it makes network namespaces", file=sys.stderr)
+        return 2
+    run("make", "-s", "-C", os.path.join(HERE, "..", ".."), f"B={build_dir()}", os.path.join(build_dir(), "bench", "fib_bench"),
+        timeout=300)
+    os.makedirs(os.path.join(build_dir(), "bench"), exist_ok=True)
+    log = open(os.path.join(build_dir(), "bench", "fib.txt"), "a", encoding="utf-8")
+
+    def say(line=""):
+        print(line, flush=True)
+        log.write(line + "\n")
+        log.flush()
+
+    sizes = [int(x) for x in o.sizes.split(",")]
+    families = [o.family]
+    if o.full:
+        sizes, families, o.runs = [10000, 100000, 1000000], [4, 6], 3
+    chosen = [DEVICES[x] for x in o.daemons.split(",")]
+    say(f"{time.strftime('%Y-%m-%d %H:%M')}  {os.cpu_count()} CPUs, kernel {platform.release()}, load {os.getloadavg()[0]:.1f}; "
+        + "; ".join(f"{d.title}: {d.version()}" for d in chosen))
+    everything = []
+    for family in families:
+        net = Net(family)
+        for n in sizes:
+            say(f"\n== IPv{family}, {n} routes")
+            results = []
+            floor = bare(n, family)
+            for _ in range(o.runs):
+                for device in chosen:
+                    with Lab() as lab:
+                        net.build(lab)
+                        d = device(lab, net, not o.embedded) if device.title == "peregrine" else device(lab, net)
+                        t = Trial(lab, net, d, n, o.rate)
+                        try:
+                            d.start()
+                            t.feeders()
+                            if not o.no_install:
+                                t.install()
+                            if o.cuts:
+                                t.prepare_cuts()
+                                for loaded in {"idle": (False,), "loaded": (True,), "both": (False, True)}[o.load]:
+                                    t.cuts(o.cuts, loaded)
+                        except (AssertionError, RuntimeError, OSError) as e:
+                            say(f"  {d.title}: {e}; {d.daemon.dead() or 'it runs'}")
+                        say("  " + json.dumps(t.result))
+                        results.append(t.result)
+                        everything.append(t.result)
+            rows = print_install(say, results, floor)
+            print_cuts(say, rows, o.rate)
+            where_we_lose(say, rows, floor)
+            everything.append({"device": "bare", "family": family, "routes": n, **floor})
+    with open(os.path.join(build_dir(), "bench", "fib.json"), "w", encoding="utf-8") as f:
+        json.dump(everything, f, indent=1)
+    log.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
