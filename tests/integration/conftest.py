@@ -3,6 +3,7 @@
 (PEREGRINE_BUILD, default build/). NODE=bird runs those that make sense with stock BIRD in our place, which is how a new
 test is proved before it is believed."""
 import os
+import re
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from netlab import Lab, build_dir  # noqa: E402
 from netlab.pair import Pair  # noqa: E402
+from netlab.proc import wait_for  # noqa: E402
 
 STOCK = os.environ.get("NODE", "peregrine") == "bird"
 
@@ -33,10 +35,24 @@ def pytest_collection_modifyitems(config, items):
         raise pytest.UsageError(f"not built in {build_dir()}: {', '.join(missing)} (make, or PEREGRINE_BUILD=...)")
 
 
+def kernel_in_step(the_lab):
+    """Kernel and RIB agree for every daemon of ours that still runs. A test may end in the middle of a change, so it has a
+    moment for that; what the kernel had wrong by then has been repaired, and stays so."""
+    for node in the_lab.ours:
+        if node.dead() or node.name not in node.running or not node.ctl_answers():
+            continue
+
+        def agree(node=node):
+            m = re.search(r"(\d+) missing, (\d+) wrong, (\d+) not ours", node.ctl.ask("audit").text)
+            return m is None or m.groups() == ("0", "0", "0")
+        wait_for(agree, f"{node.role}: kernel and RIB agree", limit=20, step=0.5)
+
+
 @pytest.fixture
 def lab():
     with Lab() as the_lab:
         yield the_lab
+        kernel_in_step(the_lab)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ more cuts and a printed timeline."""
 import re
 
 import pytest
-from conftest import tell
+from conftest import kernel_in_step, tell
 from netlab import BirdError, Lab, now_ns
 from netlab.twosite import (BKP_I, OWN, PRI_I, SESSIONS, UPA, UPB, UPSTREAM, TwoSite, bird_route)
 
@@ -38,6 +38,7 @@ def site(network, request):
         for d in (s.pri, s.bkp, s.upa.daemon, s.upb.daemon, s.vp):
             tell(d)
     s.lab.mend()
+    kernel_in_step(s.lab)
     for up in (s.upa, s.upb):
         up.daemon.thaw()
         if not up.daemon.running or up.daemon.dead():

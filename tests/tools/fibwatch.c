@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Asks the kernel of this network namespace where it would send packets, until it gives the wanted answer for all of a sample
- * of prefixes.
+ * Asks the kernel of this network namespace where it would send packets, until it gives the wanted answer for
+ * all of a sample of prefixes.
  *
  *   fibwatch -4|-6 -n PREFIXES [-s SAMPLES] [-d INTERFACE | -g GATEWAY | -x] [-i MICROSECONDS] [-t SECONDS]
  *
  *   -d  the wanted answer: out by this interface;  -g  to this gateway;  -x  no route
  *   -i  pause between two rounds over what is not right yet
  *
- * Prefix i of n is 20.0.0.0 + i * 256 /24, or 2400:0:0::/48 with i in bits 16 to 47. The sample has the first, the last, and the
- * rest evenly between. Prints "ready" after a first round, then one JSON object: CLOCK_MONOTONIC ns at which the first, the median
- * and the last of the sample was found right, and how many asks that took. Exit status 1: not all within the time.
+ * Prefix i of n is 20.0.0.0 + i * 256 /24, or 2400:0:0::/48 with i in bits 16 to 47. The sample has the
+ * first, the last, and the rest evenly between. Prints "ready" after a first round, then one JSON object:
+ * CLOCK_MONOTONIC ns at which the first, the median and the last of the sample was found right, and how many
+ * asks that took. Exit status 1: not all within the time.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,7 +44,8 @@ static void address_of(uint32_t i, uint8_t a[16])
 	memset(a, 0, 16);
 	if (v6) {
 		a[0] = 0x24;
-		a[2] = (uint8_t)(i >> 24), a[3] = (uint8_t)(i >> 16), a[4] = (uint8_t)(i >> 8), a[5] = (uint8_t)i;
+		a[2] = (uint8_t)(i >> 24), a[3] = (uint8_t)(i >> 16), a[4] = (uint8_t)(i >> 8),
+		a[5] = (uint8_t)i;
 		a[15] = 1;
 	} else {
 		uint32_t v4 = htonl(0x14000001u + (i << 8));
@@ -103,7 +105,10 @@ int main(int argc, char **argv)
 		case 'n': total = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 's': samples = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 'd': interface = if_nametoindex(optarg); break;
-		case 'g': by_gateway = inet_pton(strchr(optarg, ':') ? AF_INET6 : AF_INET, optarg, gateway) == 1; break;
+		case 'g':
+			by_gateway =
+				inet_pton(strchr(optarg, ':') ? AF_INET6 : AF_INET, optarg, gateway) == 1;
+			break;
 		case 'x': absent = true; break;
 		case 'i': pause_us = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 't': seconds = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -111,7 +116,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (fd < 0 || !total || !samples || absent + by_gateway + (interface != 0) != 1) {
-		fprintf(stderr, "usage: fibwatch -4|-6 -n PREFIXES [-s SAMPLES] -d INTERFACE|-g GATEWAY|-x [-i US] [-t S]\n");
+		fprintf(stderr, "usage: fibwatch -4|-6 -n PREFIXES [-s SAMPLES] -d INTERFACE|-g GATEWAY|-x "
+				"[-i US] [-t S]\n");
 		return 2;
 	}
 	if (samples > total)
@@ -141,10 +147,12 @@ int main(int argc, char **argv)
 			usleep(pause_us);
 	}
 	if (n)
-		printf("{\"first\": %llu, \"median\": %llu, \"last\": %llu, \"right\": %u, \"samples\": %u, \"asks\": %llu}\n",
+		printf("{\"first\": %llu, \"median\": %llu, \"last\": %llu, \"right\": %u, \"samples\": %u, "
+		       "\"asks\": %llu}\n",
 			(unsigned long long)found[0], (unsigned long long)found[n / 2],
 			(unsigned long long)found[n - 1], n, samples, (unsigned long long)asks);
 	else
-		printf("{\"right\": 0, \"samples\": %u, \"asks\": %llu}\n", samples, (unsigned long long)asks);
+		printf("{\"right\": 0, \"samples\": %u, \"asks\": %llu}\n", samples,
+			(unsigned long long)asks);
 	return waiting ? 1 : 0;
 }

@@ -154,6 +154,7 @@ class Peregrine(BirdLike):
         self.dp_args = list(dp_args)
         self.dp_sock = self.file("-dp.sock")
         self.extra = []  # more arguments for peregrined
+        lab.ours.append(self)
 
     def argv(self):
         argv = [os.path.join(build_dir(), "peregrined"), "-f", "-c", self.file(".conf"), "-s", self.sock,
@@ -165,6 +166,12 @@ class Peregrine(BirdLike):
         if self.has_dp and "peregrine-dp" not in self.running:
             self.start_dp()
         return super().start(config, wait)
+
+    def ctl_answers(self):
+        try:
+            return bool(self.ctl.ask("show status"))
+        except OSError:
+            return False
 
     def dp_answers(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:

@@ -84,6 +84,7 @@ class Lab:
         self.roles = []
         self.links = {}
         self.processes = []
+        self.ours = []  # daemons of ours in it
         self._closers = []
         self._handlers = {}
         self._closed = True
