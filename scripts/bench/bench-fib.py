@@ -114,8 +114,8 @@ def cpu_of(daemon):
 
 
 class Trial:
-    def __init__(self, lab, net, device, n, rate):
-        self.lab, self.net, self.device, self.n, self.rate = lab, net, device, n, rate
+    def __init__(self, lab, net, device, n, rate, say):
+        self.lab, self.net, self.device, self.n, self.rate, self.say = lab, net, device, n, rate, say
         self.limit = 30 + n // 10000
         self.result = {"device": device.title, "family": net.family, "routes": n}
 
@@ -135,6 +135,7 @@ class Trial:
         answer = w.wait()
         self.result[name] = (answer["last"] - start) / 1e9 if answer else None
         self.result[name + "_cpu"] = cpu_of(self.device.daemon) - cpu
+        self.say(f"  {self.device.title}: {name} {text(self.result[name])} s")
 
     def install(self):
         n, net, f = self.n, self.net, self.net.family
@@ -196,7 +197,7 @@ class Trial:
         lab.mend()
         if not answer or not alive:
             return None
-        last = max(t for t in alive if t <= begin + 5 * 10**6)
+        last = max(alive)  # dropped ones are not seen on their way to dut
         found = {k: (answer[k] - last) / 1e6 for k in ("first", "median", "last")}
         found["lost"] = lost
         if words and words["stages"].get("detected", 0) > begin - 10**8:
@@ -227,6 +228,9 @@ class Trial:
                 stop.set()
                 t.join()
             self.result["cuts_loaded" if loaded else "cuts_idle"] = found
+            c = found[-1]
+            self.say(f"  {self.device.title}: cut {'under load' if loaded else 'idle'}: " + (", ".join(
+                f"{k} {text(v, 2)}" for k, v in c.items()) if c else "no switch in time"))
             self.back()
 
 
@@ -354,7 +358,7 @@ def main():
                     with Lab() as lab:
                         net.build(lab)
                         d = device(lab, net, not o.embedded) if device.title == "peregrine" else device(lab, net)
-                        t = Trial(lab, net, d, n, o.rate)
+                        t = Trial(lab, net, d, n, o.rate, say)
                         try:
                             d.start()
                             t.feeders()
@@ -366,7 +370,6 @@ def main():
                                     t.cuts(o.cuts, loaded)
                         except (AssertionError, RuntimeError, OSError) as e:
                             say(f"  {d.title}: {e}; {d.daemon.dead() or 'it runs'}")
-                        say("  " + json.dumps(t.result))
                         results.append(t.result)
                         everything.append(t.result)
             rows = print_install(say, results, floor)

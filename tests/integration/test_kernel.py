@@ -23,7 +23,6 @@ def site():
             s.set_pri(local_pref=200, bfd_ms=50)
             s.set_bkp(local_pref=100, prepend=2)
             s.upa.apply(bfd_ms=50)
-            s.wait(lambda: s.exits("pri", UPA) and s.exits("bkp", BKP_I) or s.exits("pri", UPA), "pri exits by A")
             s.wait(lambda: backup_ready(s), "every group of pri has its backup")
         except AssertionError:
             tell(s.pri)
@@ -49,11 +48,14 @@ def carrier_back(s):
     s.lab.ip("wire", "link", "set", "a.upa", "up")
 
 
+# What is done, how it is taken back, and the reason in the history; "": any. A neighbour that says goodbye is no failure, its link
+# may be well: None, BGP alone moves the routes.
 LOSSES = {
     "dead link": (lambda s: s.lab.cut("a"), lambda s: s.lab.mend(), "bfd"),
     "carrier": (carrier, carrier_back, "carrier"),
-    "killed": (lambda s: s.upa.daemon.kill(), lambda s: s.upa.start(), None),
-    "disabled there": (lambda s: s.upa.daemon.ctl.cmd("disable all"), lambda s: s.upa.daemon.ctl.cmd("enable all"), None),
+    "killed": (lambda s: s.upa.daemon.kill(), lambda s: s.upa.start(), ""),
+    "disabled there": (lambda s: [s.upa.daemon.ctl.cmd(f"disable customer_v{f}") for f in (4, 6)],
+                       lambda s: [s.upa.daemon.ctl.cmd(f"enable customer_v{f}") for f in (4, 6)], None),
 }
 
 
@@ -75,7 +77,7 @@ def test_traffic_goes_on_over_the_backup(site, how):
         wait_for(flows, "probe packets of both families leave over the backup")
         downs = [e for e in s.pri.client("show", "failover")["failovers"]
                  if e["event"] == "down" and e["stages"].get("detected", 0) >= begin]
-        assert downs, "no failover in the history"
+        assert downs or reason is None, "no failover in the history"
         if reason:
             assert reason in {e["reason"] for e in downs}
         assert not [e for e in downs if e["error"]]
