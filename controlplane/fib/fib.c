@@ -30,6 +30,29 @@ void fib_restore_later(struct fib *f)
 	f->restore_at = ev_now(loop_ev(f->loop)) + RESTORE_DELAY_S;
 }
 
+#define CALM_S 0.02
+#define CALM_MAX_S 0.1
+
+void fib_keep_calm(struct fib *f)
+{
+	struct ev_loop *ev = loop_ev(f->loop);
+	double left;
+
+	ev_now_update(ev);
+	if (!ev_is_active(&f->calm))
+		f->calm_by = ev_now(ev) + CALM_MAX_S;
+	left = f->calm_by - ev_now(ev);
+	ev_timer_stop(ev, &f->calm);
+	ev_timer_set(&f->calm, left < CALM_S ? (left > 0 ? left : 0) : CALM_S, 0);
+	ev_timer_start(ev, &f->calm);
+}
+
+static void on_calm_over(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)revents;
+	links_changed(w->data);
+}
+
 static void on_wake(struct ev_loop *ev, ev_async *w, int revents)
 {
 	struct fib *f = w->data;
@@ -71,6 +94,10 @@ static void on_work(struct ev_loop *ev, ev_idle *w, int revents)
 	bool busy;
 
 	(void)revents;
+	if (ev_is_active(&f->calm)) {
+		ev_idle_stop(ev, &f->work); /* woken again when it is over */
+		return;
+	}
 	nexthops_links_changed(f);
 	if (f->verify_wanted) {
 		f->verify_wanted = false;
@@ -104,6 +131,8 @@ static void on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	uint64_t now = clock_now_ns();
 
 	(void)revents;
+	if (ev_is_active(&f->calm))
+		return;
 	if (f->restore_at != 0 && ev_now(ev) >= f->restore_at && fib_queues_empty(f)) {
 		f->restore_at = 0;
 		nexthops_restore(f);
@@ -227,6 +256,8 @@ static void start_in_loop(void *arg)
 	f->work.data = f;
 	ev_timer_init(&f->tick, on_tick, 1.0, 1.0);
 	f->tick.data = f;
+	ev_timer_init(&f->calm, on_calm_over, 0, 0);
+	f->calm.data = f;
 	ev_timer_start(ev, &f->tick);
 	f->hold_until = ev_now(ev) + HOLD_S;
 	if (monitor_open(f) < 0)
@@ -302,6 +333,7 @@ static void stop_in_loop(void *arg)
 	ev_async_stop(ev, &f->wake);
 	ev_idle_stop(ev, &f->work);
 	ev_timer_stop(ev, &f->tick);
+	ev_timer_stop(ev, &f->calm);
 	nexthops_exit(f, s->keep);
 }
 

@@ -94,7 +94,9 @@ struct fib {
 
 	ev_async wake; /* from shards */
 	ev_idle work;
-	ev_timer tick; /* 1 s */
+	ev_timer tick;  /* 1 s */
+	ev_timer calm;  /* runs while the kernel is left to the link thread, see fib_keep_calm() */
+	double calm_by; /* ev_now() time: not longer than that */
 	ev_io monitor_io;
 	struct nl_sock *monitor;
 	double restore_at;  /* ev_now() time; 0: nothing to restore */
@@ -112,6 +114,10 @@ struct fib {
 /* fib.c */
 void fib_wake(struct fib *f);          /* any thread: there is work */
 void fib_restore_later(struct fib *f); /* a link changed */
+/* A link was lost, and others of the same cable are lost within a BFD interval. Whatever we tell the kernel
+ * now holds its one lock for a grace period, 20 ms and more on a busy machine, and their failover would wait
+ * for it: it comes later. */
+void fib_keep_calm(struct fib *f);
 bool fib_queues_empty(struct fib *f);
 
 /* route.c: desired state into messages */

@@ -275,15 +275,23 @@ static uint8_t down_bit(const char *reason)
 	return 0;
 }
 
-static void links_changed(void *arg)
+void links_changed(struct fib *f)
 {
-	struct fib *f = arg;
-
 	nexthops_links_changed(f);
 	nexthops_publish(f);
 	fib_restore_later(f);
 	fib_wake(f);
 	links_log_history(&f->links);
+}
+
+static void changed(void *arg)
+{
+	links_changed(arg);
+}
+
+static void lost(void *arg)
+{
+	fib_keep_calm(arg);
 }
 
 /* The event counter last: who sees it sees the rest. */
@@ -337,6 +345,7 @@ void fib_link_event(struct fib *f, const struct fib_link *events, unsigned n)
 	struct links *l = &f->links;
 	struct urgent u = {.l = l, .view = mem_zero(n * sizeof(*u.view))};
 	uint64_t found, sent, acked;
+	bool wrote;
 
 	rcu_read_lock();
 	/* L1, for all of them first: none must become the substitute of another. */
@@ -377,9 +386,10 @@ void fib_link_event(struct fib *f, const struct fib_link *events, unsigned n)
 		snprintf(v->reason, sizeof(v->reason), "%s", events[i].reason ? events[i].reason : "");
 		remember(l, v);
 	}
+	wrote = sent != 0;
 	free(u.order);
 	free(u.view);
-	loop_call(f->loop, links_changed, f);
+	loop_call(f->loop, wrote ? lost : changed, f);
 }
 
 /* ---- history ---- */

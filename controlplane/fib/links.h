@@ -136,5 +136,7 @@ void links_note_interface(struct links *l, uint32_t ifindex, const char *reason,
 	unsigned groups, uint64_t prefixes);
 /* Writes the line of what is complete or older than a second. fib thread. */
 void links_log_history(struct links *l);
+/* The fib thread's follow-up of events: groups, plan, and what follows in the kernel. */
+void links_changed(struct fib *f);
 /* "192.0.2.1 on eth0" */
 const char *link_text(const struct ipaddr *addr, uint32_t ifindex, char *buf, size_t size);
