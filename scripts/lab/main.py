@@ -35,7 +35,7 @@ def play(report, order, full, cuts, keep, steps_wanted):
 The lab is left standing.
   enter a place    ip netns exec {lab.tag}-pri bash       (or -bkp -upa -upb -vp -host -wire)
   ask a node       birdc -s {site.pri.sock}
-  ask upstreams    {';  '.join(ask[up.kind](up.daemon) for up in (site.upa, site.upb))}
+  ask upstreams    {';  '.join(ask[up.kind.lower()](up.daemon) for up in (site.upa, site.upb))}
   kill the link    ip netns exec {lab.ns('wire')} nft 'add rule bridge wire dead iifname "a.*" drop'
   and mend it      ip netns exec {lab.ns('wire')} nft flush chain bridge wire dead
   remove it all    scripts/lab.sh clean {os.getpid()}""")

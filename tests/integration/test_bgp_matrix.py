@@ -229,6 +229,7 @@ def test_peer_restarts_gracefully(pair, name):
     p, d = pair(name, peer={"gr": True}, bgp="graceful restart on;")
     for f in FAMILIES:
         received(p, d, f)
+        p.wait(lambda: p.lab.route_gateway("node", f, PEER_NET[f]) == [PEER[f]], "the kernel has it, too")
     d.kill()
     p.wait(lambda: all("Neighbor graceful restart active" in p.ctl.protocol_all(s) for s in SESSIONS), "helper mode")
     for f in FAMILIES:
