@@ -35,14 +35,12 @@ struct query_table {
 	uint64_t shown, total, nets; /* of this table, when it is through */
 };
 
-#define QUERY_TABLES 1024u
-
 struct query {
 	struct cli_session *s;
 	enum addr_mode addr_mode;
 	struct net net;
 	struct query_table *table;
-	unsigned n_tables;
+	unsigned n_tables, max_tables;
 	bool show_empty; /* tables are headed also when nothing of theirs is shown */
 	bool need_match; /* the network must be of the tables' type */
 	struct filter_ref filter;

@@ -5,7 +5,7 @@
 
 static struct query_table *add_table(struct query *q, struct parser *p)
 {
-	if (q->n_tables == QUERY_TABLES)
+	if (q->n_tables == q->max_tables)
 		parser_fail(p, "Too many tables");
 	return &q->table[q->n_tables++];
 }
@@ -197,7 +197,12 @@ static void clause(struct query *q, struct parser *p)
 
 void query_parse(struct query *q, struct parser *p)
 {
-	q->table = arena_alloc(q->s->arena, QUERY_TABLES * sizeof(*q->table));
+	const struct table_config *t;
+
+	/* Each table of the configuration, and room for naming some twice. */
+	cds_list_for_each_entry(t, &q->s->config->tables, node) q->max_tables++;
+	q->max_tables += 256;
+	q->table = arena_alloc(q->s->arena, q->max_tables * sizeof(*q->table));
 	while (p->tok.kind != TOK_EOF)
 		clause(q, p);
 }

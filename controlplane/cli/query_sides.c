@@ -188,7 +188,7 @@ static void add_table(struct query *q, const char *name, struct export_side *sid
 {
 	struct query_table *t;
 
-	if (q->n_tables == QUERY_TABLES) {
+	if (q->n_tables == q->max_tables) {
 		query_side_release(side);
 		return;
 	}

@@ -97,6 +97,12 @@ int net_compare(const struct net *a, const struct net *b)
 		if ((c = ipaddr_cmp(&a->prefix.addr, &b->prefix.addr)))
 			return (c > 0) - (c < 0);
 		return order(a->asn, b->asn);
+	case NET_FLOW4:
+	case NET_FLOW6:
+	case NET_EVPN: /* what else they say is kept as a digest */
+		if ((c = order(a->rd, b->rd)))
+			return c;
+		return prefix_order(&a->prefix, &b->prefix);
 	default: return prefix_order(&a->prefix, &b->prefix);
 	}
 }

@@ -808,6 +808,9 @@ static const char *const accepted[] = {
 	"protocol bgp { local as 1; neighbor 1.2.3.4 as 2; hostname \"x\"; description \"y\"; router id 5; vrf \"a\"; debug off; mrtdump all; disabled; }",
 	"define X = 5; protocol bgp { local as 1; neighbor 1.2.3.4 as 2; ipv4 { import limit X action block; import all; export all; receive limit X; preference X; }; }",
 	"protocol bgp { local as 1; neighbor 1.2.3.4 as 2; ipv4 { import limit 0; import all; export all; }; }",
+	"define f = flow4 { dst 10.0.0.0/8; dport > 24 && < 30 || 40..50; }; filter x { if net = flow6 { dst 2001:db8::/32; } then reject; accept; } protocol device { }",
+	"define a = evpn mac 0:1 5 00:11:22:33:44:55 *; define b = evpn imet 10.0.0.1:1 7 192.0.2.1; filter x { if net = a then reject; accept; } protocol device { }",
+	"ipv4 table t; protocol aggregator a { table master4; peer table t; export all; aggregate on net, preference, (bgp_path.len); merge by { for route r in routes do { bgp_med = r.bgp_med; } accept; }; }",
 	"flow4 table f; protocol static { flow4; route flow4 { dst 10.0.0.0/8; src 11.0.0.0/8; proto = 6; dport > 24 && < 30 || 40..50,60..70,80; tcp flags 0x03/0x0f; length 2048..65535; fragment dont_fragment, is_fragment || !first_fragment; dscp 5; icmp type 5; }; }",
 	"eth table e; protocol static { eth; route eth 00:11:22:33:44:55 reject; }",
 	"evpn table e; protocol static { evpn; route evpn imet 1:1 5 1.2.3.4 via 1.2.3.4; }",
@@ -847,6 +850,34 @@ static void test_accepted(void **state)
 		config_release(must_parse(accepted[i]));
 }
 
+/* What is parsed and not run says so, once, with its place. */
+static void test_not_run_is_said_once(void **state)
+{
+	static const struct {
+		const char *text, *word;
+		unsigned line, warnings;
+	} rows[] = {
+		{"\n\nprotocol ospf o { area 0 { interface \"eth0\" { cost 5; }; }; }", "ospf", 3, 1},
+		{"\nprotocol rip { ipv4; interface \"*\"; }\n", "RIP", 2, 1},
+		{"ipv4 table t;\nprotocol aggregator a { table master4; peer table t; aggregate on net; }",
+			"not run", 2, 1},
+		{"flow4 table f;\nprotocol static {\n flow4; }", "flow4", 3, 1},
+		{"\n\ndefine f = flow4 { dst 10.0.0.0/8; };\nprotocol device { }", "match nothing", 3, 1},
+		{"\ndefine f = evpn imet 0:1 7 192.0.2.1;\nprotocol device { }", "match nothing", 2, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *c = must_parse(rows[i].text);
+		unsigned n = 0;
+
+		for (const struct config_warning *w = c->warnings; w; w = w->next, n++)
+			if (w->line != rows[i].line || !strcasestr(w->text, rows[i].word))
+				fail_msg("%s: line %u: %s", rows[i].text, w->line, w->text);
+		assert_int_equal(n, rows[i].warnings);
+		config_release(c);
+	}
+}
+
 static void test_ours(void **state)
 {
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
@@ -870,6 +901,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_as_bird),
 		cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_not_run_is_said_once),
 		cmocka_unit_test(test_ours),
 		cmocka_unit_test(test_format),
 	};

@@ -331,7 +331,10 @@ static const struct expectation ours[] = {
 	{"+empty+.prepend(2).prepend(1) = +empty+.prepend(2).prepend(2).prepend(1)", "FALSE"},
 	{"+empty+.prepend(1) < +empty+.prepend(1).prepend(1)", "TRUE"},
 	{"1:2 < 2:1", "TRUE"},
-	{"flow4 { dst 10.0.0.0/8; }", "9001 Flow specifications are not supported in expressions"},
+	{"flow4 { dst 10.0.0.0/8; }", "10.0.0.0/8"},
+	{"flow4 { dst 10.0.0.0/8; } = flow4 { dst 10.0.0.0/8; }", "TRUE"},
+	{"flow4 { dst 10.0.0.0/8; } = flow4 { dst 10.0.0.0/8; proto = 6; }", "FALSE"},
+	{"evpn imet 0:1 7 192.0.2.1 = evpn imet 0:1 7 192.0.2.2", "FALSE"},
 };
 
 static void constant_expressions(void **state)
