@@ -38,7 +38,7 @@ static uint32_t as_at(const uint8_t *p)
 
 unsigned as_path_length(const uint8_t *path, unsigned bytes)
 {
-	const uint8_t *end = path + bytes;
+	const uint8_t *end = bytes ? path + bytes : path;
 	struct segment s;
 	unsigned n = 0;
 
@@ -53,7 +53,7 @@ unsigned as_path_length(const uint8_t *path, unsigned bytes)
 
 uint32_t as_path_first(const uint8_t *path, unsigned bytes)
 {
-	const uint8_t *end = path + bytes;
+	const uint8_t *end = bytes ? path + bytes : path;
 	struct segment s;
 
 	return next_segment(&path, end, &s) && s.type == SEG_SEQUENCE && s.count ? as_at(s.as) : 0;
@@ -61,7 +61,7 @@ uint32_t as_path_first(const uint8_t *path, unsigned bytes)
 
 uint32_t as_path_first_regular(const uint8_t *path, unsigned bytes)
 {
-	const uint8_t *end = path + bytes;
+	const uint8_t *end = bytes ? path + bytes : path;
 	struct segment s;
 
 	while (next_segment(&path, end, &s)) {
@@ -74,7 +74,7 @@ uint32_t as_path_first_regular(const uint8_t *path, unsigned bytes)
 
 uint32_t as_path_last(const uint8_t *path, unsigned bytes)
 {
-	const uint8_t *end = path + bytes;
+	const uint8_t *end = bytes ? path + bytes : path;
 	struct segment s;
 	uint32_t last = 0;
 
@@ -90,7 +90,7 @@ uint32_t as_path_last(const uint8_t *path, unsigned bytes)
 
 uint32_t as_path_last_nonaggregated(const uint8_t *path, unsigned bytes)
 {
-	const uint8_t *end = path + bytes;
+	const uint8_t *end = bytes ? path + bytes : path;
 	struct segment s;
 	uint32_t last = 0;
 
@@ -105,7 +105,7 @@ uint32_t as_path_last_nonaggregated(const uint8_t *path, unsigned bytes)
 
 unsigned as_path_count(const uint8_t *path, unsigned bytes, uint32_t asn)
 {
-	const uint8_t *end = path + bytes;
+	const uint8_t *end = bytes ? path + bytes : path;
 	struct segment s;
 	unsigned n = 0;
 
