@@ -48,7 +48,12 @@ struct session {
 	bool heard; /* a packet came since remote_disc was last cleared */
 	bool unresolved;
 	bool after_stall;
-	bool held; /* Down after an echo failure, section 6.8.18 */
+	bool held; /* Down until hold_ns, whatever the remote says: after an echo failure (section 6.8.18), or
+		      dampened */
+	uint8_t damp_level; /* how often in a row it has been dampened */
+	uint64_t hold_ns;
+	uint64_t flap_ns[BFD_DAMP_FLAPS]; /* when it went Down, a ring */
+	uint8_t flap_next;
 	/* Poll sequences, section 6.5. What packets say (said_*), and what is in force (used_*),
 	 * section 6.8.3. */
 	bool polling;
@@ -139,6 +144,10 @@ void session_set_state(struct bfd_engine *e, uint32_t slot, uint8_t state, uint8
 /* Brings what we say and use in line with what is wished for, by poll sequence where section 6.8.3 wants one.
  */
 void session_negotiate(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
+/* Keeps a session that is Down there until then. */
+void session_keep_down(struct session *s, uint64_t until_ns);
+/* The same, as long as it is held. */
+bool session_is_kept_down(struct session *s, uint64_t now_ns);
 void session_poll_finished(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 /* Everything that follows from the session's variables: packet, transmit interval, detection time, what is
  * published. */

@@ -216,7 +216,7 @@ unsigned echo_sweep(struct bfd_engine *e, uint64_t now_ns)
 			stat_set(&st->worst_overshoot_us, over);
 		s->after_stall = e->stalled;
 		session_set_state(e, i, BFD_DOWN, BFD_DIAG_ECHO_FAILED, now_ns);
-		s->held = true;
+		session_keep_down(s, now_ns + s->params.idle_tx_us * NS_PER_US);
 		session_refresh(e, i, now_ns);
 		down++;
 	}

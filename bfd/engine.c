@@ -267,6 +267,8 @@ static void clear_stats(struct linkstate_stats *st)
 		stat_set(counters[i], 0);
 	for (unsigned i = 0; i < LINKSTATE_HIST; i++)
 		stat_set(&st->rx_gap_hist[i], 0);
+	stat_set(&st->rx_ttl, 0);
+	stat_set(&st->rx_refused, 0);
 }
 
 /* Sections 6.5 and 6.8.3. */
@@ -351,6 +353,45 @@ void session_poll_finished(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 	s->used_rx_us = s->said_rx_us;
 }
 
+void session_keep_down(struct session *s, uint64_t until_ns)
+{
+	if (!s->held || until_ns > s->hold_ns)
+		s->hold_ns = until_ns;
+	s->held = true;
+}
+
+bool session_is_kept_down(struct session *s, uint64_t now_ns)
+{
+	if (s->held && now_ns >= s->hold_ns)
+		s->held = false;
+	return s->held;
+}
+
+/* The session has just gone Down. What a stall of our own did is not held against the link. */
+static void dampen(struct session *s, uint64_t now_ns)
+{
+	const struct bfd_params *p = &s->params;
+	uint64_t first, hold;
+
+	if (!p->damp_flaps || s->after_stall)
+		return;
+	s->flap_ns[s->flap_next] = now_ns;
+	s->flap_next = (uint8_t)((s->flap_next + 1) % BFD_DAMP_FLAPS);
+	first = s->flap_ns[(unsigned)(s->flap_next + BFD_DAMP_FLAPS - p->damp_flaps) % BFD_DAMP_FLAPS];
+	if (!first || now_ns - first > p->damp_within_us * NS_PER_US)
+		return;
+	/* It has behaved for as long as the longest hold: start again with the shortest. */
+	if (s->hold_ns && now_ns > s->hold_ns + p->damp_max_us * NS_PER_US)
+		s->damp_level = 0;
+	hold = (uint64_t)p->damp_hold_us << s->damp_level;
+	if (hold < p->damp_max_us)
+		s->damp_level++;
+	else
+		hold = p->damp_max_us;
+	memset(s->flap_ns, 0, sizeof(s->flap_ns)); /* these have been paid for */
+	session_keep_down(s, now_ns + hold * NS_PER_US);
+}
+
 void session_set_state(struct bfd_engine *e, uint32_t slot, uint8_t state, uint8_t diag, uint64_t now_ns)
 {
 	struct session *s = &e->session[slot];
@@ -372,6 +413,8 @@ void session_set_state(struct bfd_engine *e, uint32_t slot, uint8_t state, uint8
 		stat_set(&st->last_down_rx_ns, e->hot[slot].last_rx_ns);
 		session_flush_counters(e, slot);
 	}
+	if (old == BFD_UP && state == BFD_DOWN)
+		dampen(s, now_ns);
 	settle(s, now_ns);
 }
 
@@ -725,7 +768,10 @@ static bool expire(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, uint64_
 		if (over > stat_get(&st->worst_overshoot_us))
 			stat_set(&st->worst_overshoot_us, over);
 		s->after_stall = e->stalled;
-		session_set_state(e, slot, BFD_DOWN, BFD_DIAG_TIME_EXPIRED, now_ns);
+		/* RFC 9747 section 2: what did not come back is an echo. */
+		session_set_state(e, slot, BFD_DOWN,
+			s->key.kind == BFD_KIND_ECHO_ONLY ? BFD_DIAG_ECHO_FAILED : BFD_DIAG_TIME_EXPIRED,
+			now_ns);
 	} else {
 		s->polling = s->poll_guard = s->poll_again = false;
 	}

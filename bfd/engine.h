@@ -82,6 +82,9 @@ struct bfd_rx {
 enum bfd_rx_result bfd_engine_rx(
 	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot);
 
+/* RFC 9468: may a packet that bfd_engine_rx() did not know be the beginning of a session? */
+bool bfd_rx_may_begin(const struct bfd_rx *rx);
+
 /* S-BFD reflector, RFC 7880 section 7.2, for packets to port BFD_PORT_SBFD: no session, no state.
  * discriminator: the one this system is known by; min_rx_us: the fastest it wants to be asked. reply has room
  * for BFD_PACKET_LEN (packet.h) bytes and goes from BFD_PORT_SBFD to rx->sport of rx->src. BFD_RX_REFLECT,

@@ -78,8 +78,11 @@ enum bfd_rx_result session_drop(struct bfd_engine *e, uint32_t slot, enum bfd_rx
 	struct linkstate_stats *st = &e->ls->stats[slot];
 
 	stat_add(&st->rx_dropped, 1);
-	if (why == BFD_RX_AUTH)
-		stat_add(&st->rx_auth_failed, 1);
+	switch (why) {
+	case BFD_RX_AUTH: stat_add(&st->rx_auth_failed, 1); break;
+	case BFD_RX_TTL: stat_add(&st->rx_ttl, 1); break;
+	default: stat_add(&st->rx_refused, 1); break;
+	}
 	return engine_refuse(e, why);
 }
 
@@ -170,9 +173,7 @@ static enum bfd_rx_result receive_control(
 		return session_drop(e, *slot, BFD_RX_REFUSED);
 	}
 	t = bfd_fsm_receive(s->state, p.state);
-	if (s->held && now_ns - s->since_ns >= s->params.idle_tx_us * NS_PER_US)
-		s->held = false;
-	if (t.changed && !s->held)
+	if (t.changed && !session_is_kept_down(s, now_ns))
 		session_set_state(e, *slot, t.state, t.diag, now_ns);
 	/* Time of the last packet first: the new deadline counts from it. */
 	session_account(e, *slot, rx->len, now_ns, steady);
@@ -225,6 +226,14 @@ enum bfd_rx_result bfd_engine_rx(
 		}
 	}
 	return receive_control(e, rx, now_ns, slot);
+}
+
+bool bfd_rx_may_begin(const struct bfd_rx *rx)
+{
+	struct bfd_packet p;
+
+	return rx->dport == BFD_PORT_CONTROL && rx->ttl == 255 &&
+	       bfd_packet_parse(rx->payload, rx->len, &p) == 0 && !p.your_disc && p.state == BFD_DOWN;
 }
 
 void bfd_engine_rx_prefetch(const struct bfd_engine *e, const uint8_t *payload)

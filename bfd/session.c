@@ -86,6 +86,10 @@ const char *bfd_params_check(const struct bfd_key *key, const struct bfd_params 
 		return "echo on a multihop session";
 	if (key->kind == BFD_KIND_SINGLEHOP && p->auth_type == BFD_AUTH_NONE && p->min_ttl != 255)
 		return "single-hop session without authentication needs TTL 255"; /* RFC 5881 section 5 */
+	if (p->damp_flaps && (p->damp_flaps < 2 || p->damp_flaps > BFD_DAMP_FLAPS))
+		return "dampening after fewer than 2 or more than 8 flaps";
+	if (p->damp_flaps && (!p->damp_within_us || !p->damp_hold_us || p->damp_max_us < p->damp_hold_us))
+		return "dampening without a time, or with a longest hold that is shorter than the first";
 	if (p->padded_len && (p->padded_len < BFD_PACKET_MAX || p->padded_len > BFD_PADDED_MAX))
 		return "padded length out of range";
 	return check_auth(p);

@@ -60,6 +60,7 @@ enum bfd_auth_type {
 };
 
 #define BFD_AUTH_KEYS 4
+#define BFD_DAMP_FLAPS 8
 
 struct bfd_auth_key {
 	uint8_t id;
@@ -85,7 +86,11 @@ struct bfd_params {
 	bool cbit;           /* set C: only where the engine survives the control plane */
 	uint16_t padded_len; /* RFC 9764: pad control packets to this UDP payload length; 0 = no */
 	uint8_t auth_type;   /* enum bfd_auth_type */
-	uint8_t reserved[3];
+	/* Dampening: a session that went Down damp_flaps times (0: off) within damp_within_us stays Down for
+	 * damp_hold_us, twice as long each time that happens again, at most damp_max_us. */
+	uint8_t damp_flaps; /* 2..BFD_DAMP_FLAPS */
+	uint8_t reserved[2];
+	uint32_t damp_within_us, damp_hold_us, damp_max_us;
 	uint32_t sbfd_disc; /* BFD_KIND_SBFD: the reflector's discriminator */
 	struct bfd_auth_key auth[BFD_AUTH_KEYS];
 };

@@ -83,7 +83,7 @@ enum bfd_rx_result solo_receive(
 	s->remote_diag = p.diag;
 	s->remote_mult = p.detect_mult;
 	s->remote_min_tx_us = p.min_tx_us;
-	if (t.changed)
+	if (t.changed && !session_is_kept_down(s, now_ns))
 		session_set_state(e, *slot, t.state, t.diag, now_ns);
 	session_account(e, *slot, rx->len, now_ns, steady);
 	session_refresh(e, *slot, now_ns);

@@ -65,6 +65,8 @@ struct dp {
 	unsigned nextra;
 	uint64_t now_ns, next_tick_ns, next_retry_ns;
 	bool stopping;
+	bool strangers; /* the client's IPC_SETTINGS, as are the following */
+	uint32_t sbfd_disc, sbfd_min_rx_us;
 	pthread_t heart;
 	_Atomic bool heart_stop;
 	bool heart_runs;

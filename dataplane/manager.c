@@ -121,6 +121,9 @@ void dp_publish(struct dp *dp)
 	t->subscriber[t->nsubscribers++] = dp->notify_fd;
 	for (unsigned i = 0; i < dp->nextra; i++)
 		t->subscriber[t->nsubscribers++] = dp->extra_subscriber[i];
+	t->strangers = dp->strangers;
+	t->sbfd_disc = dp->sbfd_disc;
+	t->sbfd_min_rx_us = dp->sbfd_min_rx_us;
 	t->nports = dp->nports;
 	for (unsigned i = 0; i < dp->nports; i++) {
 		const struct port *p = &dp->port[i];

@@ -39,6 +39,7 @@ struct message {
 		struct ipc_header h;
 		struct ipc_session_reply reply;
 		struct ipc_port_event port;
+		struct ipc_stranger stranger;
 	};
 };
 
@@ -297,6 +298,39 @@ static void on_port_list(struct client *c, const struct ipc_header *h)
 	reply(c, h, 0, 0, 0, false, false, "");
 }
 
+static void on_settings(struct client *c, const struct ipc_settings *m)
+{
+	struct dp *dp = c->dp;
+
+	dp->strangers = m->strangers;
+	dp->sbfd_disc = m->sbfd_disc;
+	dp->sbfd_min_rx_us = m->sbfd_min_rx_us;
+	dp_publish(dp);
+}
+
+/* Told to the client that provisions, as long as it reads: the neighbour will ask again. */
+static void tell_strangers(struct dp *dp)
+{
+	struct message m = {.slot = NO_SLOT};
+	struct client *c = dp->provision->clients;
+	struct bfd_rx rx;
+	unsigned port;
+
+	while (c && !c->provisions)
+		c = c->next;
+	while (worker_stranger(&dp->workers, &port, &rx)) {
+		const struct neigh_link *l = neigh_link(dp->neigh, rx.ifindex);
+
+		if (!c || c->dead || c->nout >= OUT_MAX / 2)
+			continue;
+		m.stranger = (struct ipc_stranger){.h = {IPC_STRANGER, sizeof(m.stranger), 0},
+			.key = {.local = rx.dst, .remote = rx.src, .ifindex = rx.ifindex}};
+		snprintf(m.stranger.ifname, sizeof(m.stranger.ifname), "%.15s",
+			l ? l->name : dp->port[port].spec.name);
+		append(c, &m);
+	}
+}
+
 /* False: the message is none that may come here. */
 static bool handle(struct client *c, const void *buf, size_t len)
 {
@@ -326,6 +360,11 @@ static bool handle(struct client *c, const void *buf, size_t len)
 		on_remove(c, buf);
 		return true;
 	case IPC_SYNC: on_sync(c); return true;
+	case IPC_SETTINGS:
+		if (len != sizeof(struct ipc_settings))
+			return false;
+		on_settings(c, buf);
+		return true;
 	default: return false;
 	}
 }
@@ -444,6 +483,7 @@ void provision_tick(struct dp *dp)
 	struct provision *pv = dp->provision;
 	unsigned removed = 0;
 
+	tell_strangers(dp);
 	if (!pv->hold_until_ns || dp->now_ns < pv->hold_until_ns)
 		return;
 	pv->hold_until_ns = 0;

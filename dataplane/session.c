@@ -52,7 +52,9 @@ static bool same_params(const struct bfd_params *a, const struct bfd_params *b)
 		    a->echo_tx_us == b->echo_tx_us && a->detect_mult == b->detect_mult &&
 		    a->min_ttl == b->min_ttl && a->passive == b->passive && a->admin_down == b->admin_down &&
 		    a->demand == b->demand && a->cbit == b->cbit && a->padded_len == b->padded_len &&
-		    a->auth_type == b->auth_type;
+		    a->auth_type == b->auth_type && a->sbfd_disc == b->sbfd_disc &&
+		    a->damp_flaps == b->damp_flaps && a->damp_within_us == b->damp_within_us &&
+		    a->damp_hold_us == b->damp_hold_us && a->damp_max_us == b->damp_max_us;
 
 	for (unsigned i = 0; same && a->auth_type && i < BFD_AUTH_KEYS; i++) {
 		const struct bfd_auth_key *x = &a->auth[i], *y = &b->auth[i];

@@ -25,6 +25,7 @@
  */
 #define _LGPL_SOURCE
 #include "dataplane/worker.h"
+#include "bfd/packet.h"
 #include "dataplane/dpdk.h"
 #include "shared/log.h"
 #include <errno.h>
@@ -315,6 +316,44 @@ static void reflect(
 		hand_over(w->group->worker[other], m, port, HANDOFF_SEND);
 }
 
+/* S-BFD, RFC 7880 section 7.2.1: the answer goes back the way the question came, whoever owns what. */
+static void answer_sbfd(struct worker *w, const struct worker_tables *t, unsigned port, const uint8_t *frame,
+	const struct bfd_rx *rx)
+{
+	struct bfd_frame_addr a = {
+		.src = rx->dst, .dst = rx->src, .sport = BFD_PORT_SBFD, .dport = rx->sport, .ttl = 255};
+	uint8_t reply[BFD_PACKET_LEN];
+	struct bfd_frame f;
+	struct rte_mbuf *m;
+
+	if (bfd_sbfd_reflect(rx, t->sbfd_disc, false, t->sbfd_min_rx_us, reply) != BFD_RX_REFLECT ||
+		!(m = rte_pktmbuf_alloc(w->handoff)))
+		return;
+	memcpy(a.dst_mac, frame + 6, 6);
+	memcpy(a.src_mac, frame, 6);
+	if (frame[12] == 0x81 && frame[13] == 0)
+		a.vlan = (uint16_t)((frame[14] << 8 | frame[15]) & 0xfff);
+	bfd_frame_init(&f, &a);
+	m->data_len = bfd_frame_write(&f, reply, sizeof(reply), rte_pktmbuf_mtod(m, uint8_t *));
+	m->pkt_len = m->data_len;
+	unsigned other = 0;
+	if (own_queue(w, &t->port[port], &other))
+		queue_out(w, t, port, m);
+	else
+		hand_over(w->group->worker[other], m, port, HANDOFF_SEND);
+}
+
+static void report_stranger(struct worker *w, unsigned port, const uint8_t *frame, uint32_t len)
+{
+	struct rte_mbuf *m = copy_frame(w->handoff, frame, len);
+
+	if (!m)
+		return;
+	m->port = (uint16_t)port;
+	if (rte_ring_enqueue(w->group->strangers, m))
+		rte_pktmbuf_free(m);
+}
+
 static void receive(struct worker *w, const struct worker_tables *t, unsigned port, const uint8_t *frame,
 	uint32_t len, unsigned refused, uint64_t now)
 {
@@ -337,6 +376,10 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 		return;
 	}
 	rx.ifindex = interface_of(p, frame);
+	if (unlikely(rx.dport == BFD_PORT_SBFD && rx.sport != BFD_PORT_SBFD && t->sbfd_disc)) {
+		answer_sbfd(w, t, port, frame, &rx);
+		return;
+	}
 	if (n > 1 && refused == 0 && rx.dport != BFD_PORT_ECHO) {
 		unsigned owner = owner_of(w, &rx);
 
@@ -349,6 +392,8 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 	case BFD_RX_UNKNOWN:
 		if (refused + 1 < n)
 			pass_on(w, (w->number + 1) % n, port, frame, len, refused + 1);
+		else if (t->strangers && bfd_rx_may_begin(&rx))
+			report_stranger(w, port, frame, len);
 		break;
 	case BFD_RX_REFLECT: reflect(w, t, port, frame, len); break;
 	default: break;
@@ -709,7 +754,8 @@ int worker_group_create(struct worker_group *g, struct linkstate *ls, unsigned n
 	g->owner = calloc(capacity, sizeof(*g->owner));
 	g->tables = calloc(1, sizeof(*g->tables));
 	g->exceptions = make_ring("exceptions", 0, 1024, RING_F_SC_DEQ);
-	if (!g->owner || !g->tables || !g->exceptions)
+	g->strangers = make_ring("strangers", 0, 128, RING_F_SC_DEQ);
+	if (!g->owner || !g->tables || !g->exceptions || !g->strangers)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n; i++)
 		if (!make_worker(g, i, seed))
@@ -751,6 +797,7 @@ void worker_group_destroy(struct worker_group *g)
 		free(w);
 	}
 	rte_ring_free(g->exceptions);
+	rte_ring_free(g->strangers);
 	free(g->tables);
 	free((void *)g->owner);
 	memset(g, 0, sizeof(*g));
@@ -813,6 +860,28 @@ uint16_t worker_exception(struct worker_group *g, unsigned *port, void *frame, u
 	memcpy(frame, rte_pktmbuf_mtod(m, void *), len);
 	rte_pktmbuf_free(m);
 	return len;
+}
+
+bool worker_stranger(struct worker_group *g, unsigned *port, struct bfd_rx *rx)
+{
+	struct rte_mbuf *m;
+
+	while (rte_ring_sc_dequeue(g->strangers, (void **)&m) == 0) {
+		const uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+		bool good;
+
+		*port = m->port;
+		memset(rx, 0, sizeof(*rx));
+		/* The worker has looked at the checksum. */
+		good = *port < g->tables->nports && bfd_frame_parse(frame, m->data_len, true, rx) == 0;
+		if (good)
+			rx->ifindex = interface_of(&g->tables->port[*port], frame);
+		rx->payload = NULL;
+		rte_pktmbuf_free(m);
+		if (good && rx->ifindex)
+			return true;
+	}
+	return false;
 }
 
 bool worker_alive(struct worker_group *g)

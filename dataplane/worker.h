@@ -71,6 +71,8 @@ struct worker_port {
 
 struct worker_tables {
 	unsigned nports, nsubscribers;
+	bool strangers;                     /* packets that may begin a session go to the manager: RFC 9468 */
+	uint32_t sbfd_disc, sbfd_min_rx_us; /* S-BFD reflector; 0: none */
 	int subscriber[WORKER_SUBSCRIBERS]; /* eventfds */
 	struct worker_port port[PORT_MAX];
 };
@@ -83,6 +85,7 @@ struct worker_group {
 	_Atomic uint8_t *owner;       /* [capacity] */
 	struct worker_tables *tables; /* RCU */
 	struct rte_ring *exceptions;  /* to the manager: struct rte_mbuf, port = our port index */
+	struct rte_ring *strangers;   /* the same, packets of unknown neighbours */
 	struct worker *worker[WORKER_MAX];
 };
 
@@ -105,5 +108,7 @@ struct command *worker_done(struct worker_group *g, unsigned i);
 int worker_send(struct worker_group *g, unsigned port, const void *frame, uint16_t len);
 /* The next frame that a standalone port got and is not BFD: its length, 0 if none. */
 uint16_t worker_exception(struct worker_group *g, unsigned *port, void *frame, uint16_t size);
+/* The next packet that may begin a session: false: none. rx has no payload. */
+bool worker_stranger(struct worker_group *g, unsigned *port, struct bfd_rx *rx);
 /* All workers are running rounds (since the last call). */
 bool worker_alive(struct worker_group *g);

@@ -12,6 +12,8 @@
  *   SYNC                    ->                (all sessions wanted have been named: drop what was not named)
  *   SESSION_REMOVE          ->     SESSION_REPLY
  *                           <-     PORT_EVENT (a port came, went, lost its carrier)
+ *   SETTINGS                ->                (unsolicited sessions, S-BFD reflector: until the next one)
+ *                           <-     STRANGER (a packet without a session, if SETTINGS asked for it)
  * The session is described by its key; a second ADD with the same key and other parameters is an update,
  * never a reset. When the client's connection goes away the dataplane keeps its sessions for hold_s seconds,
  * then removes them (AdminDown is sent first). One client may provision at a time; a second gets WELCOME with
@@ -23,7 +25,7 @@
 #include <net/if.h>
 #include <stdint.h>
 
-#define IPC_VERSION 1u
+#define IPC_VERSION 2u
 #define IPC_MAGIC 0x50475243u /* "PGRC" */
 #define IPC_TEXT 160
 #define IPC_MAX_MSG 1024
@@ -38,6 +40,8 @@ enum ipc_type {
 	IPC_PORT_EVENT,
 	IPC_PORT_LIST, /* request: answered with one PORT_EVENT for each port, then SESSION_REPLY with the
 			  same id */
+	IPC_SETTINGS,
+	IPC_STRANGER,
 };
 
 struct ipc_header {
@@ -92,6 +96,19 @@ struct ipc_port_event {
 	uint8_t up;
 	uint8_t reserved[3];
 	char text[IPC_TEXT];
+};
+
+struct ipc_settings {
+	struct ipc_header h;
+	uint32_t strangers;      /* tell about single-hop packets without a session: RFC 9468 */
+	uint32_t sbfd_disc;      /* reflect S-BFD packets for this discriminator: RFC 7880; 0: none */
+	uint32_t sbfd_min_rx_us; /* what the reflector says its Required Min RX is */
+};
+
+struct ipc_stranger {
+	struct ipc_header h;
+	struct bfd_key key;
+	char ifname[IF_NAMESIZE];
 };
 
 /* Blocking-free helpers on a SOCK_SEQPACKET descriptor. fds are closed by the receiver. 0 or -errno;

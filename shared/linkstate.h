@@ -97,7 +97,8 @@ struct linkstate_stats {
 	_Atomic uint64_t worst_overshoot_us; /* detection past the deadline */
 	_Atomic uint64_t echo_rx, echo_tx;
 	_Atomic uint32_t rx_gap_hist[LINKSTATE_HIST];
-	_Atomic uint32_t reserved[10];
+	_Atomic uint32_t rx_ttl, rx_refused; /* parts of rx_dropped: GTSM or minimum TTL; the other rules */
+	_Atomic uint32_t reserved[8];
 };
 _Static_assert(sizeof(struct linkstate_stats) == 256, "stats of two workers share no cache line");
 

@@ -74,6 +74,10 @@ struct bfd_view {
 	/* counters, zero when unknown */
 	uint64_t rx_packets, tx_packets, up_count, down_count, worst_rx_gap_us, worst_overshoot_us;
 	uint64_t last_down_ns, last_down_rx_ns;
+	uint64_t rx_dropped, rx_auth_failed, rx_ttl, rx_refused; /* the last three are parts of the first */
+	uint64_t worst_tx_gap_us, echo_rx, echo_tx;
+	uint32_t rx_gap_hist[LINKSTATE_HIST]; /* bucket i: gaps of 2^i to 2^(i+1) us */
+	bool unsolicited;
 };
 unsigned bfd_client_view(struct bfd_client *c, struct bfd_view *out, unsigned max);
 /* "peregrine-dp at /run/x.sock", "kernel sockets", and whether it answers. */

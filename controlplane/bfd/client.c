@@ -23,7 +23,7 @@ static struct bfd_session *session_find(struct bfd_client *c, const struct bfd_k
 	return NULL;
 }
 
-static struct bfd_session *session_get(struct bfd_client *c, const struct bfd_key *k, const char *ifname)
+struct bfd_session *client_session_get(struct bfd_client *c, const struct bfd_key *k, const char *ifname)
 {
 	struct bfd_session *s = session_find(c, k);
 
@@ -113,6 +113,7 @@ void bfd_client_configure(struct bfd_client *c, const struct bfd_config *cfg, co
 
 	pthread_mutex_lock(&c->lock);
 	c->cfg = cfg;
+	c->settings_due = true;
 	if (proto_name)
 		snprintf(c->proto_name, sizeof(c->proto_name), "%s", proto_name);
 	cds_list_for_each_entry(s, &c->sessions, node)
@@ -125,12 +126,16 @@ void bfd_client_configure(struct bfd_client *c, const struct bfd_config *cfg, co
 		{
 			struct bfd_key k = {.local = n->local,
 				.remote = n->addr,
-				.kind = n->multihop ? BFD_KIND_MULTIHOP : BFD_KIND_SINGLEHOP};
+				.kind = n->sbfd_disc   ? BFD_KIND_SBFD
+					: n->echo_only ? BFD_KIND_ECHO_ONLY
+					: n->multihop  ? BFD_KIND_MULTIHOP
+						       : BFD_KIND_SINGLEHOP};
 
 			if (n->ifname && !n->multihop)
 				k.ifindex = if_nametoindex(n->ifname);
-			s = session_get(c, &k, n->ifname);
+			s = client_session_get(c, &k, n->ifname);
 			s->configured = true;
+			s->sbfd_disc = n->sbfd_disc;
 			s->dirty = true;
 		}
 	pthread_mutex_unlock(&c->lock);
@@ -152,7 +157,7 @@ struct bfd_request *bfd_request_open(struct bfd_client *c, const struct bfd_requ
 		abort();
 	q->cf = *r;
 	pthread_mutex_lock(&c->lock);
-	s = session_get(c, &r->key, r->ifname);
+	s = client_session_get(c, &r->key, r->ifname);
 	q->session = s;
 	q->cf.ifname = s->ifname;
 	cds_list_add_tail(&q->node, &s->requests);
@@ -196,6 +201,7 @@ static void view_of(const struct bfd_client *c, const struct bfd_session *s, str
 		.state = s->state,
 		.known = s->known,
 		.since_ns = s->since_ns,
+		.unsolicited = s->unsolicited,
 	};
 	memcpy(v->ifname, s->ifname, sizeof(v->ifname));
 	memcpy(v->problem, s->problem, sizeof(v->problem));
@@ -213,6 +219,15 @@ static void view_of(const struct bfd_client *c, const struct bfd_session *s, str
 		v->worst_overshoot_us = atomic_load_explicit(&st->worst_overshoot_us, memory_order_relaxed);
 		v->last_down_ns = atomic_load_explicit(&st->last_down_ns, memory_order_relaxed);
 		v->last_down_rx_ns = atomic_load_explicit(&st->last_down_rx_ns, memory_order_relaxed);
+		v->rx_dropped = atomic_load_explicit(&st->rx_dropped, memory_order_relaxed);
+		v->rx_auth_failed = atomic_load_explicit(&st->rx_auth_failed, memory_order_relaxed);
+		v->rx_ttl = atomic_load_explicit(&st->rx_ttl, memory_order_relaxed);
+		v->rx_refused = atomic_load_explicit(&st->rx_refused, memory_order_relaxed);
+		v->worst_tx_gap_us = atomic_load_explicit(&st->worst_tx_gap_us, memory_order_relaxed);
+		v->echo_rx = atomic_load_explicit(&st->echo_rx, memory_order_relaxed);
+		v->echo_tx = atomic_load_explicit(&st->echo_tx, memory_order_relaxed);
+		for (unsigned i = 0; i < LINKSTATE_HIST; i++)
+			v->rx_gap_hist[i] = atomic_load_explicit(&st->rx_gap_hist[i], memory_order_relaxed);
 	}
 }
 

@@ -31,7 +31,9 @@ struct bfd_session {
 	struct bfd_key key;
 	char ifname[IF_NAMESIZE];
 	struct cds_list_head requests;
-	bool configured; /* a `neighbor` of the bfd protocol */
+	bool configured;  /* a `neighbor` of the bfd protocol */
+	bool unsolicited; /* the neighbour began it: RFC 9468 */
+	uint32_t sbfd_disc;
 	struct bfd_options configured_options;
 	struct bfd_params params; /* in force: interface block, then the requests' options */
 	/* the link thread's, written under the lock */
@@ -53,6 +55,8 @@ struct backend_ops {
 	int (*add)(struct bfd_client *c, struct bfd_session *s);
 	void (*remove)(struct bfd_client *c, struct bfd_session *s);
 	void (*sync)(struct bfd_client *c);
+	/* cfg->unsolicited, cfg->sbfd_reflector have changed, or the back end is new. False: later. */
+	bool (*settings)(struct bfd_client *c);
 	/* backend_fd is readable: false: it is gone. */
 	bool (*readable)(struct bfd_client *c);
 	const char *(*name)(const struct bfd_client *c);
@@ -82,6 +86,9 @@ struct bfd_client {
 	struct bfd_session **by_slot;
 	uint32_t capacity;
 	uint64_t retry_ns, instance;
+	bool settings_due;    /* under the lock */
+	unsigned unsolicited; /* sessions, under the lock */
+	uint64_t limit_said_ns;
 	/* heartbeat as last seen, when it was looked at, and how many looks it has not moved since */
 	uint64_t beat, beat_look_ns;
 	unsigned beats_missed;
@@ -95,6 +102,9 @@ struct bfd_client {
 /* options.c: 0, or -EACCES: the protocol does not accept such a session. Under the lock. */
 int options_apply(const struct bfd_client *c, struct bfd_session *s, struct bfd_params *out);
 
+/* client.c: the session of a key, a new one if there is none. Under the lock. */
+struct bfd_session *client_session_get(struct bfd_client *c, const struct bfd_key *k, const char *ifname);
+
 /* link.c */
 /* The calling thread goes before everything that is not as urgent: failover must not wait for a table load,
  * nor for other programs. Both kinds of threads sleep nearly all the time. */
@@ -106,4 +116,6 @@ void link_wake(struct bfd_client *c);
 /* The back end's answer to add(): under the lock. error 0: slot and generation are valid. */
 void link_answer(struct bfd_client *c, struct bfd_session *s, int error, uint32_t slot, uint32_t generation,
 	const char *text);
+/* A packet that belongs to no session came from there: RFC 9468. Under the lock. */
+void link_stranger(struct bfd_client *c, const struct bfd_key *k, const char *ifname);
 void link_describe(const struct bfd_session *s, char *buf, size_t size); /* "192.0.2.1 on eth0" */

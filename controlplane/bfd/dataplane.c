@@ -168,6 +168,24 @@ static void dataplane_sync(struct bfd_client *c)
 	ipc_send(c->backend_fd, &m, sizeof(m), NULL, 0);
 }
 
+static bool dataplane_settings(struct bfd_client *c)
+{
+	struct ipc_settings m = {.h = {IPC_SETTINGS, sizeof(m), 0}};
+
+	if (c->cfg) {
+		m.strangers = c->cfg->unsolicited.on;
+		m.sbfd_disc = c->cfg->sbfd_reflector;
+		m.sbfd_min_rx_us = c->cfg->sbfd_min_rx_us;
+	}
+	return ipc_send(c->backend_fd, &m, sizeof(m), NULL, 0) == 0;
+}
+
+static void on_stranger(struct bfd_client *c, struct ipc_stranger *m)
+{
+	m->ifname[sizeof(m->ifname) - 1] = 0;
+	link_stranger(c, &m->key, m->ifname);
+}
+
 static void on_reply(struct bfd_client *c, struct ipc_session_reply *r)
 {
 	struct bfd_session *s;
@@ -196,6 +214,7 @@ static bool dataplane_readable(struct bfd_client *c)
 			struct ipc_header h;
 			struct ipc_session_reply reply;
 			struct ipc_port_event port;
+			struct ipc_stranger stranger;
 			char space[IPC_MAX_MSG];
 		} in;
 		int fds[4], rc;
@@ -212,6 +231,8 @@ static bool dataplane_readable(struct bfd_client *c)
 			on_reply(c, &in.reply);
 		else if (in.h.type == IPC_PORT_EVENT && rc >= (int)sizeof(in.port))
 			on_port(c, &in.port);
+		else if (in.h.type == IPC_STRANGER && rc >= (int)sizeof(in.stranger))
+			on_stranger(c, &in.stranger);
 	}
 }
 
@@ -221,6 +242,7 @@ const struct backend_ops dataplane_backend = {
 	.add = dataplane_add,
 	.remove = dataplane_remove,
 	.sync = dataplane_sync,
+	.settings = dataplane_settings,
 	.readable = dataplane_readable,
 	.name = dataplane_name,
 	.heartbeat = true,

@@ -34,6 +34,7 @@
 #define RX_BURST 32u
 #define SWEEP_NS (100 * NS_PER_US)
 #define STALL_NS (5 * NS_PER_MS)
+#define STRANGERS 16u
 
 enum command_kind { CMD_ADD, CMD_UPDATE, CMD_REMOVE };
 
@@ -58,6 +59,9 @@ struct embedded {
 	/* commands */
 	pthread_mutex_t lock;
 	struct command *first, **last;
+	struct bfd_key stranger[STRANGERS]; /* from the engine thread; more than that come again */
+	unsigned n_strangers;
+	_Atomic bool strangers_wanted;
 	/* engine thread */
 	struct bfd_engine *engine;
 	struct linkstate *ls;
@@ -178,10 +182,17 @@ static int sending_socket(struct embedded *em, const struct bfd_key *k, const ch
 
 	if (fd < 0)
 		return -errno;
+	/* RFC 9764 section 3: a padded packet that does not fit must be lost, not fragmented. */
 	if (v4) {
+		int dont = IP_PMTUDISC_PROBE;
+
+		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dont, sizeof(dont));
 		setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
 		setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
 	} else {
+		int dont = IPV6_PMTUDISC_PROBE;
+
+		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &dont, sizeof(dont));
 		setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof(ttl));
 		setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
 	}
@@ -296,6 +307,20 @@ static void count_rx(struct embedded *em, enum bfd_rx_result r)
 	atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
 }
 
+/* Told to the link thread, which knows who may. */
+static void note_stranger(struct embedded *em, const struct bfd_rx *rx)
+{
+	struct bfd_key k = {.local = rx->dst, .remote = rx->src, .ifindex = rx->ifindex};
+
+	if (!atomic_load_explicit(&em->strangers_wanted, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&em->lock);
+	if (em->n_strangers < STRANGERS)
+		em->stranger[em->n_strangers++] = k;
+	pthread_mutex_unlock(&em->lock);
+	link_wake(em->client);
+}
+
 static unsigned receive(struct embedded *em, unsigned i)
 {
 	uint8_t data[RX_BURST][256], control[RX_BURST][128];
@@ -320,8 +345,13 @@ static unsigned receive(struct embedded *em, unsigned i)
 			.payload = data[k], .len = (uint16_t)mm[k].msg_len, .dport = em->rx_port[i]};
 		uint32_t slot;
 
-		if (describe(&mm[k].msg_hdr, &rx, &from[k]))
-			count_rx(em, bfd_engine_rx(em->engine, &rx, now, &slot));
+		if (describe(&mm[k].msg_hdr, &rx, &from[k])) {
+			enum bfd_rx_result r = bfd_engine_rx(em->engine, &rx, now, &slot);
+
+			count_rx(em, r);
+			if (r == BFD_RX_UNKNOWN && bfd_rx_may_begin(&rx))
+				note_stranger(em, &rx);
+		}
 	}
 	return (unsigned)n;
 }
@@ -485,6 +515,8 @@ static int embedded_add(struct bfd_client *c, struct bfd_session *s)
 	const char *wrong = bfd_params_check(&s->key, &s->params);
 	uint32_t slot = s->slot;
 
+	if (s->key.kind == BFD_KIND_SBFD || s->key.kind == BFD_KIND_ECHO_ONLY)
+		wrong = "S-BFD and echo need peregrine-dp (--dp)";
 	if (wrong) {
 		link_answer(c, s, EINVAL, 0, 0, wrong);
 		return 0;
@@ -547,6 +579,28 @@ static void embedded_close(struct bfd_client *c)
 	c->embedded = NULL;
 }
 
+/* Also the time to hear of strangers: the link thread comes by after link_wake(). */
+static bool embedded_settings(struct bfd_client *c)
+{
+	struct embedded *em = c->embedded;
+	struct bfd_key k[STRANGERS];
+	unsigned n;
+
+	atomic_store(&em->strangers_wanted, c->cfg && c->cfg->unsolicited.on);
+	pthread_mutex_lock(&em->lock);
+	n = em->n_strangers;
+	memcpy(k, em->stranger, n * sizeof(*k));
+	em->n_strangers = 0;
+	pthread_mutex_unlock(&em->lock);
+	for (unsigned i = 0; i < n; i++) {
+		char ifname[IF_NAMESIZE] = "";
+
+		if (if_indextoname(k[i].ifindex, ifname))
+			link_stranger(c, &k[i], ifname);
+	}
+	return !(c->cfg && c->cfg->unsolicited.on); /* to be called again */
+}
+
 static void embedded_sync(struct bfd_client *c)
 {
 	(void)c; /* nothing outlives us */
@@ -564,6 +618,7 @@ const struct backend_ops embedded_backend = {
 	.add = embedded_add,
 	.remove = embedded_remove,
 	.sync = embedded_sync,
+	.settings = embedded_settings,
 	.readable = embedded_readable,
 	.name = embedded_name,
 };

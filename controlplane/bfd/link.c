@@ -255,6 +255,7 @@ static void free_session(struct bfd_client *c, struct bfd_session *s)
 			c->answers[i] = NULL;
 	cds_list_del(&s->node);
 	c->n_sessions--;
+	c->unsolicited -= s->unsolicited;
 	free(s);
 }
 
@@ -278,7 +279,7 @@ static void forgive(struct forgiven *f, struct bfd_session *s)
 static void provision_one(struct bfd_client *c, struct bfd_session *s, uint64_t now, struct forgiven *f)
 {
 	struct bfd_params p;
-	bool wanted = s->configured || !cds_list_empty(&s->requests), allowed;
+	bool wanted = s->configured || s->unsolicited || !cds_list_empty(&s->requests), allowed;
 
 	if (!s->dirty && !(s->retry_ns && s->retry_ns <= now))
 		return;
@@ -326,6 +327,68 @@ static void first_looks(struct bfd_client *c)
 	log_all(c, t, n);
 }
 
+/* ---- RFC 9468: sessions that neighbours begin ---- */
+
+/* The least time between two complaints about the same limit. */
+#define SAY_AGAIN (10 * NS_PER_S)
+
+static bool may_begin(const struct bfd_client *c, const struct ipaddr *remote, const char *ifname)
+{
+	const struct bfd_unsolicited_config *u = &c->cfg->unsolicited;
+	bool allowed = u->n_allow == 0;
+
+	for (unsigned i = 0; i < u->n_allow; i++)
+		allowed |= prefix_contains_addr(&u->allow[i], remote);
+	return u->on && allowed && (!u->pattern || iface_pattern_match(u->pattern, ifname, NULL));
+}
+
+void link_stranger(struct bfd_client *c, const struct bfd_key *k, const char *ifname)
+{
+	struct bfd_session *s;
+	uint64_t now = clock_now_ns();
+	char who[96];
+
+	if (!c->cfg || k->kind != BFD_KIND_SINGLEHOP || !may_begin(c, &k->remote, ifname))
+		return;
+	cds_list_for_each_entry(s, &c->sessions, node) if (s->key.kind == k->kind &&
+							   s->key.ifindex == k->ifindex &&
+							   ipaddr_equal(&s->key.remote, &k->remote)) return;
+	if (c->unsolicited >= c->cfg->unsolicited.limit) {
+		if (now - c->limit_said_ns >= SAY_AGAIN)
+			log_msg(LOG_CLASS_WARNING,
+				"%s: %u unsolicited sessions are the limit, others are refused",
+				c->proto_name, c->unsolicited);
+		c->limit_said_ns = now;
+		return;
+	}
+	s = client_session_get(c, k, ifname);
+	s->unsolicited = s->dirty = true;
+	c->unsolicited++;
+	link_describe(s, who, sizeof(who));
+	log_msg(LOG_CLASS_INFO, "%s: Unsolicited session to %s", c->proto_name, who);
+}
+
+/* Those that are not allowed any more, or not Up for too long, are nobody's. Under the lock. */
+static void forget_strangers(struct bfd_client *c, uint64_t now)
+{
+	struct bfd_session *s;
+
+	if (!c->unsolicited)
+		return;
+	cds_list_for_each_entry(s, &c->sessions, node)
+	{
+		bool keep =
+			s->unsolicited && c->cfg && may_begin(c, &s->key.remote, s->ifname) &&
+			(s->up || !s->known || now - s->since_ns < c->cfg->unsolicited.keep_us * NS_PER_US);
+
+		if (!s->unsolicited || keep)
+			continue;
+		s->unsolicited = false;
+		s->dirty = true;
+		c->unsolicited--;
+	}
+}
+
 static void provision(struct bfd_client *c)
 {
 	uint64_t now = clock_now_ns();
@@ -334,6 +397,9 @@ static void provision(struct bfd_client *c)
 	bool pending = false;
 
 	pthread_mutex_lock(&c->lock);
+	if (c->settings_due && atomic_load(&c->alive) && c->ops->settings(c))
+		c->settings_due = false;
+	forget_strangers(c, now);
 	cds_list_for_each_entry_safe(s, tmp, &c->sessions, node) provision_one(c, s, now, &f);
 	cds_list_for_each_entry(s, &c->sessions, node) pending |= s->awaiting || s->dirty;
 	pthread_mutex_unlock(&c->lock);
@@ -360,6 +426,7 @@ static void opened(struct bfd_client *c)
 	c->by_slot = calloc(c->capacity, sizeof(*c->by_slot));
 	if (!c->by_slot)
 		abort();
+	c->settings_due = true;
 	cds_list_for_each_entry(s, &c->sessions, node)
 	{
 		s->slot = CLIENT_NO_SLOT;

@@ -34,15 +34,83 @@ static void seconds(char *buf, size_t size, uint64_t us)
 	snprintf(buf, size, "%" PRIu64 ".%03" PRIu64, us / 1000000, us / 1000 % 1000);
 }
 
+static const char *kind_of(const struct bfd_view *v)
+{
+	switch (v->key.kind) {
+	case BFD_KIND_MULTIHOP: return "Multihop";
+	case BFD_KIND_SBFD: return "S-BFD";
+	case BFD_KIND_ECHO_ONLY: return "Echo";
+	default: return "Direct";
+	}
+}
+
+static bool has_interface(const struct bfd_view *v)
+{
+	return v->key.kind != BFD_KIND_MULTIHOP && v->key.kind != BFD_KIND_SBFD;
+}
+
+/* "8-16 ms 120, 16-32 ms 3": the buckets that are not empty. */
+static void histogram(const struct bfd_view *v, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	buf[0] = 0;
+	for (unsigned i = 0; i < LINKSTATE_HIST && used + 1 < size; i++) {
+		double from = (double)(1u << i) / 1000;
+
+		if (v->rx_gap_hist[i])
+			used += (size_t)snprintf(buf + used, size - used, "%s%.4g-%.4g ms %u",
+				used ? ", " : "", i ? from : 0.0, from * 2, v->rx_gap_hist[i]);
+	}
+}
+
+/* What BIRD does not tell. */
+static void detail_ours(struct cli_session *s, const struct bfd_view *v)
+{
+	struct cli_out *o = &s->out;
+	char a[24], b[24], text[512], t[TIMEFMT_MAX];
+
+	cli_line(o, 1020, "  %-21s %" PRIu64 " received, %" PRIu64 " sent", "Packets:", v->rx_packets,
+		v->tx_packets);
+	cli_line(o, 1020,
+		"  %-21s %" PRIu64 " (authentication %" PRIu64 ", TTL %" PRIu64 ", other rules %" PRIu64 ")",
+		"Dropped:", v->rx_dropped, v->rx_auth_failed, v->rx_ttl, v->rx_refused);
+	if (v->echo_tx)
+		cli_line(o, 1020, "  %-21s %" PRIu64 " received, %" PRIu64 " sent",
+			"Echo packets:", v->echo_rx, v->echo_tx);
+	cli_line(o, 1020, "  %-21s %" PRIu64 " up, %" PRIu64 " down", "Transitions:", v->up_count,
+		v->down_count);
+	seconds(a, sizeof(a), v->worst_rx_gap_us);
+	seconds(b, sizeof(b), v->worst_tx_gap_us);
+	cli_line(o, 1020, "  %-21s %s received, %s sent", "Worst gap:", a, b);
+	histogram(v, text, sizeof(text));
+	if (text[0])
+		cli_line(o, 1020, "  %-21s %s", "Receive gaps:", text);
+	if (v->last_down_ns) {
+		cli_line(o, 1020, "  %-21s %s, %" PRIu64 ".%03" PRIu64 " ms after the last packet%s",
+			"Last detection:", cli_time_mono(s, CLI_TIME_PROTOCOL, v->last_down_ns, t),
+			(v->last_down_ns - v->last_down_rx_ns) / 1000000,
+			(v->last_down_ns - v->last_down_rx_ns) / 1000 % 1000,
+			v->state.flags & LINKSTATE_AFTER_STALL ? ", after a stall of our own" : "");
+		cli_line(o, 1020, "  %-21s %" PRIu64 " us past the deadline at worst",
+			"Detection overshoot:", v->worst_overshoot_us);
+	}
+	if (v->state.flags & LINKSTATE_DAMPED)
+		cli_line(o, 1020, "  %-21s %s", "Dampened:", "held Down");
+	if (v->unsolicited)
+		cli_line(o, 1020, "  %-21s %s", "Begun by:", "the neighbor");
+	if (v->problem[0])
+		cli_line(o, 1020, "  %-21s %s", "Problem:", v->problem);
+}
+
 static void detail(struct cli_session *s, const struct bfd_view *v)
 {
 	struct cli_out *o = &s->out;
 	char t[TIMEFMT_MAX], a[24], b[24], addr[IPADDR_STRLEN];
 
 	cli_line(o, 1020, "  %-21s %s", "Address:", ipaddr_format(&v->key.remote, addr));
-	cli_line(o, 1020, "  %-21s %s", "Interface:", v->key.kind == BFD_KIND_MULTIHOP ? "---" : v->ifname);
-	cli_line(o, 1020, "  %-21s %s",
-		"Session type:", v->key.kind == BFD_KIND_MULTIHOP ? "Multihop" : "Direct");
+	cli_line(o, 1020, "  %-21s %s", "Interface:", has_interface(v) ? v->ifname : "---");
+	cli_line(o, 1020, "  %-21s %s", "Session type:", kind_of(v));
 	cli_line(o, 1020, "  %-21s %s", "Session state:", state_of(v));
 	cli_line(o, 1020, "  %-21s %s", "Remote state:", bfd_state_name(v->state.remote_state));
 	cli_line(o, 1020, "  %-21s %s",
@@ -76,18 +144,7 @@ static void detail(struct cli_session *s, const struct bfd_view *v)
 	cli_line(o, 1020, "    %-19s %s",
 		"Demand mode:", v->state.flags & LINKSTATE_REMOTE_DEMAND ? "Yes" : "No");
 	cli_line(o, 1020, "    %-19s %u", "Multiplier:", v->state.remote_detect_mult);
-	cli_line(o, 1020, "  %-21s %" PRIu64 " received, %" PRIu64 " sent", "Packets:", v->rx_packets,
-		v->tx_packets);
-	cli_line(o, 1020, "  %-21s %" PRIu64 " up, %" PRIu64 " down", "Transitions:", v->up_count,
-		v->down_count);
-	seconds(a, sizeof(a), v->worst_rx_gap_us);
-	cli_line(o, 1020, "  %-21s %s", "Worst receive gap:", a);
-	if (v->last_down_ns)
-		cli_line(o, 1020, "  %-21s %" PRIu64 ".%03" PRIu64 " ms after the last packet",
-			"Last detection:", (v->last_down_ns - v->last_down_rx_ns) / 1000000,
-			(v->last_down_ns - v->last_down_rx_ns) / 1000 % 1000);
-	if (v->problem[0])
-		cli_line(o, 1020, "  %-21s %s", "Problem:", v->problem);
+	detail_ours(s, v);
 	cli_line(o, 1020, "%s", "");
 }
 
@@ -98,8 +155,12 @@ static void json_session(struct json *j, const struct bfd_view *v)
 	json_open(j, NULL, '{');
 	json_str(j, "address", ipaddr_format(&v->key.remote, addr));
 	json_str(j, "local_address", ipaddr_format(&v->key.local, addr));
-	json_str(j, "interface", v->key.kind == BFD_KIND_MULTIHOP ? NULL : v->ifname);
-	json_str(j, "type", v->key.kind == BFD_KIND_MULTIHOP ? "multihop" : "direct");
+	json_str(j, "interface", has_interface(v) ? v->ifname : NULL);
+	json_str(j, "type",
+		v->key.kind == BFD_KIND_MULTIHOP    ? "multihop"
+		: v->key.kind == BFD_KIND_SBFD      ? "sbfd"
+		: v->key.kind == BFD_KIND_ECHO_ONLY ? "echo"
+						    : "direct");
 	json_str(j, "state", state_of(v));
 	json_str(j, "remote_state", bfd_state_name(v->state.remote_state));
 	json_str(j, "diagnostic", bfd_diag_name(v->state.diag));
@@ -119,8 +180,22 @@ static void json_session(struct json *j, const struct bfd_view *v)
 	json_u64(j, "down_count", v->down_count);
 	json_u64(j, "worst_rx_gap_us", v->worst_rx_gap_us);
 	json_u64(j, "worst_overshoot_us", v->worst_overshoot_us);
+	json_u64(j, "worst_tx_gap_us", v->worst_tx_gap_us);
 	json_u64(j, "last_down_ns", v->last_down_ns);
 	json_u64(j, "last_down_rx_ns", v->last_down_rx_ns);
+	json_bool(j, "after_stall", v->state.flags & LINKSTATE_AFTER_STALL);
+	json_bool(j, "dampened", v->state.flags & LINKSTATE_DAMPED);
+	json_bool(j, "unsolicited", v->unsolicited);
+	json_u64(j, "rx_dropped", v->rx_dropped);
+	json_u64(j, "rx_auth_failed", v->rx_auth_failed);
+	json_u64(j, "rx_ttl", v->rx_ttl);
+	json_u64(j, "rx_refused", v->rx_refused);
+	json_u64(j, "echo_rx", v->echo_rx);
+	json_u64(j, "echo_tx", v->echo_tx);
+	json_open(j, "rx_gap_histogram", '[');
+	for (unsigned i = 0; i < LINKSTATE_HIST; i++)
+		json_u64(j, NULL, v->rx_gap_hist[i]);
+	json_close(j, ']');
 	json_str(j, "problem", v->problem[0] ? v->problem : NULL);
 	json_close(j, '}');
 }
@@ -239,9 +314,8 @@ void cli_show_bfd(struct cli_session *s, struct parser *p)
 		seconds(a, sizeof(a), v[i].state.tx_us);
 		seconds(b, sizeof(b), v[i].state.detect_us);
 		cli_line(&s->out, 1020, "%-25s %-10s %-10s %-12s  %7s  %7s",
-			ipaddr_format(&v[i].key.remote, addr),
-			v[i].key.kind == BFD_KIND_MULTIHOP ? "---" : v[i].ifname, state_of(&v[i]),
-			cli_time_mono(s, CLI_TIME_PROTOCOL, v[i].since_ns, t), a, b);
+			ipaddr_format(&v[i].key.remote, addr), has_interface(&v[i]) ? v[i].ifname : "---",
+			state_of(&v[i]), cli_time_mono(s, CLI_TIME_PROTOCOL, v[i].since_ns, t), a, b);
 		cli_flush_some(&s->out);
 	}
 	cli_end(&s->out, 0, "%s", "");

@@ -126,10 +126,19 @@ static bool same_bfd_lists(const struct bfd_config *a, const struct bfd_config *
 		const struct bfd_neighbor_config *j = cds_list_entry(y, struct bfd_neighbor_config, node);
 
 		if (!ipaddr_equal(&i->addr, &j->addr) || !ipaddr_equal(&i->local, &j->local) ||
-			!same_text(i->ifname, j->ifname) || i->multihop != j->multihop)
+			!same_text(i->ifname, j->ifname) || i->multihop != j->multihop ||
+			i->echo_only != j->echo_only || i->sbfd_disc != j->sbfd_disc)
 			return false;
 	}
 	return x == &a->neighbors && y == &b->neighbors;
+}
+
+static bool same_unsolicited(const struct bfd_unsolicited_config *a, const struct bfd_unsolicited_config *b)
+{
+	if (a->on != b->on || a->limit != b->limit || a->keep_us != b->keep_us || a->n_allow != b->n_allow ||
+		!a->pattern != !b->pattern || (a->pattern && !same_pattern(a->pattern, b->pattern)))
+		return false;
+	return memcmp(a->allow, b->allow, a->n_allow * sizeof(*a->allow)) == 0;
 }
 
 static uint32_t diff_bfd(const struct bfd_config *a, const struct bfd_config *b)
@@ -140,6 +149,9 @@ static uint32_t diff_bfd(const struct bfd_config *a, const struct bfd_config *b)
 		return PROTO_RESTART;
 	if (a->has_multihop != b->has_multihop ||
 		memcmp(&a->multihop, &b->multihop, sizeof(a->multihop)) != 0)
+		return PROTO_RECONFIGURE;
+	if (a->sbfd_reflector != b->sbfd_reflector || a->sbfd_min_rx_us != b->sbfd_min_rx_us ||
+		!same_unsolicited(&a->unsolicited, &b->unsolicited))
 		return PROTO_RECONFIGURE;
 	return same_bfd_lists(a, b) ? PROTO_SAME : PROTO_RECONFIGURE;
 }

@@ -76,6 +76,95 @@ static void passive(struct parser *p, void *target)
 	o->set_passive = true;
 }
 
+/* Ours: what BIRD does not have. */
+
+static void demand(struct parser *p, void *target)
+{
+	struct bfd_options *o = target;
+
+	o->demand = parser_switch(p);
+	o->set_demand = true;
+}
+
+static void echo_interval(struct parser *p, void *target)
+{
+	struct bfd_options *o = target;
+
+	o->echo_tx_us = interval(p);
+	o->set_echo = true;
+}
+
+static void echo_rx_interval(struct parser *p, void *target)
+{
+	struct bfd_options *o = target;
+
+	o->echo_min_rx_us = interval(p);
+	o->set_echo_rx = true;
+}
+
+static void pdu_size(struct parser *p, void *target)
+{
+	struct bfd_options *o = target;
+	struct token value = p->tok;
+	uint32_t n = parser_number(p);
+
+	if (n && (n < 52 || n > 9188))
+		parser_fail_at(p, &value, "PDU size must be 0 or in range 52-9188");
+	o->pdu_size = (uint16_t)n;
+	o->set_pdu = true;
+}
+
+static void min_ttl(struct parser *p, void *target)
+{
+	struct bfd_options *o = target;
+	struct token value = p->tok;
+	uint32_t n = parser_number(p);
+
+	if (n < 1 || n > 255)
+		parser_fail_at(p, &value, "TTL must be in range 1-255");
+	o->min_ttl = (uint8_t)n;
+	o->set_ttl = true;
+}
+
+/* dampening SWITCH | { flaps N; within T; hold T; max hold T; } */
+static void dampening(struct parser *p, void *target)
+{
+	struct bfd_options *o = target;
+	struct token start = p->tok;
+
+	o->set_damp = true;
+	o->damp_within_us = 15000000;
+	o->damp_hold_us = 5000000;
+	o->damp_max_us = 60000000;
+	if (!parser_accept_char(p, '{')) {
+		o->damp_flaps = parser_switch(p) ? 3 : 0;
+		return;
+	}
+	o->damp_flaps = 3;
+	while (!parser_accept_char(p, '}')) {
+		if (parser_accept(p, "flaps")) {
+			struct token value = p->tok;
+			uint32_t n = parser_number(p);
+
+			if (n < 2 || n > BFD_DAMP_FLAPS)
+				parser_fail_at(p, &value, "Flaps must be in range 2-%d", BFD_DAMP_FLAPS);
+			o->damp_flaps = (uint8_t)n;
+		} else if (parser_accept(p, "within")) {
+			o->damp_within_us = interval(p);
+		} else if (parser_accept(p, "hold")) {
+			o->damp_hold_us = interval(p);
+		} else if (parser_accept(p, "max")) {
+			parser_expect(p, "hold");
+			o->damp_max_us = interval(p);
+		} else if (!parser_is_char(p, ';')) {
+			parser_syntax_error(p, "FLAPS or WITHIN or HOLD or MAX");
+		}
+		parser_expect_char(p, ';');
+	}
+	if (!o->damp_within_us || !o->damp_hold_us || o->damp_max_us < o->damp_hold_us)
+		parser_fail_at(p, &start, "Dampening needs times above 0, and max hold not below hold");
+}
+
 static void authentication(struct parser *p, void *target)
 {
 	struct bfd_options *o = target;
@@ -227,6 +316,12 @@ const struct option bfd_session_options[] = {
 	{.words = "idle tx interval", .kind = OPT_CUSTOM, .parse = idle_tx},
 	{.words = "multiplier", .kind = OPT_CUSTOM, .parse = multiplier},
 	{.words = "passive", .kind = OPT_CUSTOM, .parse = passive},
+	{.words = "demand", .kind = OPT_CUSTOM, .parse = demand},
+	{.words = "echo interval", .kind = OPT_CUSTOM, .parse = echo_interval},
+	{.words = "echo rx interval", .kind = OPT_CUSTOM, .parse = echo_rx_interval},
+	{.words = "pdu size", .kind = OPT_CUSTOM, .parse = pdu_size},
+	{.words = "min ttl", .kind = OPT_CUSTOM, .parse = min_ttl},
+	{.words = "dampening", .kind = OPT_CUSTOM, .parse = dampening},
 	{.words = "authentication", .kind = OPT_CUSTOM, .parse = authentication},
 	{.words = "password", .kind = OPT_CUSTOM, .parse = password},
 	{.words = "passwords", .kind = OPT_CUSTOM, .parse = passwords},
@@ -344,7 +439,7 @@ static void multihop(struct parser *p, void *target)
 	grammar_bfd_options(p, &b->multihop, false);
 }
 
-/* neighbor IP [%if | dev "if"] [local IP] [multihop sw] */
+/* neighbor IP [%if | dev "if"] [local IP] [multihop sw]; ours: [echo only] [sbfd DISCRIMINATOR] */
 static void neighbor(struct parser *p, void *target)
 {
 	struct bfd_neighbor_config *n = arena_alloc(p->arena, sizeof(*n));
@@ -359,14 +454,76 @@ static void neighbor(struct parser *p, void *target)
 			n->local = parser_ip(p);
 		else if (parser_accept(p, "multihop"))
 			n->multihop = parser_switch(p);
-		else
+		else if (parser_accept(p, "echo")) {
+			parser_expect(p, "only");
+			n->echo_only = true;
+		} else if (parser_accept(p, "sbfd")) {
+			n->sbfd_disc = parser_number(p);
+			if (!n->sbfd_disc)
+				parser_fail(p, "An S-BFD discriminator is not 0");
+		} else
 			break;
 	}
+	if ((n->multihop || n->sbfd_disc) && n->echo_only)
+		parser_fail(p, "Echo works over one hop only");
+	if (n->multihop && n->sbfd_disc)
+		parser_fail(p, "S-BFD is multihop by itself");
+	if (n->sbfd_disc && n->ifname)
+		parser_fail(p, "S-BFD neighbor cannot have an interface");
+	if (n->echo_only && !n->ifname)
+		parser_fail(p, "Echo-only neighbor requires an interface");
 	if (n->multihop && ipaddr_is_zero(&n->local))
 		parser_fail(p, "Multihop neighbor requires specified local address");
 	if (n->multihop && n->ifname)
 		parser_fail(p, "Neighbor cannot set both interface and multihop");
 	cds_list_add_tail(&n->node, &b->neighbors);
+}
+
+/* unsolicited SWITCH | { interface P; allow PREFIX, ...; limit N; keep T; } */
+static void unsolicited(struct parser *p, void *target)
+{
+	struct bfd_config *b = target;
+	struct bfd_unsolicited_config *u = &b->unsolicited;
+
+	*u = (struct bfd_unsolicited_config){.on = true, .limit = 256, .keep_us = 60000000};
+	if (!parser_accept_char(p, '{')) {
+		u->on = parser_switch(p);
+		return;
+	}
+	while (!parser_accept_char(p, '}')) {
+		if (parser_accept(p, "interface")) {
+			u->pattern = grammar_iface_pattern(p, true);
+		} else if (parser_accept(p, "allow")) {
+			do {
+				if (u->n_allow == BFD_ALLOW_MAX)
+					parser_fail(p, "Too many prefixes, %d are possible", BFD_ALLOW_MAX);
+				u->allow[u->n_allow++] = parser_prefix(p);
+			} while (parser_accept_char(p, ','));
+		} else if (parser_accept(p, "limit")) {
+			u->limit = parser_number(p);
+		} else if (parser_accept(p, "keep")) {
+			u->keep_us = interval(p);
+		} else if (!parser_is_char(p, ';')) {
+			parser_syntax_error(p, "INTERFACE or ALLOW or LIMIT or KEEP");
+		}
+		parser_expect_char(p, ';');
+	}
+}
+
+/* sbfd reflector DISCRIMINATOR [min rx interval T] */
+static void reflector(struct parser *p, void *target)
+{
+	struct bfd_config *b = target;
+
+	b->sbfd_reflector = parser_number(p);
+	if (!b->sbfd_reflector)
+		parser_fail(p, "An S-BFD discriminator is not 0");
+	b->sbfd_min_rx_us = 10000;
+	if (parser_accept(p, "min")) {
+		parser_expect(p, "rx");
+		parser_expect(p, "interval");
+		b->sbfd_min_rx_us = interval(p);
+	}
 }
 
 static bool item(struct parser *p, struct proto_config *pc, void *body)
@@ -382,6 +539,8 @@ static bool item(struct parser *p, struct proto_config *pc, void *body)
 		{.words = "interface", .kind = OPT_CUSTOM, .parse = interface},
 		{.words = "multihop", .kind = OPT_CUSTOM, .parse = multihop},
 		{.words = "neighbor", .kind = OPT_CUSTOM, .parse = neighbor},
+		{.words = "unsolicited", .kind = OPT_CUSTOM, .parse = unsolicited},
+		{.words = "sbfd reflector", .kind = OPT_CUSTOM, .parse = reflector},
 	};
 	const struct option_set set = OPTION_SET(options, body);
 

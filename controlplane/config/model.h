@@ -122,10 +122,17 @@ struct channel_config {
 /* Options of a BFD session as written; intervals in us. */
 struct bfd_options {
 	bool set_min_rx, set_min_tx, set_idle, set_mult, set_passive, set_auth; /* written at this level */
+	/* ours */
+	bool set_demand, set_echo, set_echo_rx, set_pdu, set_ttl, set_damp;
 	uint32_t min_rx_us, min_tx_us, idle_tx_us;
 	uint8_t multiplier;
-	bool passive, graceful;
+	bool passive, graceful, demand;
 	uint8_t auth_type;
+	uint8_t min_ttl;
+	uint16_t pdu_size;                   /* RFC 9764: UDP payload of control packets; 0: not padded */
+	uint32_t echo_tx_us, echo_min_rx_us; /* 0: off */
+	uint8_t damp_flaps;                  /* 0: off */
+	uint32_t damp_within_us, damp_hold_us, damp_max_us;
 	unsigned n_keys;
 	struct bfd_auth_key keys[BFD_AUTH_KEYS];
 };
@@ -141,6 +148,19 @@ struct bfd_neighbor_config {
 	struct ipaddr addr, local;
 	const char *ifname; /* NULL: any */
 	bool multihop;
+	bool echo_only;     /* ours: RFC 9747 */
+	uint32_t sbfd_disc; /* ours: RFC 7880, the reflector's discriminator; 0: none */
+};
+
+#define BFD_ALLOW_MAX 64
+/* ours: RFC 9468, sessions that neighbours begin */
+struct bfd_unsolicited_config {
+	bool on;
+	struct iface_pattern *pattern; /* NULL: any interface */
+	struct prefix allow[BFD_ALLOW_MAX];
+	unsigned n_allow; /* 0: anybody on the link */
+	uint32_t limit;   /* sessions */
+	uint32_t keep_us; /* how long one is kept that is not Up */
 };
 
 struct proto_config {
@@ -293,6 +313,9 @@ struct bfd_config {
 	bool has_multihop;
 	struct bfd_options multihop;
 	struct cds_list_head neighbors; /* bfd_neighbor_config */
+	struct bfd_unsolicited_config unsolicited;
+	uint32_t sbfd_reflector; /* ours: our discriminator as an S-BFD reflector; 0: none */
+	uint32_t sbfd_min_rx_us;
 };
 
 struct pipe_config {

@@ -6,7 +6,8 @@
  *   hello [hold=SECONDS] [observer] [version=N]
  *   add REMOTE[%IFACE] [from=ADDR] [tx=US] [rx=US] [mult=N] [multihop] [ttl=N] [passive] [down] [echo=US]
  * [cbit] range FIRST[%IFACE] COUNT [options of add]   COUNT sessions to consecutive IPv4 addresses,
- * pipelined; with peer=ADDR all to that one, from consecutive addresses remove REMOTE[%IFACE] ... sync |
+ * pipelined; churn FIRST%IFACE A_SECOND SECONDS   sessions come and go; settings [strangers] [sbfd=DISC]
+ * with peer=ADDR all to that one, from consecutive addresses remove REMOTE[%IFACE] ... sync |
  * ports | show | workers wait up|down N SECONDS               until N sessions are in that state; exit 1 if
  * they are not in time watch SECONDS                        state changes as they are published sleep SECONDS
  */
@@ -169,6 +170,16 @@ static void parse_session(char *args, struct ipc_session_add *a)
 			a->params.admin_down = true;
 		else if (!strcmp(t, "cbit"))
 			a->params.cbit = true;
+		else if (!strcmp(t, "demand"))
+			a->params.demand = true;
+		else if (!strcmp(t, "echo-only"))
+			a->key.kind = BFD_KIND_ECHO_ONLY;
+		else if (!strncmp(t, "sbfd=", 5)) {
+			a->key.kind = BFD_KIND_SBFD;
+			a->params.sbfd_disc = (uint32_t)strtoul(t + 5, NULL, 0);
+			a->params.min_ttl = 1;
+		} else if (!strncmp(t, "pdu=", 4))
+			a->params.padded_len = (uint16_t)atoi(t + 4);
 	}
 }
 
@@ -373,6 +384,85 @@ static void ports(struct ctl *c)
 	await(c, h.id, "ports", true);
 }
 
+/* settings [strangers] [sbfd=DISCRIMINATOR] */
+static void settings(struct ctl *c, char *args)
+{
+	struct ipc_settings m = {.h = {IPC_SETTINGS, sizeof(m), 0}, .sbfd_min_rx_us = 10000};
+
+	for (char *t = strtok(args, " "); t; t = strtok(NULL, " ")) {
+		if (!strcmp(t, "strangers"))
+			m.strangers = 1;
+		else if (!strncmp(t, "sbfd=", 5))
+			m.sbfd_disc = (uint32_t)strtoul(t + 5, NULL, 0);
+	}
+	send_all(c, &m, sizeof(m));
+}
+
+static unsigned drain_replies(struct ctl *c, int wait_ms, unsigned *errors)
+{
+	_Alignas(8) char buf[IPC_MAX_MSG];
+	const struct ipc_session_reply *r = (void *)buf;
+	struct pollfd p = {.fd = c->sock, .events = POLLIN};
+	unsigned n = 0;
+
+	while (poll(&p, 1, wait_ms) > 0) {
+		if (ipc_recv(c->sock, buf, sizeof(buf), NULL, NULL) <= 0)
+			die("churn", -ECONNRESET);
+		if (r->h.type != IPC_SESSION_REPLY)
+			continue;
+		n++;
+		if (r->error && (*errors)++ == 0)
+			printf("churn: error %d %s\n", r->error, r->text);
+	}
+	return n;
+}
+
+/* churn FIRST%IFACE A_SECOND SECONDS [options of add]: sessions to consecutive addresses come and go, each
+ * lives 200 ms. */
+static void churn(struct ctl *c, char *args)
+{
+	struct ipc_session_add a = {.h = {IPC_SESSION_ADD, sizeof(a), 0}};
+	char first[64], rest[256];
+	unsigned a_second, errors = 0, replies = 0, asked = 0;
+	double seconds;
+	int used = 0;
+
+	if (sscanf(args, "%63s %u %lf%n", first, &a_second, &seconds, &used) != 3)
+		die("churn FIRST A_SECOND SECONDS", -EINVAL);
+	snprintf(rest, sizeof(rest), "%s%s", first, args + used);
+	parse_session(rest, &a);
+	uint32_t from = ntohl(ipaddr_to_v4(&a.key.remote));
+	unsigned count = (unsigned)(a_second * seconds), behind = a_second / 5;
+	uint64_t start = clock_now_ns();
+
+	for (unsigned i = 0; i < count + behind; i++) {
+		if (i < count) {
+			a.h.type = IPC_SESSION_ADD;
+			a.key.remote = ipaddr_v4(htonl(from + i % (4 * behind)));
+			send_all(c, &a, sizeof(a));
+			asked++;
+		}
+		if (i >= behind) {
+			a.h.type = IPC_SESSION_REMOVE;
+			a.key.remote = ipaddr_v4(htonl(from + (i - behind) % (4 * behind)));
+			send_all(c, &a, sizeof(a));
+			asked++;
+		}
+		replies += drain_replies(c, 0, &errors);
+		while (clock_now_ns() - start < (uint64_t)i * 1000000000 / a_second)
+			usleep(200);
+	}
+	while (replies < asked) {
+		unsigned n = drain_replies(c, 2000, &errors);
+
+		if (!n)
+			die("churn: no answer", -ETIMEDOUT);
+		replies += n;
+	}
+	printf("churn: %u added and removed in %.2f s, %u errors\n", count,
+		(double)(clock_now_ns() - start) / 1e9, errors);
+}
+
 static void run(struct ctl *c, char *command)
 {
 	char *args = strchr(command, ' ');
@@ -392,6 +482,10 @@ static void run(struct ctl *c, char *command)
 		range(c, args);
 	else if (!strcmp(command, "sync"))
 		send_all(c, &h, sizeof(h));
+	else if (!strcmp(command, "settings"))
+		settings(c, args);
+	else if (!strcmp(command, "churn"))
+		churn(c, args);
 	else if (!strcmp(command, "ports"))
 		ports(c);
 	else if (!strcmp(command, "show"))

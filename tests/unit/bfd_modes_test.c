@@ -369,6 +369,111 @@ static void test_echo(void **state)
 }
 
 /* Nobody can keep a session up with echo packets that were made up or kept. */
+static unsigned flap_once(struct sim *s)
+{
+	uint64_t start = s->now;
+
+	s->cut[1] = true;
+	sim_run_until(s, 0, BFD_DOWN, 60);
+	s->cut[1] = false;
+	if (!(sim_entry(s, 0, 0).flags & LINKSTATE_DAMPED)) {
+		sim_run_until(s, 0, BFD_UP, 3000);
+		sim_run_ms(s, 500);
+	}
+	return (unsigned)((s->now - start) / NS_PER_MS);
+}
+
+/* Three times Down within 15 s: held Down for 2 s, then 4, then at most 5; forgiven after a quiet time. */
+static void test_dampening(void **state)
+{
+	struct bfd_params a = sim_params(10000, 10000, 3), b = a;
+	struct sim *s;
+
+	a.damp_flaps = 3;
+	a.damp_within_us = 15000000;
+	a.damp_hold_us = 2000000;
+	a.damp_max_us = 5000000;
+	s = sim_up(&a, &b, START);
+	flap_once(s);
+	flap_once(s);
+	sim_run_ms(s, 15001); /* too long ago to count */
+	flap_once(s);
+	flap_once(s);
+	assert_false(sim_entry(s, 0, 0).flags & LINKSTATE_DAMPED);
+	static const unsigned hold_ms[] = {2000, 4000, 5000, 5000};
+	for (unsigned i = 0; i < 4; i++) {
+		flap_once(s);
+		assert_true(sim_entry(s, 0, 0).flags & LINKSTATE_DAMPED);
+		uint64_t took = sim_run_until(s, 0, BFD_UP, 7000);
+		assert_in_range(took, hold_ms[i] * 1000u - 1000, hold_ms[i] * 1000u + 1001000);
+		sim_run_ms(s, 500);
+		flap_once(s);
+		flap_once(s);
+	}
+	/* Held, the peer is heard and hears us: it knows that we are Down, and does not expire. */
+	flap_once(s);
+	sim_run_ms(s, 3000);
+	assert_int_equal(sim_state(s, 0), BFD_DOWN);
+	assert_int_equal(sim_state(s, 1), BFD_INIT);
+	sim_run_until(s, 0, BFD_UP, 4000);
+	sim_run_ms(s, 11000);
+	flap_once(s);
+	flap_once(s);
+	flap_once(s);
+	assert_true(sim_run_until(s, 0, BFD_UP, 7000) < 3100000);
+	/* Switched off while held: no longer than what was said. */
+	sim_free(s);
+}
+
+/* A flap that our own stall caused says so and is not held against the link. */
+static void test_dampening_spares_stalls(void **state)
+{
+	struct bfd_params a = sim_params(10000, 10000, 3), b = a;
+	struct sim *s;
+
+	a.damp_flaps = 2;
+	a.damp_within_us = 15000000;
+	a.damp_hold_us = a.damp_max_us = 2000000;
+	s = sim_up(&a, &b, START);
+	for (unsigned i = 0; i < 4; i++) {
+		s->cut[1] = true;
+		s->now += 50 * NS_PER_MS;
+		bfd_engine_stalled(s->node[0].engine, 50 * NS_PER_MS, s->now);
+		assert_int_equal(bfd_engine_sweep(s->node[0].engine, s->now), 1);
+		s->cut[1] = false;
+		assert_int_equal(sim_entry(s, 0, 0).flags & (LINKSTATE_DAMPED | LINKSTATE_AFTER_STALL),
+			LINKSTATE_AFTER_STALL);
+		sim_run_until(s, 0, BFD_UP, 3000);
+		sim_run_ms(s, 300);
+	}
+	assert_int_equal(s->node[0].ls.header->workers[0].stalls, 4);
+	sim_free(s);
+}
+
+static void test_drops_by_reason(void **state)
+{
+	struct bfd_params a = auth_params(BFD_AUTH_METICULOUS_SHA1);
+	struct sim *s = sim_up(&a, &a, START);
+	const struct linkstate_stats *st = &s->node[0].ls.stats[0];
+	struct bfd_packet pkt = {
+		.state = BFD_UP, .detect_mult = 3, .my_disc = 9, .your_disc = sim_entry(s, 0, 0).local_disc};
+	uint8_t p[BFD_PACKET_LEN];
+	struct bfd_rx rx = {
+		.payload = p, .len = sizeof(p), .dport = BFD_PORT_CONTROL, .ifindex = 10, .ttl = 255};
+	uint32_t slot;
+
+	bfd_packet_build(&pkt, p);
+	rx.src = s->node[1].addr;
+	rx.dst = s->node[0].addr;
+	assert_int_equal(bfd_engine_rx(s->node[0].engine, &rx, s->now, &slot), BFD_RX_AUTH);
+	rx.dport = BFD_PORT_MULTIHOP;
+	assert_int_equal(bfd_engine_rx(s->node[0].engine, &rx, s->now, &slot), BFD_RX_REFUSED);
+	assert_int_equal(st->rx_auth_failed, 1);
+	assert_int_equal(st->rx_refused + st->rx_ttl, 1);
+	assert_int_equal(st->rx_dropped, 2);
+	sim_free(s);
+}
+
 static void test_echo_forgery(void **state)
 {
 	struct bfd_params a = sim_params(10000, 10000, 3), b = a;
@@ -552,7 +657,9 @@ static void test_solo(void **state)
 		solo_run_ms(&o, 22);
 		e = sim_entry(o.s, 0, 0);
 		assert_int_equal(e.state, BFD_DOWN);
-		assert_int_equal(e.diag, BFD_DIAG_TIME_EXPIRED);
+		/* RFC 9747 section 2: Echo Function Failed. */
+		assert_int_equal(e.diag,
+			kinds[i] == BFD_KIND_ECHO_ONLY ? BFD_DIAG_ECHO_FAILED : BFD_DIAG_TIME_EXPIRED);
 		o.sent = 0;
 		solo_run_ms(&o, 10000);
 		assert_in_range(o.sent, 9, 15);
@@ -648,6 +755,9 @@ int main(void)
 		cmocka_unit_test(test_demand_one_side),
 		cmocka_unit_test(test_demand_both_sides),
 		cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_dampening),
+		cmocka_unit_test(test_dampening_spares_stalls),
+		cmocka_unit_test(test_drops_by_reason),
 		cmocka_unit_test(test_echo_forgery),
 		cmocka_unit_test(test_echo_reflection),
 		cmocka_unit_test(test_solo),

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""BFD as it is configured: peregrined (with peregrine-dp, or its own engine) against stock BIRD, the kernel, itself. The
+lines of docs/bfd.md's feature table that need more than one process name tests of this file."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from netlab import Bird, Peregrine, wait_for
+from netlab.proc import CommandError
+
+from test_dataplane import PEER, US, DataPlane, bird_peer, net  # noqa: F401
+
+pytestmark = pytest.mark.ours
+
+WAYS = pytest.mark.parametrize("way", ["af_xdp", "sockets"])
+CALM = "min rx interval 100 ms; min tx interval 100 ms; multiplier 5;"
+
+
+def node(lab, way="af_xdp", role="node", ifname="up0"):
+    return Peregrine(lab, role, ports=[f"af_xdp:{ifname}"] if way == "af_xdp" else [])
+
+
+def config(p, bfd, router_id=US[4]):
+    return f'log "{p.log_path}" all;\nrouter id {router_id};\nprotocol device {{ }}\nprotocol bfd {{\n{bfd}\n}}\n'
+
+
+def sessions(p):
+    return {s["address"]: s for s in p.client("show", "bfd", "sessions")}
+
+
+def state(p, address):
+    return sessions(p).get(address, {}).get("state")
+
+
+def up(p, *addresses):
+    wait_for(lambda: all(state(p, a) == "Up" for a in addresses), f"{addresses} Up", failed=p.dead)
+
+
+@WAYS
+def test_key_change_without_a_flap(net, way):
+    """Meticulous SHA1 with BIRD: a second key is accepted, then sent, then the first one goes; nobody goes Down."""
+    auth = "authentication meticulous keyed sha1; passwords {{ {} }};"
+    one, two = 'password "one" { id 1; };', 'password "second" { id 2; };'
+
+    def ours(keys):
+        return config(p, f'interface "up0" {{ {CALM} {auth.format(keys)} }}; neighbor {PEER[4]} dev "up0";')
+
+    def birds(keys):
+        return (f'log "{bird.log_path}" all;\nrouter id {PEER[4]};\nprotocol device {{ }}\nprotocol bfd {{ interface "cust0" '
+                f'{{ {CALM} {auth.format(keys)} }}; neighbor {US[4]} dev "cust0"; }}\n')
+    p = node(net, way)
+    bird = Bird(net, "peer")
+    bird.start(birds(one))
+    p.start(ours(one))
+    up(p, PEER[4])
+    wait_for(lambda: bird.ctl.bfd_up(US[4]), "BIRD says Up")
+    for d, text in ((p, ours(one + two)), (bird, birds(one + two)), (bird, birds(two + one)), (p, ours(two + one)),
+                    (p, ours(two)), (bird, birds(two))):
+        d.configure(text)
+        before = sessions(p)[PEER[4]]["rx_packets"]
+        wait_for(lambda b=before: sessions(p)[PEER[4]]["rx_packets"] > b + 10, "ten packets with these keys", failed=p.dead)
+        s = sessions(p)[PEER[4]]
+        assert (s["state"], s["down_count"]) == ("Up", 0), s
+        assert bird.ctl.bfd_up(US[4])
+
+
+@WAYS
+def test_demand(net, way):
+    """We ask for Demand mode: BIRD falls silent but for the answers to our polls; the session lives, and its end is noticed."""
+    bird_peer(net, ms=50, mult=5)
+    p = node(net, way)
+    p.start(config(p, f'interface "up0" {{ interval 50 ms; multiplier 5; demand; }}; neighbor {PEER[4]} dev "up0";'))
+    up(p, PEER[4])
+    time.sleep(1)
+    before = sessions(p)[PEER[4]]["rx_packets"]
+    time.sleep(3)
+    after = sessions(p)[PEER[4]]
+    assert after["state"] == "Up" and after["down_count"] == 0
+    assert 1 <= after["rx_packets"] - before <= 12, "20 a second without Demand mode, about one with it"
+    net.cut("a")
+    wait_for(lambda: state(p, PEER[4]) == "Down", "a poll stays unanswered", failed=p.dead)
+
+
+@WAYS
+def test_large_packets(net, way):
+    """RFC 9764: packets of the wished size, unfragmented, decoded by tshark; a way that is too narrow for them is Down."""
+    bird_peer(net, ms=100, mult=3)
+    tap = net.popen("peer", ["tshark", "-l", "-n", "-i", "cust0", "-f", f"udp dst port 3784 and src {US[4]}", "-T", "fields",
+                             "-e", "udp.length", "-e", "ip.flags.df", "-e", "bfd.sta", "-e", "bfd.message_length"],
+                    log=net.path("tshark.log"))
+    p = node(net, way)
+    p.start(config(p, f'interface "up0" {{ interval 100 ms; multiplier 3; pdu size 1400; }}; neighbor {PEER[4]} dev "up0";'))
+    up(p, PEER[4])
+
+    def lines():
+        with open(net.path("tshark.log"), encoding="utf-8") as f:
+            return [x.split() for x in f.read().splitlines() if x[:1].isdigit()]
+    wait_for(lambda: any(x[2] == "0x03" for x in lines()), "tshark sees Up")
+    net.end(tap)
+    # The last line may be half a line: tshark has been ended.
+    other = [x for x in lines()[:-1] if len(x) != 4 or x[0] != "1408" or x[1] not in ("1", "True") or x[3] != "24"]
+    assert not other, other
+    net.ip("wire", "link", "set", "a.peer", "mtu", "1000")
+    wait_for(lambda: state(p, PEER[4]) == "Down", "the way is too narrow", failed=p.dead)
+
+
+def test_dampening(net):
+    """Two flaps: held Down although BIRD would come up at once; both sides say so."""
+    bird = bird_peer(net, ms=50)
+    p = node(net)
+    p.start(config(p, 'interface "up0" { interval 50 ms; multiplier 3; dampening { flaps 2; within 60 s; hold 30 s; }; }; '
+                      f'neighbor {PEER[4]} dev "up0";'))
+    for n in (1, 2):
+        up(p, PEER[4])
+        net.cut("a")
+        wait_for(lambda k=n: sessions(p)[PEER[4]]["down_count"] == k, "Down", failed=p.dead)
+        net.mend()
+    wait_for(lambda: "Init" in bird.ctl.cmd("show bfd sessions"), "BIRD is Init: it hears that we are Down")
+    time.sleep(1)
+    s = sessions(p)[PEER[4]]
+    # A stall of the machine's own is not held against the link: then there is nothing to be dampened.
+    assert s["dampened"] and s["state"] == "Down" or "after a stall" in p.log_text(), s
+    assert "Dampened:" in p.ctl.cmd("show bfd sessions all") or "after a stall" in p.log_text()
+
+
+@WAYS
+def test_unsolicited(net, way):
+    """RFC 9468: BIRD begins; whom the list allows gets a session, up to the limit; it goes when the neighbour is gone."""
+    bird = bird_peer(net, ms=100, mult=5)
+    p = node(net, way)
+    p.start(config(p, f'interface "up0" {{ {CALM} }}; unsolicited {{ interface "up*"; allow 192.0.2.0/28; limit 4; keep 2 s; }};'))
+    up(p, PEER[4])
+    wait_for(lambda: bird.ctl.bfd_up(US[4]), "BIRD says Up")
+    s = sessions(p)
+    assert list(s) == [PEER[4]] and s[PEER[4]]["unsolicited"], "the IPv6 neighbours are not on the list"
+    p.configure(config(p, f'interface "up0" {{ {CALM} }}; unsolicited {{ allow 192.0.2.0/28, 2001:db8:1::/64; limit 1; }};'))
+    wait_for(lambda: "are the limit" in p.log_text(), "the limit is told", failed=p.dead)
+    assert list(sessions(p)) == [PEER[4]] and sessions(p)[PEER[4]]["down_count"] == 0
+    p.configure(config(p, f'interface "up0" {{ {CALM} }}; unsolicited {{ allow 192.0.2.0/28; keep 1 s; }};'))
+    bird.stop()
+    wait_for(lambda: not sessions(p), "forgotten", failed=p.dead)
+    p.configure(config(p, f'interface "up0" {{ {CALM} }};'))
+
+
+def test_sbfd(net):
+    """RFC 7880: an initiator here, a reflector there, both ours; it ends with the reflector's discriminator."""
+    there = node(net, role="peer", ifname="cust0")
+    there.start(config(there, "sbfd reflector 4711 min rx interval 20 ms;", PEER[4]))
+    p = node(net)
+    p.start(config(p, f"multihop {{ interval 10 ms; multiplier 5; }}; neighbor {PEER[4]} local {US[4]} sbfd 4711;"))
+    up(p, PEER[4])
+    s = sessions(p)[PEER[4]]
+    assert s["type"] == "sbfd" and s["remote_discriminator"] == 4711
+    # No faster than the reflector wishes: RFC 7880 section 7.3.2.
+    assert float(s["interval"]) == 0.02, s
+    assert not sessions(there), "a reflector keeps no state"
+    there.configure(config(there, "sbfd reflector 4712;", PEER[4]))
+    wait_for(lambda: state(p, PEER[4]) == "Down", "nobody answers for 4711", failed=p.dead)
+
+
+def test_unaffiliated_echo(net):
+    """RFC 9747: the neighbour is a kernel that forwards, and has never heard of BFD."""
+    for key in ("ip_forward", "conf.all.accept_local", "conf.cust0.accept_local"):
+        net.run("peer", "sysctl", "-qw", f"net.ipv4.{key}=1")
+    for key in ("conf.all.rp_filter", "conf.cust0.rp_filter", "conf.all.send_redirects", "conf.cust0.send_redirects"):
+        net.run("peer", "sysctl", "-qw", f"net.ipv4.{key}=0")
+    p = node(net)
+    p.start(config(p, f'interface "up0" {{ interval 20 ms; multiplier 5; }}; neighbor {PEER[4]} dev "up0" echo only;'))
+    up(p, PEER[4])
+    s = sessions(p)[PEER[4]]
+    assert s["type"] == "echo" and float(s["interval"]) == 0.02, s
+    net.run("peer", "sysctl", "-qw", "net.ipv4.ip_forward=0")
+    wait_for(lambda: state(p, PEER[4]) == "Down", "nothing comes back", failed=p.dead)
+    assert sessions(p)[PEER[4]]["diagnostic"] == "Echo failed"
+
+
+@WAYS
+def test_vlan(net, way):
+    """Sessions on an 802.1Q interface above the port."""
+    for role, ifname, address in (("node", "up0", "198.51.100.2/24"), ("peer", "cust0", "198.51.100.1/24")):
+        try:
+            net.ip(role, "link", "add", "link", ifname, "name", f"{ifname}.100", "type", "vlan", "id", "100")
+        except CommandError as e:
+            pytest.skip(f"no VLAN interfaces in this kernel: {e}")
+        net.ip(role, "addr", "add", address, "dev", f"{ifname}.100")
+        net.ip(role, "link", "set", f"{ifname}.100", "up")
+    bird = Bird(net, "peer")
+    bird.start(f'log "{bird.log_path}" all;\nrouter id {PEER[4]};\nprotocol device {{ }}\n'
+               f'protocol bfd {{ interface "*" {{ {CALM} }}; neighbor 198.51.100.2 dev "cust0.100"; }}\n')
+    p = node(net, way)
+    p.start(config(p, f'interface "*" {{ {CALM} }}; neighbor 198.51.100.1 dev "up0.100";'))
+    up(p, "198.51.100.1")
+    assert sessions(p)["198.51.100.1"]["interface"] == "up0.100"
+
+
+@WAYS
+def test_changes_without_a_reset(net, way):
+    """Every option that the protocol lets change while a session runs; BIRD stays Up, and hears of the new timers."""
+    bird = bird_peer(net, ms=100, mult=5)
+    p = node(net, way)
+
+    def with_options(options):
+        return config(p, f'interface "up0" {{ {options} }}; neighbor {PEER[4]} dev "up0";')
+    p.start(with_options("interval 100 ms; multiplier 5;"))
+    up(p, PEER[4])
+    for options in ("interval 300 ms; multiplier 5;", "interval 50 ms; multiplier 10;", "interval 100 ms; multiplier 5; passive;",
+                    "interval 100 ms; multiplier 5; demand;", "interval 100 ms; multiplier 5; pdu size 512;",
+                    "interval 100 ms; multiplier 5; dampening; min ttl 200;", "interval 200 ms; multiplier 7;"):
+        p.configure(with_options(options))
+        time.sleep(0.7)
+    wait_for(lambda: float(sessions(p)[PEER[4]]["interval"]) == 0.2, "the last wish is in force", failed=p.dead)
+    s = sessions(p)[PEER[4]]
+    assert (s["state"], s["up_count"], s["down_count"]) == ("Up", 1, 0), s
+    text = bird.ctl.cmd("show bfd sessions")
+    assert bird.ctl.bfd_up(US[4]) and "1.400" in text, text  # 7 x 200 ms
+
+
+def test_what_is_shown(net):
+    """`show bfd sessions all` and JSON: counters, drops by reason, histogram, the last detection with its times."""
+    bird_peer(net, ms=50)
+    p = node(net)
+    p.start(config(p, f'interface "up0" {{ interval 50 ms; multiplier 3; }}; neighbor {PEER[4]} dev "up0";'))
+    up(p, PEER[4])
+    time.sleep(1)
+    net.cut("a")
+    wait_for(lambda: state(p, PEER[4]) == "Down", "Down", failed=p.dead)
+    s = sessions(p)[PEER[4]]
+    assert sum(s["rx_gap_histogram"]) > 5 and s["rx_packets"] > 5 and s["worst_rx_gap_us"] > 0
+    silent = s["last_down_ns"] - s["last_down_rx_ns"]
+    assert silent >= 150_000_000, f"declared Down {silent} ns after a packet"
+    assert {"rx_dropped", "rx_auth_failed", "rx_ttl", "rx_refused", "worst_tx_gap_us", "worst_overshoot_us", "after_stall",
+            "dampened"} <= set(s)
+    text = p.ctl.cmd("show bfd sessions all")
+    for word in ("Packets:", "Dropped:", "Worst gap:", "Receive gaps:", "Last detection:", "Detection overshoot:"):
+        assert word in text, text
+
+
+# ---- under stress ----
+
+def flaps_explained(*planes):
+    """Sessions that went Down, each of which must say that a stall of our own came before."""
+    for dp in planes:
+        text = dp.ctl("hello observer", "show", "workers")
+        flapped = [x for x in text.splitlines() if x.startswith("slot") and " down 0 " not in x]
+        said = [x for x in dp.said().splitlines() if "Time expired" in x]
+        if flapped:
+            assert "stalls 0 " not in text, f"a flap, and no stall that explains it: {flapped[0]}"
+        assert all("after a pause of our own" in x or "Neighbor down" in x for x in said), said
+    return True
+
+
+def pair_of_planes(net, n, options):
+    net.run("peer", "ip", "-batch", "-", input="".join(f"addr add 10.9.0.{i}/32 dev cust0\n" for i in range(1, n + 1)))
+    net.ip("node", "route", "add", "10.9.0.0/24", "via", PEER[4])
+    a = DataPlane(net, "node", "--port", "af_xdp:up0").start()
+    b = DataPlane(net, "peer", "--port", "af_xdp:cust0", name="peer-dp").start()
+    b.client("hello", f"range 10.9.0.1 {n} multihop ttl=255 {options} peer={US[4]}", "watch 100")
+    return a, b
+
+
+def test_churn(net):
+    """A thousand sessions a second come and go beside those that run."""
+    a, b = pair_of_planes(net, 32, "tx=50000 rx=50000 mult=5")
+    commands = [f"range 10.9.0.1 32 multihop ttl=255 tx=50000 rx=50000 mult=5 from={US[4]}", "wait up 32 20",
+                "churn 10.9.128.1 1000 3 multihop ttl=255 from=192.0.2.2", "sleep 0.5"]
+    out = a.ctl("hello", *commands, "summary")
+    assert "churn: 3000 added and removed" in out and ", 0 errors" in out.split("churn:")[1], out
+    assert a.all_up(32) or "down 0 " not in a.ctl("hello observer", "summary")
+    assert flaps_explained(a, b)
+
+
+HOG = "while True: pass"
+STORM = ("import signal,time\nsignal.signal(signal.SIGALRM, lambda *a: None)\n"
+         "signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)\nwhile True: time.sleep(1)")
+
+
+def test_hogs_and_timer_storms(net):
+    """Twice as many busy loops as cores, and timers at 10 kHz: sessions at 10 ms stay Up both ways."""
+    a, b = pair_of_planes(net, 16, "tx=10000 rx=10000 mult=5")
+    a.client("hello", f"range 10.9.0.1 16 multihop ttl=255 tx=10000 rx=10000 mult=5 from={US[4]}", "watch 100")
+    wait_for(lambda: a.all_up(16) and b.all_up(16), "Up", failed=a.dead)
+    before = [sum(x["down"] for x in dp.sessions().values()) for dp in (a, b)]
+    hogs = [subprocess.Popen([sys.executable, "-c", text]) for text in [HOG] * (2 * (os.cpu_count() or 1)) + [STORM] * 4]
+    try:
+        time.sleep(4)
+    finally:
+        for h in hogs:
+            h.send_signal(signal.SIGKILL)
+            h.wait()
+    after = [sum(x["down"] for x in dp.sessions().values()) for dp in (a, b)]
+    assert before == after or flaps_explained(a, b)
