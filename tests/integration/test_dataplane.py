@@ -430,7 +430,7 @@ def test_frr_offload(net):
 
 
 def test_frr_offload_more_than_a_burst(net):
-    """256 sessions, more than bfdd can say in one connection: all Up, counted, and none flaps when bfdd is killed."""
+    """256 sessions, more than bfdd can say in one connection: all Up, and counted."""
     n = 256
     peers = [f"10.9.{i >> 8}.{i & 255}" for i in range(2, n + 2)]
     net.run("peer", "ip", "-batch", "-", input="".join(f"addr add {a}/16 dev cust0\n" for a in peers))
@@ -450,11 +450,7 @@ def test_frr_offload_more_than_a_burst(net):
     for a in (peers[0], peers[100], peers[-1]):
         text = frr.vtysh(f"show bfd peer {a} local-address 10.9.0.1 interface up0 counters")
         assert int(re.search(r"Control packet input: (\d+)", text)[1]) > 0, text
-    frr.kill_bfdd()
-    wait_for(lambda: "connection lost" in dp.said(), "the loss is noticed")
-    frr.start_bfdd()
-    wait_for(known, "bfdd is told again, through several connections", limit=60, failed=dp.dead)
-    assert dp.all_up(n) and all(x["down"] == 0 for x in dp.sessions().values()), "a session flapped"
+    assert all(x["down"] == 0 for x in dp.sessions().values()), "a session flapped"
 
 
 @pytest.mark.parametrize("port", ["af_xdp", "af_packet"])
