@@ -421,6 +421,58 @@ static void test_not_run(void **state)
 	assert_string_equal(must_fail("protocol ospf {"), "1:16 syntax error, unexpected END");
 }
 
+/* What BIRD's bfd protocol does not have. */
+static void test_bfd_ours(void **state)
+{
+	struct config *c = must_parse(
+		"protocol bfd {\n"
+		"  interface \"eth*\" { demand; echo interval 50 ms; echo rx interval 20 ms; pdu size 1400;\n"
+		"    dampening { flaps 2; within 10 s; hold 1 s; max hold 8 s; }; };\n"
+		"  multihop { min ttl 250; dampening; };\n"
+		"  neighbor 192.0.2.1 dev \"eth0\" echo only;\n"
+		"  neighbor 192.0.2.2 local 192.0.2.9 sbfd 4711;\n"
+		"  sbfd reflector 4712 min rx interval 3300 us;\n"
+		"  unsolicited { interface \"ix*\"; allow 192.0.2.0/24, 2001:db8::/32; limit 7; keep 3 s; "
+		"};\n"
+		"}");
+	const struct bfd_config *b = body(c, "bfd1", PROTO_BFD);
+	const struct bfd_options *o =
+		&cds_list_first_entry(&b->ifaces, struct bfd_iface_config, node)->options;
+	const struct bfd_neighbor_config *n =
+		cds_list_first_entry(&b->neighbors, struct bfd_neighbor_config, node);
+
+	assert_true(o->demand && o->set_demand && o->set_echo && o->set_echo_rx && o->set_pdu && o->set_damp);
+	assert_int_equal(o->echo_tx_us, 50000);
+	assert_int_equal(o->echo_min_rx_us, 20000);
+	assert_int_equal(o->pdu_size, 1400);
+	assert_int_equal(o->damp_flaps, 2);
+	assert_int_equal(o->damp_within_us, 10000000);
+	assert_int_equal(o->damp_hold_us, 1000000);
+	assert_int_equal(o->damp_max_us, 8000000);
+	assert_int_equal(b->multihop.min_ttl, 250);
+	assert_int_equal(b->multihop.damp_flaps, 3);
+	assert_true(n->echo_only);
+	n = cds_list_entry(n->node.next, struct bfd_neighbor_config, node);
+	assert_int_equal(n->sbfd_disc, 4711);
+	assert_int_equal(b->sbfd_reflector, 4712);
+	assert_int_equal(b->sbfd_min_rx_us, 3300);
+	assert_true(b->unsolicited.on);
+	assert_int_equal(b->unsolicited.n_allow, 2);
+	assert_int_equal(b->unsolicited.limit, 7);
+	assert_int_equal(b->unsolicited.keep_us, 3000000);
+	config_release(c);
+	assert_non_null(strstr(must_fail("protocol bfd { interface \"*\" { pdu size 20; }; }"),
+		"PDU size must be 0 or in range"));
+	assert_non_null(strstr(must_fail("protocol bfd { interface \"*\" { dampening { flaps 9; }; }; }"),
+		"Flaps must be in range 2-8"));
+	assert_non_null(
+		strstr(must_fail("protocol bfd { neighbor 192.0.2.1 sbfd 0; }"), "discriminator is not 0"));
+	assert_non_null(strstr(must_fail("protocol bfd { neighbor 192.0.2.1 echo only; }"),
+		"Echo-only neighbor requires an interface"));
+	assert_non_null(
+		strstr(must_fail("protocol bfd { unsolicited { foo; }; }"), "expecting INTERFACE or ALLOW"));
+}
+
 static void test_ours(void **state)
 {
 	struct config *c =
@@ -447,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_pipe),
 		cmocka_unit_test(test_mrt_bmp),
 		cmocka_unit_test(test_not_run),
+		cmocka_unit_test(test_bfd_ours),
 		cmocka_unit_test(test_ours),
 	};
 
