@@ -63,7 +63,7 @@ class Ours(OfBird):
     def words(self):
         """What it says of its last failover."""
         for e in self.daemon.client("show", "failover").get("failovers", []):
-            if e["event"] == "down":
+            if e["event"] == "down" and e["reason"] == "bfd" and "netlink_acked" in e["stages"]:
                 return e
         return None
 
