@@ -71,6 +71,7 @@ endef
 $(B)/libshared.a: $(call objs,$(SHARED_SRC)) ; $(archive)
 $(B)/libbfd.a: $(call objs,$(BFD_SRC)) ; $(archive)
 $(B)/libdataplane.a: $(call objs,$(DP_SRC)) ; $(archive)
+$(B)/libbgpgen.a: $(call objs,$(filter-out tools/bgpgen/main.c,$(wildcard tools/bgpgen/*.c))) ; $(archive)
 $(B)/libbfdgen.a: $(call objs,$(filter-out tools/bfdgen/main.c,$(wildcard tools/bfdgen/*.c))) ; $(archive)
 define cp_room
 $(B)/libcp-$(1).a: $(call objs,$(wildcard controlplane/$(1)/*.c)) ; $$(archive)
@@ -89,7 +90,7 @@ $(B)/peregrinec: $(call objs,$(wildcard client/*.c)) $(B)/libshared.a
 $(B)/peregrine-bfdgen: $(B)/obj/tools/bfdgen/main.o $(B)/libbfdgen.a $(B)/libdataplane.a $(B)/libbfd.a $(B)/libshared.a
 	@echo '  LD    $@'
 	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_DPDK) $(LDLIBS_NL) -lurcu-qsbr -lurcu-common -lxxhash -lcrypto -pthread -lm
-$(B)/peregrine-bgpgen: $(call objs,$(wildcard tools/bgpgen/*.c)) $(B)/libshared.a
+$(B)/peregrine-bgpgen: $(B)/obj/tools/bgpgen/main.o $(B)/libbgpgen.a $(B)/libshared.a
 	@echo '  LD    $@'
 	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 $(B)/bfd_filter.bpf.o: dataplane/xdp/bfd_filter.bpf.c
@@ -102,6 +103,7 @@ UNIT_shared := shared
 UNIT_bfd := bfd shared
 UNIT_dataplane := dataplane bfd shared
 UNIT_bfdgen := bfdgen bfd shared
+UNIT_bgpgen := bgpgen shared
 UNIT_config := cp-config cp-filter cp-rib shared
 UNIT_filter := cp-filter cp-config cp-rib shared
 UNIT_bgp := cp-loop cp-mrt cp-bmp cp-bgp cp-export cp-rib cp-filter cp-config shared

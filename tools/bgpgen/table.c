@@ -238,7 +238,7 @@ static int parse_line(struct gen_table *t, uint32_t *size, const char *text)
 	unsigned as = 0;
 	int rc;
 
-	if (strchr(text, ',') && !strchr(text, '/')) {
+	if (strchr(text, ',') && !memchr(text, '/', strcspn(text, ","))) {
 		if (sscanf(text, "%63[^,],%63[^,],%u", first, last, &as) < 3 || ipaddr_parse(first, &a) < 0 ||
 			ipaddr_parse(last, &b) < 0)
 			return -EINVAL;
@@ -273,7 +273,8 @@ static void sort_routes(struct gen_table *t)
 {
 	uint32_t n = 0;
 
-	qsort(t->route, t->n_routes, sizeof(*t->route), by_prefix);
+	if (t->n_routes)
+		qsort(t->route, t->n_routes, sizeof(*t->route), by_prefix);
 	for (uint32_t i = 0; i < t->n_routes; i++)
 		if (!n || !prefix_equal(&t->route[i].prefix, &t->route[n - 1].prefix))
 			t->route[n++] = t->route[i];
