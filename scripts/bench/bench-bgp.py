@@ -82,6 +82,7 @@ def arguments():
     a.add_argument("--runs", type=int, help="of each daemon in each case (default: the case's own, mostly 3)")
     a.add_argument("--limit", type=float, help="seconds that a phase of a trial may take (default: the case's own)")
     a.add_argument("--table", help="a file with a real table instead of a made one: see peregrine-bgpgen(8)")
+    a.add_argument("--keep", action="store_true", help="keep what earlier runs wrote about other cases and daemons")
     a.add_argument("--check", action="store_true", help="compare every receiver's table with the model's too (slower)")
     a.add_argument("--dut-core", type=int, default=0)
     a.add_argument("--gen-core", type=int, default=(os.cpu_count() or 2) - 1)
@@ -145,15 +146,18 @@ def main():
     if (os.cpu_count() or 1) < 2:
         say("one core: the generator and the daemon take turns, figures below say little")
     cases, results = choose(o, say), Results(m, where)
+    if o.keep:
+        results.keep([c.name for c in cases], [d.title for d in devices.ALL if not o.daemons or d.key in o.daemons.split(",")])
     with Lab() as lab:
         wire(lab)
         run(o, cases, present, results, say, lab)
     say("\nmedian (worst)")
     by_name = {c.name: c for c in CASES}
-    for c in cases:
+    shown = [c for c in CASES if c in cases or o.keep and results.devices(c)]
+    for c in shown:
         results.table(by_name, c, say)
-    results.losses(cases, say)
-    plots = results.plots(cases)
+    results.losses(shown, say)
+    plots = results.plots(shown)
     say(f"\n{os.path.relpath(where)}: bgp.json, bgp.txt, {', '.join(plots)}")
     ours = [t for t in results.trials if t["device"] == "peregrined" and "error" in t]
     return 1 if ours else 0

@@ -16,6 +16,15 @@ class Results:
         self.trials.append({"case": case.name, **result})
         self.write()
 
+    def keep(self, cases, daemons):
+        """Takes over the earlier trials of what is not run now."""
+        try:
+            with open(os.path.join(self.where, "bgp.json"), encoding="utf-8") as f:
+                old = json.load(f)
+        except (OSError, ValueError):
+            return
+        self.trials = [t for t in old["trials"] if t["case"] not in cases or t["device"] not in daemons]
+
     def of(self, case_name, daemon):
         return [t for t in self.trials if t["case"] == case_name and t["device"] == daemon]
 
