@@ -2,6 +2,7 @@
 """The fan-out, judged prefix by prefix: peregrine-bgpgen plays all peers of a route server and compares every receiver's
 final table, attributes included, with its model of the right answer. The same scenes run against stock BIRD, which is how
 the model itself is judged. Small tables: how fast is a matter of the benchmark, not of a test."""
+import dataclasses
 import os
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_every_table_is_right(net, cls, name):
 @pytest.mark.parametrize("seed", range(2, 5))
 def test_random_churn(net, seed):
     """Other tables, other changes, other losses: equal final state for every peer."""
-    r = go(net, devices.Peregrine, SCENES["churn"], "--seed", str(seed))
+    r = go(net, devices.Peregrine, dataclasses.replace(SCENES["churn"], seed=seed))
     assert "error" not in r, r["error"]
     assert r["dropped"] > 0 and r["settled"]["check"]["right"] > V4
 

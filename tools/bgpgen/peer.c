@@ -153,7 +153,7 @@ void peer_close(struct peer *p, bool cease)
 	p->fd = -1;
 	p->state = PEER_IDLE;
 	p->rest_len = 0;
-	p->own.len = p->own_done = 0;
+	p->own.len = p->own_done = p->own_first = 0;
 	p->sending = false;
 	p->retry_at_ns = UINT64_MAX;
 	p->last_pulse = -1;
@@ -209,6 +209,7 @@ void peer_connect(struct peer *p)
 void peer_send(struct peer *p)
 {
 	p->table_done = 0;
+	p->own_first = p->own.len;
 	p->sending = p->table.len > 0;
 	peer_flush(p);
 }
@@ -455,9 +456,12 @@ static void send_some(struct peer *p)
 		stream_open(&p->own, &p->who);
 		p->state = PEER_OPEN_SENT;
 	}
-	/* Other messages only between whole ones of the table: it is written to its end once begun. */
-	if (!p->sending || p->table_done == 0 || p->table_done == p->table.len)
+	/* What was there before the table goes before it; changes made since go behind it, or it would undo
+	 * them. */
+	if (!p->sending || p->table_done == p->table.len)
 		n_own = p->own.len - p->own_done;
+	else if (p->own_first > p->own_done)
+		n_own = p->own_first - p->own_done;
 	if (n_own)
 		iov[n++] = (struct iovec){p->own.data + p->own_done, n_own};
 	if (p->state == PEER_UP && p->sending && p->table_done < p->table.len)
@@ -479,7 +483,7 @@ static void send_some(struct peer *p)
 	p->own_done += n_own;
 	p->table_done += (size_t)w - n_own;
 	if (p->own_done == p->own.len)
-		p->own.len = p->own_done = 0;
+		p->own.len = p->own_done = p->own_first = 0;
 }
 
 void generator_turn(struct generator *g, int wait_ms)

@@ -33,8 +33,9 @@ struct peer {
 	uint64_t retry_at_ns, next_keepalive_ns, keepalive_every_ns;
 	/* sending */
 	struct stream table; /* all that it announces; sent from the beginning by peer_send() */
-	struct stream own;   /* open, keepalives, changes: behind the table, or before its first byte */
-	size_t table_done, own_done;
+	struct stream
+		own; /* open, keepalives, changes: up to own_first before the table, the rest behind it */
+	size_t table_done, own_done, own_first;
 	bool sending;
 	/* receiving */
 	uint8_t *rest; /* of a message not yet whole */

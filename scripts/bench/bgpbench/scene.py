@@ -66,6 +66,7 @@ class Scene:
     beside: bool = False   # the daemon is asked to show all routes, again and again
     hold: int = 240
     shards: int = 0        # ours: 0 automatic
+    seed: int = 1          # of the table and of all that is random
     table: str = ""        # a file with a real table
     gen: tuple = ()        # more arguments for peregrine-bgpgen
 
@@ -79,6 +80,7 @@ class Scene:
 
     def table_args(self):
         argv = ["--mode", self.mode, "--base-as", str(FIRST_AS), "--rs-as", str(DUT_AS), "--v4", str(self.v4), "--v6", str(self.v6)]
+        argv += ["--seed", str(self.seed)]
         argv += ["--table", self.table] if self.table else []
         argv += ["--refused", str(self.refused)] if self.refused else []
         argv += ["--control"] if self.control else []
