@@ -61,6 +61,17 @@ static void on_wake(void *ctx)
 
 /* ---- the reader's side of a session ---- */
 
+static void hex(char *out, const uint8_t *in, size_t len)
+{
+	static const char digit[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < len; i++) {
+		*out++ = digit[in[i] >> 4];
+		*out++ = digit[in[i] & 15];
+	}
+	*out = 0;
+}
+
 static void told(struct session *s, unsigned prefix, unsigned path_id, const char *attrs, size_t len)
 {
 	assert_true(prefix < PREFIXES);
@@ -73,8 +84,7 @@ static void told(struct session *s, unsigned prefix, unsigned path_id, const cha
 	}
 	s->announced++;
 	s->has[prefix][path_id] = malloc(2 * len + 1);
-	for (size_t i = 0; i < len; i++)
-		sprintf(s->has[prefix][path_id] + 2 * i, "%02x", (uint8_t)attrs[i]);
+	hex(s->has[prefix][path_id], (const uint8_t *)attrs, len);
 }
 
 static void nlri(struct session *s, const uint8_t *p, size_t len, const char *attrs, size_t attr_len)
@@ -193,8 +203,7 @@ static void expected(
 			continue;
 		len = bgp_encode_attrs(&sent, &s->cf.encode, bytes, sizeof(bytes));
 		assert_true(len > 0 && len < 250);
-		for (size_t k = 0; k < len; k++)
-			sprintf(out[*n] + 2 * k, "%02x", bytes[k]);
+		hex(out[*n], bytes, len);
 		++*n;
 	}
 	rcu_read_unlock();
@@ -462,7 +471,6 @@ static void run(unsigned shards, enum export_mode mode, bool filters)
 	for (unsigned i = 0; i < PEERS; i++) {
 		struct export_peer_stats st;
 		unsigned have = 0;
-
 
 		if (!w->s[i].peer)
 			continue;
