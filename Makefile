@@ -113,7 +113,7 @@ UNIT_fib := cp-loop cp-mrt cp-bmp cp-fib cp-bfd bfd cp-export cp-bgp cp-rib cp-f
 UNIT_loop := cp-loop shared
 UNIT_proto := cp-loop cp-mrt cp-bmp cp-rpki cp-proto cp-cli cp-bfd cp-fib cp-bgp cp-export cp-rib cp-filter cp-config bfd shared
 UNIT_cli := $(UNIT_proto)
-UNIT_rpki := cp-loop cp-rpki cp-proto cp-rib cp-filter cp-config shared
+UNIT_rpki := cp-loop cp-rpki cp-mrt cp-bmp cp-proto cp-cli cp-bfd cp-fib cp-bgp cp-export bfd cp-rib cp-filter cp-config shared
 UNIT_cpbfd := cp-loop cp-bfd cp-fib cp-rib cp-filter cp-config bfd shared
 unit_room = $(firstword $(subst _, ,$(notdir $(1))))
 unit_libs = $(foreach l,$(UNIT_$(call unit_room,$(1))),$(if $(filter cp-%,$(l)),$(if $(wildcard controlplane/$(l:cp-%=%)/*.c),$(B)/lib$(l).a),$(B)/lib$(l).a))

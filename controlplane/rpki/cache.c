@@ -372,7 +372,8 @@ static void error_received(struct rpki_cache *c, const struct rtr_pdu *p)
 	char text[200];
 	size_t n = p->text_len < sizeof(text) - 1 ? p->text_len : sizeof(text) - 1;
 
-	memcpy(text, p->text, n);
+	for (size_t i = 0; i < n; i++)
+		text[i] = p->text[i] < ' ' || p->text[i] == 0x7f ? '.' : (char)p->text[i];
 	text[n] = 0;
 	if (p->error == RTR_ERR_VERSION && !c->agreed && c->version > c->cf.min_version) {
 		uint8_t lower = p->version < c->version ? p->version : (uint8_t)(c->version - 1);
