@@ -30,10 +30,11 @@ static int prefix_pdu(const uint8_t *b, struct rtr_pdu *out)
 	bool v4 = out->type == RTR_IPV4_PREFIX;
 	unsigned bits = v4 ? 32 : 128;
 	struct ipaddr a;
-	uint8_t len = b[9];
+	uint8_t len;
 
 	if (out->length != (v4 ? 20u : 32u))
 		return -EBADMSG;
+	len = b[9];
 	out->announce = b[8] & 1;
 	out->max_len = b[10];
 	if (v4) {

@@ -45,6 +45,8 @@ static void prefixes_that_make_no_sense(void **state)
 		b[bad[i].at] = bad[i].value;
 		assert_int_equal(rtr_parse(b, sizeof(b), &p), -EBADMSG);
 	}
+	/* too short to have the fields: nothing behind its end is read */
+	assert_int_equal(rtr_parse((const uint8_t[]){0, 4, 0, 0, 0, 0, 0, 8}, 8, &p), -EBADMSG);
 	memcpy(b, vrp6, sizeof(vrp6));
 	b[9] = 129;
 	b[10] = 129;
