@@ -232,6 +232,7 @@ void choose_add(struct choose *c, struct lane *l)
 	}
 	c->lane[n] = l;
 	c->n_active++;
+	c->n_own += l->own != 0;
 	l->shard[c->shard].gen = ++c->gen;
 	put(c->active, n, true);
 	if (is_shared(c, &l->filter)) {
@@ -251,6 +252,7 @@ void choose_remove(struct choose *c, struct lane *l)
 	leave_family(c, l);
 	c->lane[n] = NULL;
 	c->n_active--;
+	c->n_own -= l->own != 0;
 	put(c->active, n, false);
 	put(c->shared, n, false);
 	if (in(c->each, n)) {
@@ -274,9 +276,12 @@ void choose_known_at(const struct choose *c, uint64_t gen, uint64_t *set)
 static void run_lane(struct choose *c, struct rib_shard *s, const struct net *n,
 	const struct rib_route_view *r, uint32_t lane)
 {
+	struct lane *l = c->lane[lane];
 	uint32_t id = 0;
 
-	if (policy_make(&c->lane[lane]->shard[c->shard].policy, s, n, r, &id) == POLICY_ACCEPT)
+	if (l->own && l->own == r->source)
+		return;
+	if (policy_make(&l->shard[c->shard].policy, s, n, r, &id) == POLICY_ACCEPT)
 		draft_send(&c->draft, lane, id, r->source);
 }
 
@@ -315,6 +320,10 @@ static void run_family(struct choose *c, struct rib_shard *s, const struct net *
 		c->alone[k] &= ~rest;
 		c->named[k] = rest;
 	}
+	/* Who the route came from does not get it back. */
+	for (uint32_t i = 0; c->n_own && i < c->n_lane; i++)
+		if (c->lane[i] && c->lane[i]->own == r->source)
+			put(c->named, i, false);
 	if (first != UINT32_MAX &&
 		policy_make(&c->lane[first]->shard[c->shard].policy, s, n, r, &id) == POLICY_ACCEPT)
 		draft_send_all(&c->draft, c->named, id, r->source);
@@ -331,9 +340,9 @@ static void run_shared(
 	for (unsigned i = 0; i < c->n_family; i++) {
 		struct lane_family *f = &c->family[i];
 
-		if (f->n < FAMILY_MIN || !f->ok || !f->differs)
+		if (f->n < FAMILY_MIN || !f->ok)
 			continue;
-		if (!asked) {
+		if (!asked && f->differs) {
 			n_atoms = filter_route_atoms(attrs_get(r->attrs), few, 256);
 			if (n_atoms > 256) {
 				atoms = malloc(n_atoms * sizeof(*atoms));

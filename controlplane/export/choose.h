@@ -19,6 +19,9 @@
 struct lane {
 	unsigned refs;
 	uint32_t number; /* below MAX_LANES */
+	/* secondary: its one peer's own source, whose routes it does not take: it gets the next one instead.
+	 * 0: peers with different sources share the lane, and each passes over its own routes */
+	uint32_t own;
 	struct filter_ref filter;
 	struct lane_shard {
 		uint32_t users;  /* members in it or coming from it */
@@ -60,8 +63,8 @@ struct choose {
 	unsigned n_family;
 	uint64_t *alone, *named; /* sets: lanes run one by one; scratch */
 	unsigned shard;
-	struct lane **lane; /* by number; NULL: not active */
-	uint32_t n_lane, n_active;
+	struct lane **lane;               /* by number; NULL: not active */
+	uint32_t n_lane, n_active, n_own; /* n_own: lanes with a source of their own */
 	uint64_t *active, *shared, *each; /* sets of n_lane bits; each: run for every prefix */
 	uint32_t words, n_each;
 	uint64_t gen;

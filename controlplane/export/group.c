@@ -345,7 +345,8 @@ static uint32_t best_fan(struct group_shard *gs, struct rib_shard *s, const stru
 	return n_routes && usable(r) ? try_route(gs, s, n, r) : FAN_NONE;
 }
 
-/* Each lane gets the first that it takes. */
+/* Each lane gets the first that it takes; a peer's own routes are none for it (RFC 7947 2.3: no hidden path).
+ */
 static uint32_t secondary_fan(struct group_shard *gs, struct rib_shard *s, const struct net *n,
 	const struct rib_route_view *r, unsigned n_routes)
 {
@@ -1227,15 +1228,16 @@ static void closed(void *ctx, struct rib_shard *s)
 static const struct rib_listener_ops listener_ops = {changed, dumped, closed, flush};
 
 /* Under the engine's lock. */
-static struct lane *lane_get(struct group *g, const struct filter_ref *f)
+static struct lane *lane_get(struct group *g, const struct export_peer_config *cf)
 {
-	uint32_t at = g->n_lane;
+	const struct filter_ref *f = &cf->filter;
+	uint32_t own = g->mode == EXPORT_SECONDARY ? cf->own_source : 0, at = g->n_lane;
 	struct lane *l;
 
 	for (uint32_t i = g->n_lane; i-- > 0;) {
 		if (!g->lane[i]) {
 			at = i;
-		} else if (filter_same(&g->lane[i]->filter, f)) {
+		} else if (g->lane[i]->own == own && filter_same(&g->lane[i]->filter, f)) {
 			g->lane[i]->refs++;
 			return g->lane[i];
 		}
@@ -1257,6 +1259,7 @@ static struct lane *lane_get(struct group *g, const struct filter_ref *f)
 	}
 	l->refs = 1;
 	l->number = at;
+	l->own = own;
 	l->filter = *f;
 	if (f->kind == FILTER_PROGRAM)
 		filter_hold(f->filter);
@@ -1307,7 +1310,7 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 	memcpy(&g->encode, &c->encode, sizeof(g->encode));
 	atomic_init(&g->open, n);
 	g->n_shards = n;
-	*lane = lane_get(g, &c->filter);
+	*lane = lane_get(g, c);
 	if (!*lane) {
 		free_group(g);
 		return NULL;
@@ -1339,7 +1342,7 @@ struct group *export_group_get(
 	pthread_mutex_lock(&x->lock);
 	cds_list_for_each_entry(g, &x->groups, node) if (export_group_same(g, c))
 	{
-		*lane = lane_get(g, &c->filter);
+		*lane = lane_get(g, c);
 		if (*lane)
 			g->refs++;
 		else

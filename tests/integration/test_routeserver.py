@@ -248,6 +248,7 @@ def test_one_table_no_path_hiding(single):
     assert w.ctl.best("203.0.113.0/24")["proto"] == "c1"
     assert w.seen(3)["203.0.113.0/24"]["BGP.as_path"] == "65012 65012"
     assert w.seen(2)["203.0.113.0/24"]["BGP.as_path"] == "65011"
+    assert w.seen(1)["203.0.113.0/24"]["BGP.as_path"] == "65012 65012", "whose own is the best hears of the next"
 
 
 def test_one_table_refusals_are_kept_with_their_reason(single):

@@ -205,6 +205,8 @@ static void expected(
 		assert_true(len > 0 && len < 250);
 		hex(out[*n], bytes, len);
 		++*n;
+		if (s->cf.mode == EXPORT_SECONDARY)
+			break;
 	}
 	rcu_read_unlock();
 }
@@ -446,7 +448,7 @@ static void run(unsigned shards, enum export_mode mode, bool filters)
 	if (filters)
 		make_filters(w);
 	w->rib = rib_create(shards);
-	w->table = rib_table_open(w->rib, "t", NET_IP4, all_paths);
+	w->table = rib_table_open(w->rib, "t", NET_IP4, mode != EXPORT_BEST);
 	w->x = export_create(w->rib);
 	for (unsigned i = 0; i < PEERS; i++) {
 		w->s[i].source = open_source(w, i);
@@ -532,6 +534,16 @@ static void filter_each_every_path(void **state)
 	run(2, EXPORT_ALL, true);
 }
 
+static void second_best(void **state)
+{
+	run(1, EXPORT_SECONDARY, false);
+}
+
+static void filter_each_second_best(void **state)
+{
+	run(2, EXPORT_SECONDARY, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,6 +553,8 @@ int main(void)
 		cmocka_unit_test(filter_each),
 		cmocka_unit_test(filter_each_four_shards),
 		cmocka_unit_test(filter_each_every_path),
+		cmocka_unit_test(second_best),
+		cmocka_unit_test(filter_each_second_best),
 	};
 	int rc;
 
