@@ -11,6 +11,7 @@
 #include "bfd/packet.h"
 #include "shared/clock.h"
 #include <assert.h>
+#include <sanitizer/lsan_interface.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,10 @@ static struct bfd_params params_of(uint32_t i)
 	return p;
 }
 
+/* Making an engine costs system calls and a calendar, a thousand times what an input costs: so one serves for
+ * many inputs, each with sessions of its own. */
+#define INPUTS_PER_WORLD 4096u
+
 static void make_world(struct world *w)
 {
 	struct bfd_engine_options o = {.capacity = SESSIONS, .seed = 1};
@@ -71,6 +76,16 @@ static void make_world(struct world *w)
 	w->own = ipaddr_v4(htonl(0xc0000201));
 	if (linkstate_create(&w->ls, SESSIONS, false) < 0 || !(w->engine = bfd_engine_create(&w->ls, &o)))
 		abort();
+}
+
+static void end_world(struct world *w)
+{
+	bfd_engine_destroy(w->engine);
+	linkstate_close(&w->ls);
+}
+
+static void add_sessions(struct world *w)
+{
 	for (uint32_t i = 0; i < SESSIONS; i++) {
 		struct bfd_params p = params_of(i);
 		struct bfd_key k = {.local = w->own, .remote = w->peer, .ifindex = i + 1};
@@ -186,11 +201,19 @@ static void fuzz_frame(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct world w;
+	static struct world w;
+	static unsigned inputs;
 	const uint8_t *end = data + size;
 
 	fuzz_frame(data, size);
-	make_world(&w);
+	if (inputs++ % INPUTS_PER_WORLD == 0) {
+		if (w.engine)
+			end_world(&w);
+		__lsan_disable(); /* outlives the input */
+		make_world(&w);
+		__lsan_enable();
+	}
+	add_sessions(&w);
 	while (data + 2 <= end) {
 		uint8_t control = data[0], len = data[1];
 
@@ -209,7 +232,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		check(&w);
 	}
-	bfd_engine_destroy(w.engine);
-	linkstate_close(&w.ls);
+	for (uint32_t i = 0; i < SESSIONS; i++)
+		if (bfd_engine_remove(w.engine, i, w.now) < 0)
+			abort();
 	return 0;
 }
