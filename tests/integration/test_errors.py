@@ -12,7 +12,8 @@ import pytest
 from netlab import BirdError, build_dir, wait_for
 from netlab.pair import NODE, PEER, PEER_NET
 
-IPC_MAGIC, IPC_VERSION = 0x50475243, 1
+IPC_MAGIC = 0x50475243
+IPC_VERSION = 2  # of shared/ipc.h: peregrined and peregrine-dp of one build have the same
 HELLO, WELCOME = 1, 2
 
 
