@@ -53,6 +53,7 @@ passed=0 failed=0 skipped=0
 for f in "${files[@]}"; do
 	read -r p b s <"$work/$(basename "$f" .py).counts"
 	passed=$((passed + p)) failed=$((failed + b)) skipped=$((skipped + s))
+	[ "$b" -eq 0 ] || echo "failed in: $f"
 done
 echo "integration: $passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

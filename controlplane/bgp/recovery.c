@@ -37,6 +37,8 @@ bool recovery_join(struct bgp_recovery *r, struct daemon *d, unsigned n)
 		r->running = true;
 		r->total_s = d->config ? d->config->gr_wait : 240;
 		log_msg(LOG_CLASS_INFO, "Graceful restart started");
+		if (d->fib)
+			fib_defer(d->fib);
 		ev_now_update(ev);
 		ev_timer_init(&r->timer, on_timer, r->total_s, 0);
 		r->timer.data = r;

@@ -83,7 +83,7 @@ bool channel_work(struct fib *f)
 
 	cds_list_for_each_entry(ch, &f->channels, node)
 	{
-		if (ch->closing || !ch->ready)
+		if (ch->closing || !ch->ready || (f->deferred && ch->n_left_over))
 			continue;
 		for (unsigned s = 0; s < ch->n_shards; s++) {
 			if (!queue_length(&ch->queues[s]))

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define DEFER_S 30.
 #define WRITER_BUFFER (256 * 1024)
 #define SWEEP_SLICE 50000
 /* A crash is survived by the kernel's routes for as long as peers wait for us: graceful restart's default. */
@@ -142,6 +143,11 @@ static void on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	nexthops_reap(f, false);
 	if (!f->recovered && ev_now(ev) >= f->hold_until)
 		drop_left_overs(f);
+	if (f->deferred && ev_now(ev) >= f->defer_until) {
+		log_msg(LOG_CLASS_WARNING, "FIB: not all neighbours are back, going on without them");
+		f->deferred = false;
+		fib_wake(f);
+	}
 	if (f->recovery_done && !f->recovered)
 		fib_wake(f); /* a first dump had not ended */
 	cds_list_for_each_entry(ch, &f->channels, node) if (ch->ready && ch->kernel.scan_time &&
@@ -346,10 +352,26 @@ static void recovery_done(void *arg)
 {
 	struct fib *f = arg;
 
+	f->deferred = false;
 	if (f->recovered)
 		return;
 	f->recovery_done = true;
 	fib_wake(f);
+}
+
+static void defer(void *arg)
+{
+	struct fib *f = arg;
+
+	if (f->recovered || f->recovery_done)
+		return;
+	f->deferred = true;
+	f->defer_until = ev_now(loop_ev(f->loop)) + DEFER_S;
+}
+
+void fib_defer(struct fib *f)
+{
+	loop_call(f->loop, defer, f);
 }
 
 void fib_recovery_done(struct fib *f)

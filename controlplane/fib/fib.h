@@ -44,6 +44,12 @@ void fib_destroy(struct fib *f, bool keep);
  * 240 s. Any thread but the shards' and the FIB's; waits for the shards. */
 void fib_recovery_done(struct fib *f);
 
+/* Neighbours are about to send again what they had (RFC 4724 4.1): tables with routes of an earlier run are
+ * left as they are until fib_recovery_done(), so that no packet takes the second best way only because its
+ * neighbour came back first; 30 s at most, for one that does not come back. Without effect unless we recover.
+ * Main thread. */
+void fib_defer(struct fib *f);
+
 /* ---- kernel protocol's channel: main thread ---- */
 struct fib_channel_config {
 	struct rib_table *table;

@@ -102,6 +102,8 @@ struct fib {
 	double restore_at;  /* ev_now() time; 0: nothing to restore */
 	double hold_until;  /* left-overs are kept until then */
 	bool recovery_done; /* all neighbours have sent again what they had */
+	bool deferred;      /* tables with left-overs wait for that, until defer_until at most */
+	double defer_until; /* ev_now() time */
 	bool recovered;     /* left-overs have been dropped, or there were to be none */
 	uint64_t start_ns;
 	struct audit *audit;

@@ -377,6 +377,11 @@ void fib_link_event(struct fib *f, const struct fib_link *links, unsigned n)
 	(void)f, (void)links, (void)n;
 }
 
+void fib_defer(struct fib *f)
+{
+	(void)f;
+}
+
 void fib_recovery_done(struct fib *f)
 {
 	(void)f;
