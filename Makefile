@@ -126,8 +126,8 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $$(call unit_libs,$$*)
 	$(V)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LDLIBS_CP) $(if $(filter dataplane,$(call unit_room,$*)),$(LDLIBS_DPDK) -lurcu-qsbr)
 # The kernel runs the XDP program on frames of the test.
 $(B)/unit/dataplane_filter_test: | $(B)/bfd_filter.bpf.o
-# make unit [ROOM=bgp]: builds and runs; one line for each program, its output when it fails.
-unit: $(if $(ROOM),$(filter $(B)/unit/$(ROOM)_%,$(UNIT_BIN)),$(UNIT_BIN))
+# make unit [ROOM=bgp | TESTS="bgp_message_test ..."]: builds and runs; one line for each program, its output when it fails.
+unit: $(if $(TESTS),$(TESTS:%=$(B)/unit/%),$(if $(ROOM),$(filter $(B)/unit/$(ROOM)_%,$(UNIT_BIN)),$(UNIT_BIN)))
 	@scripts/run-unit.sh $^
 
 # Fuzzers: tests/fuzz/<room>_<what>_fuzz.c, libraries as the unit tests of the room.

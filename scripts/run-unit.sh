@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Runs the given unit-test programs one by one; prints a line for each and the whole output of those that fail.
-# The last line is "unit: N passed, N failed, N skipped".
+# Before the last line a line "failed in: NAME" for each that failed. The last line is "unit: N passed, N failed, N skipped".
 set -u
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 bad=
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT
@@ -26,7 +26,7 @@ for t in "$@"; do
 	else
 		f=$(sed -n 's/^\[  FAILED  \] \([A-Za-z_]\)/\1/p' "$log" | grep -v 'test(s), listed below' | sort -u | wc -l)
 		[ "$f" -gt 0 ] || f=1
-		failed=$((failed + f))
+		failed=$((failed + f)) bad="$bad $(basename "$t")"
 		case $rc in
 		0) echo "FAIL  $(basename "$t") (ran no test)" ;;
 		124 | 137) echo "FAIL  $(basename "$t") (did not end within 300 s)" ;;
@@ -35,5 +35,6 @@ for t in "$@"; do
 		cat "$log"
 	fi
 done
+for t in $bad; do echo "failed in: $t"; done
 echo "unit: $passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

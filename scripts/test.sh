@@ -3,7 +3,8 @@
 # Everything that a change has to pass: build, formatting, unit tests (plain, with AddressSanitizer and UBSan, with
 # ThreadSanitizer), fuzzers (FUZZ_SECONDS for those of BFD packets and BGP messages, a quarter
 # of it for the others), integration tests in network namespaces.
-# One part: scripts/test.sh PART... (build format unit asan tsan fuzz integration). B=dir as for make.
+# One part: scripts/test.sh PART... (build format unit asan tsan fuzz integration). B=dir as for make. PART:NAME,NAME runs
+# only those of its programs (unit, asan, tsan) or files (integration); a line "failed in: NAME" tells what to name.
 # The last line is "N passed, N failed, N skipped"; the exit status is 0 only if nothing failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -43,11 +44,14 @@ part() { # name command...
 
 broken=no
 for p in $parts; do
+	only=
+	[[ $p != *:* ]] || only=${p#*:} p=${p%%:*}
+	only=${only//,/ }
 	case $p in
 	build) part build make -s -j"$jobs" B="$B" all || broken=yes ;;
 	format) part format make -s format-check ;;
-	unit) part unit make -s -j"$jobs" B="$B" unit ;;
-	asan | tsan) part "$p" make -s -j"$jobs" B="$B/$p" SAN="$p" unit ;;
+	unit) part unit make -s -j"$jobs" B="$B" TESTS="$only" unit ;;
+	asan | tsan) part "$p" make -s -j"$jobs" B="$B/$p" SAN="$p" TESTS="$only" unit ;;
 	fuzz) part fuzz make -s -j"$jobs" B="$B" FUZZ_SECONDS="$FUZZ_SECONDS" fuzz ;;
 	integration)
 		if [ $broken = yes ]; then
@@ -55,7 +59,9 @@ for p in $parts; do
 			echo "FAIL  not run: the build is broken"
 			failed=$((failed + 1))
 		else
-			part integration env PEREGRINE_BUILD="$(realpath "$B")" scripts/run-integration.sh
+			# words on purpose
+			# shellcheck disable=SC2086
+			part integration env PEREGRINE_BUILD="$(realpath "$B")" scripts/run-integration.sh $only
 		fi
 		;;
 	*)

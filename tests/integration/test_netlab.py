@@ -56,8 +56,8 @@ def test_filter_port_drops_only_that(two):
 
 def test_witness_sees_the_gap_and_the_routes(two):
     w = Witness(two, follow=("x",), far=("a.x",))
+    start = now_ns() # before the stream's first packet, which is the only one that is recorded
     Probe(two, "x", B[4], B[6], 1000)
-    start = now_ns()
     wait_for(lambda: {e["family"] for e in w.events(start) if e["kind"] == "probe"} == {4, 6}, "the stream is seen")
     two.ip("x", "nexthop", "add", "id", "7", "via", B[4], "dev", "x0")
     two.ip("x", "nexthop", "add", "id", "8", "group", "7")
