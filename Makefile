@@ -15,6 +15,7 @@ endif
 CLANG ?= clang
 PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := 0.1.0
 
 CP_ROOMS := loop config filter bgp rib export fib proto bfd cli rpki bmp mrt http
@@ -176,6 +177,8 @@ install: all
 	install -m 755 $(B)/peregrined $(B)/peregrine-dp $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(filter-out $(B)/peregrined $(B)/peregrine-dp,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(B)/bfd_filter.bpf.o $(DESTDIR)$(PREFIX)/lib/peregrine/
+	install -d $(DESTDIR)$(UNITDIR)
+	for u in peregrined peregrine-dp; do sed 's|@PREFIX@|$(PREFIX)|g' dist/$$u.service >$(DESTDIR)$(UNITDIR)/$$u.service; done
 	install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8/
 
 FORMAT_SRC = $(shell git ls-files '*.c' '*.h')

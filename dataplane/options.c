@@ -9,6 +9,7 @@
 const char options_usage[] =
 	"Usage: peregrine-dp --socket SOCK --port SPEC [--port SPEC ...] [options] [-- EAL ARGS]\n"
 	"  --socket SOCK          where peregrined connects\n"
+	"  --group GROUP          whose members may connect there, as peregrined -g GROUP\n"
 	"  --port SPEC            af_xdp:IFACE, af_packet:IFACE, pci:ADDRESS, "
 	"memif:PATH[,role=server|client]...\n"
 	"  --core LIST            worker cores, like 2 or 2,4-5 (default: one worker, not pinned)\n"
@@ -64,6 +65,8 @@ static int one_option(struct options *o, const char *name, const char *value, ch
 
 	if (!strcmp(name, "--socket")) {
 		o->socket_path = value;
+	} else if (!strcmp(name, "--group")) {
+		o->group = value;
 	} else if (!strcmp(name, "--frr")) {
 		o->frr_address = value;
 	} else if (!strcmp(name, "--port")) {

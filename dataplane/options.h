@@ -11,6 +11,7 @@ enum poll_mode { POLL_DEFAULT, POLL_BUSY, POLL_ADAPTIVE };
 
 struct options {
 	const char *socket_path;
+	const char *group;       /* of the socket; NULL: ours */
 	const char *frr_address; /* unix:PATH of bfdd's --dplaneaddr, or NULL */
 	struct port_spec port[PORT_MAX];
 	unsigned nports;

@@ -19,6 +19,7 @@
 #include "shared/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -415,6 +416,24 @@ static void on_listener(struct dp_source *s, uint32_t events)
 	dp_watch(dp, &c->source, fd, EPOLLIN);
 }
 
+static int give_to_group(struct dp *dp, char err[OPTIONS_ERR])
+{
+	const struct group *gr = getgrnam(dp->opt->group);
+
+	if (!gr) {
+		snprintf(err, OPTIONS_ERR, "--group %.100s: there is no such group", dp->opt->group);
+		return -ENOENT;
+	}
+	if (chown(dp->opt->socket_path, (uid_t)-1, gr->gr_gid) < 0) {
+		int rc = -errno;
+
+		snprintf(err, OPTIONS_ERR, "socket %.100s: cannot give it to group %.100s: %s",
+			dp->opt->socket_path, dp->opt->group, strerror(-rc));
+		return rc;
+	}
+	return 0;
+}
+
 int provision_create(struct dp *dp, char err[OPTIONS_ERR])
 {
 	struct provision *pv = calloc(1, sizeof(*pv));
@@ -433,6 +452,12 @@ int provision_create(struct dp *dp, char err[OPTIONS_ERR])
 		return fd;
 	}
 	pv->fd = fd;
+	if (dp->opt->group) {
+		int rc = give_to_group(dp, err);
+
+		if (rc)
+			return rc;
+	}
 	pv->listener = (struct dp_source){on_listener, dp, -1};
 	return dp_watch(dp, &pv->listener, fd, EPOLLIN);
 }

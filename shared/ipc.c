@@ -158,7 +158,8 @@ int ipc_listen(const char *path)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	/* Before bind(): the file never exists with wider permissions. */
+	/* Before bind(): the file never exists with wider permissions. What the umask then takes away is
+	 * given back after it. */
 	if (fchmod(fd, 0660) < 0)
 		goto fail;
 	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
@@ -177,7 +178,7 @@ int ipc_listen(const char *path)
 		if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
 			goto fail;
 	}
-	if (listen(fd, IPC_BACKLOG) < 0)
+	if (chmod(path, 0660) < 0 || listen(fd, IPC_BACKLOG) < 0)
 		goto fail;
 	return fd;
 fail:

@@ -142,6 +142,10 @@ static void command_line(void **state)
 		0);
 	assert_int_equal(o.poll, POLL_BUSY);
 	assert_int_equal(o.sessions, 20000);
+	assert_null(o.group);
+	assert_int_equal(PARSE("--socket", "s", "--group", "bird", "--port", "af_xdp:e"), 0);
+	assert_string_equal(o.group, "bird");
+	assert_int_equal(PARSE("--socket", "s", "--port", "af_xdp:eth0", "--", "-m", "64"), 0);
 	assert_int_equal(o.neal, 2);
 	assert_string_equal(o.eal[1], "64");
 	assert_int_equal(PARSE("--port", "af_xdp:eth0"), -EINVAL);
