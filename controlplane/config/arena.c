@@ -3,16 +3,21 @@
  * Chunks grow with what was asked for, so that a small configuration costs
  * 16 kB and one with millions of prefixes few mallocs. A request that is large
  * against the chunk size gets a chunk of its own, put behind the current one
- * so that the rest of the current one stays usable.
+ * so that the rest of the current one stays usable. Large chunks are mapped and
+ * unmapped: a reload makes a big configuration in a thread that comes and goes
+ * and drops another one in main, and malloc would keep the pages of both.
  */
 #include "controlplane/config/arena.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define CHUNK_FIRST ((size_t)16 * 1024)
 #define CHUNK_MAX ((size_t)1024 * 1024)
+#define MAP_FROM ((size_t)256 * 1024 - sizeof(struct chunk))
 #define ALIGN(n) (((n) + 7) & ~(size_t)7)
 
 struct chunk {
@@ -34,10 +39,43 @@ struct arena {
 	struct cleanup *cleanups; /* newest first */
 };
 
+/* Under AddressSanitizer nothing is mapped, as it would not see what such a chunk points to, and nothing is
+ * kept, so that it sees who looks at what is gone. */
+#if defined(__SANITIZE_ADDRESS__)
+#define WATCHED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WATCHED 1
+#endif
+#endif
+#ifndef WATCHED
+#define WATCHED 0
+#endif
+
+static bool mapped(size_t size)
+{
+	return !WATCHED && size >= MAP_FROM;
+}
+
+static void chunk_free(struct chunk *c)
+{
+	if (mapped(c->size))
+		munmap(c, sizeof(*c) + c->size);
+	else
+		free(c);
+}
+
 static struct chunk *chunk_new(struct arena *a, size_t size)
 {
-	struct chunk *c = malloc(sizeof(*c) + size);
+	struct chunk *c;
 
+	if (mapped(size)) {
+		c = mmap(NULL, sizeof(*c) + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (c == MAP_FAILED)
+			c = NULL;
+	} else {
+		c = malloc(sizeof(*c) + size);
+	}
 	if (!c) {
 		fprintf(stderr, "out of memory (%zu bytes)\n", size);
 		abort();
@@ -76,7 +114,7 @@ void arena_destroy(struct arena *a)
 	run_cleanups(a);
 	for (struct chunk *c = a->current, *next; c; c = next) {
 		next = c->next;
-		free(c);
+		chunk_free(c);
 	}
 	free(a);
 }
@@ -89,18 +127,19 @@ void arena_reset(struct arena *a)
 	/* The largest chunk serves next time; what went beyond it is given back. */
 	for (struct chunk *c = a->current, *next; c; c = next) {
 		next = c->next;
-		if (!keep || c->size > keep->size) {
+		if (!WATCHED && (!keep || c->size > keep->size)) {
 			if (keep) {
 				a->bytes -= sizeof(*keep) + keep->size;
-				free(keep);
+				chunk_free(keep);
 			}
 			keep = c;
 		} else {
 			a->bytes -= sizeof(*c) + c->size;
-			free(c);
+			chunk_free(c);
 		}
 	}
 	a->current = keep;
+	a->pos = a->end = NULL;
 	if (keep) {
 		keep->next = NULL;
 		a->pos = keep->data;

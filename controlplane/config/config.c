@@ -59,6 +59,7 @@ static struct config *read_with(struct config *c, struct lexer *l, struct config
 		abort();
 	p->lexer = l;
 	p->arena = c->arena;
+	p->scratch = arena_create();
 	p->config = c;
 	p->symbols = c->symbols;
 	p->scope = c->symbols->global;
@@ -66,6 +67,7 @@ static struct config *read_with(struct config *c, struct lexer *l, struct config
 	p->grammar = &g;
 	ok = parse(p, from_system);
 	parser_close(p);
+	arena_destroy(p->scratch);
 	free(p);
 	if (!ok) {
 		config_release(c);

@@ -113,11 +113,11 @@ void parser_warn(struct parser *p, const struct token *t, const char *fmt, ...)
 	if (p->cli || c->n_warnings++ >= CONFIG_WARNINGS)
 		return;
 	log_msg(LOG_CLASS_WARNING, "%s:%u:%u: %s", t->file, t->line, t->col, text);
-	w = arena_alloc(p->arena, sizeof(*w));
+	w = arena_alloc(c->arena, sizeof(*w));
 	w->file = t->file;
 	w->line = t->line;
 	w->col = t->col;
-	w->text = arena_strdup(p->arena, text);
+	w->text = arena_strdup(c->arena, text);
 	for (link = &c->warnings; *link; link = &(*link)->next)
 		;
 	*link = w;
@@ -132,6 +132,22 @@ void parser_enter(struct parser *p)
 void parser_leave(struct parser *p)
 {
 	p->depth--;
+}
+
+struct arena *parser_scratch_begin(struct parser *p)
+{
+	struct arena *outer = p->arena;
+
+	if (p->scratch)
+		p->arena = p->scratch;
+	return outer;
+}
+
+void parser_scratch_end(struct parser *p, struct arena *outer)
+{
+	if (p->arena != outer)
+		arena_reset(p->scratch);
+	p->arena = outer;
 }
 
 /* ---- tokens ---- */

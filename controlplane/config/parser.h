@@ -22,7 +22,9 @@ struct config_error;
 
 struct parser {
 	struct lexer *lexer;
-	struct arena *arena;
+	struct arena *arena;   /* where what is parsed goes now: the configuration's, or scratch */
+	struct arena *scratch; /* see parser_scratch_begin(); NULL: a command line, whose arena is short-lived
+				  anyway */
 	struct config *config; /* being built, or in scope for the CLI */
 	struct symbol_table *symbols;
 	struct symbol_scope *scope; /* innermost */
@@ -73,6 +75,11 @@ void parser_warn(struct parser *p, const struct token *t, const char *fmt, ...)
  * a bound. */
 void parser_enter(struct parser *p);
 void parser_leave(struct parser *p);
+/* What is only needed until it has been compiled (syntax trees, local names) is allocated between these two
+ * and gone after the outermost end: p->arena is the scratch arena meanwhile. begin returns what end wants
+ * back. */
+struct arena *parser_scratch_begin(struct parser *p);
+void parser_scratch_end(struct parser *p, struct arena *outer);
 
 /* A new symbol in p->scope. Fails with "Symbol 'x' already defined" (at the current token) if the scope has
  * it, warns if a keyword is overridden. name: its token, for the place. */
@@ -92,9 +99,9 @@ const char *parser_name(struct parser *p);     /* a symbol to be defined or refe
 struct prefix parser_prefix_literal(struct parser *p);
 
 /* ---- provided by controlplane/filter/parse.c ----
- * Filters and sets that these return belong to p->arena (released by arena_at_end()), unless it says
- * otherwise: so a failed parse drops them, and whoever outlives the configuration takes a reference of his
- * own.
+ * Filters and sets that these return belong to p->arena as it is at the call (released by arena_at_end()),
+ * unless it says otherwise: so a failed parse drops them, and whoever outlives the configuration takes a
+ * reference of his own.
  */
 /* all | none | filter NAME | filter [decls] { } | where expr ; current token is the first of them. */
 struct filter_ref filter_parse_ref(struct parser *p);

@@ -148,24 +148,21 @@ void code_condition(struct code_builder *b, const struct net_condition *c)
 	b->conditions[b->n_conditions++] = *c;
 }
 
-/* ---- the memory of finished code ---- */
+/* ---- the memory of finished code: one block, for a configuration may have a hundred thousand small ones
+ * ---- */
 
-struct blob {
-	struct blob *next;
-	_Alignas(16) char data[];
-};
+static size_t room(size_t size)
+{
+	return (size + 7) & ~(size_t)7;
+}
 
+/* The next bytes of the block, zeroed. NULL for none. */
 static void *own(struct code *c, size_t size)
 {
-	struct blob *b = calloc(1, sizeof(*b) + size);
+	void *p = c->memory + c->used;
 
-	if (!b) {
-		fprintf(stderr, "out of memory\n");
-		abort();
-	}
-	b->next = c->blobs;
-	c->blobs = b;
-	return b->data;
+	c->used += room(size);
+	return size ? p : NULL;
 }
 
 static void *own_copy(struct code *c, const void *from, size_t size)
@@ -191,6 +188,21 @@ static size_t list_bytes(const struct value *v)
 					     : sizeof(struct lcomm);
 
 	return v->list.count * width;
+}
+
+static size_t value_room(const struct value *v)
+{
+	switch (v->type) {
+	case T_STRING: return room(strlen(v->s) + 1);
+	case T_BYTESTRING: return room(sizeof(*v->bytes) + v->bytes->len);
+	case T_NET: return room(sizeof(*v->net));
+	case T_PATH:
+	case T_CLIST:
+	case T_ECLIST:
+	case T_LCLIST: return v->list.data ? room(list_bytes(v)) : 0;
+	case T_PATH_MASK: return room(sizeof(*v->mask) + v->mask->n * sizeof(v->mask->item[0]));
+	default: return 0;
+	}
 }
 
 /* A constant with memory of the code's own. */
@@ -387,15 +399,35 @@ static void analyse(struct code *c)
 	}
 }
 
+/* What code_finish() takes by own(), item by item. */
+static size_t block_room(const struct code_builder *b, const char *name, uint32_t sets, uint32_t prefix_sets)
+{
+	size_t n = room(sets * sizeof(void *)) + room(prefix_sets * sizeof(void *)) +
+		   (name ? room(strlen(name) + 1) : 0) + room(b->n_insns * sizeof(*b->insns)) +
+		   room(b->n_insns * sizeof(*b->lines)) + room(b->n_files * sizeof(*b->files)) +
+		   room(b->n_consts * sizeof(*b->consts)) + room(b->n_callees * sizeof(*b->callees)) +
+		   room(b->n_switches * sizeof(*b->switches)) + room(b->n_masks * sizeof(*b->masks)) +
+		   room(b->n_roas * sizeof(*b->roas)) + room(b->n_conditions * sizeof(*b->conditions));
+
+	for (uint32_t i = 0; i < b->n_files; i++)
+		n += room(strlen(b->files[i]) + 1);
+	for (uint32_t i = 0; i < b->n_consts; i++)
+		n += value_room(&b->consts[i]);
+	for (uint32_t i = 0; i < b->n_switches; i++)
+		n += room(b->switches[i].n * sizeof(struct set_range));
+	for (uint32_t i = 0; i < b->n_masks; i++)
+		n += room(b->masks[i].n * sizeof(*b->masks[i].items));
+	for (uint32_t i = 0; i < b->n_roas; i++)
+		n += room(strlen(b->roas[i].name) + 1);
+	return n;
+}
+
 const struct code *code_finish(struct code_builder *b, const char *name)
 {
-	struct code *c = calloc(1, sizeof(*c));
 	uint32_t sets = 0, prefix_sets = 0;
+	struct code *c;
+	size_t size;
 
-	if (!c) {
-		fprintf(stderr, "out of memory\n");
-		abort();
-	}
 	for (uint32_t i = 0; i < b->n_consts; i++) {
 		sets += b->consts[i].type == T_SET;
 		prefix_sets += b->consts[i].type == T_PREFIX_SET;
@@ -404,6 +436,12 @@ const struct code *code_finish(struct code_builder *b, const char *name)
 	}
 	for (uint32_t i = 0; i < b->n_masks; i++)
 		sets += b->masks[i].n;
+	size = block_room(b, name, sets, prefix_sets);
+	c = calloc(1, sizeof(*c) + size);
+	if (!c) {
+		fprintf(stderr, "out of memory\n");
+		abort();
+	}
 	c->held.sets = own(c, sets * sizeof(*c->held.sets));
 	c->held.prefix_sets = own(c, prefix_sets * sizeof(*c->held.prefix_sets));
 	atomic_init(&c->refs, 1);
@@ -448,6 +486,10 @@ const struct code *code_finish(struct code_builder *b, const char *name)
 	c->conditions = own_copy(c, b->conditions, b->n_conditions * sizeof(*b->conditions));
 	c->n_conditions = b->n_conditions;
 	c->net_free = b->net_free;
+	if (c->used > size) {
+		fprintf(stderr, "filter code of %zu bytes in %zu\n", c->used, size);
+		abort();
+	}
 	analyse(c);
 	digest(c);
 	return c;
@@ -473,9 +515,5 @@ void code_release(const struct code *code)
 		set_release(c->held.sets[i]);
 	for (uint32_t i = 0; i < c->held.n_prefix_sets; i++)
 		prefix_set_release(c->held.prefix_sets[i]);
-	for (struct blob *b = c->blobs, *next; b; b = next) {
-		next = b->next;
-		free(b);
-	}
 	free(c);
 }

@@ -111,8 +111,6 @@ struct source_line {
 	uint32_t line;
 };
 
-struct blob;
-
 struct code {
 	_Atomic uint32_t refs;
 	uint32_t reads; /* enum filter_reads, callees included */
@@ -135,13 +133,14 @@ struct code {
 	uint32_t n_files;
 	const char *name; /* of the filter or function; NULL */
 	struct digest digest;
-	struct blob *blobs;
 	/* references held by constants */
 	struct {
 		const struct filter_set **sets;
 		const struct filter_prefix_set **prefix_sets;
 		uint32_t n_sets, n_prefix_sets;
 	} held;
+	size_t used;               /* of the memory */
+	_Alignas(8) char memory[]; /* of all that is pointed to */
 };
 
 const struct code *code_hold(const struct code *c);

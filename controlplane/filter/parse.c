@@ -4,6 +4,7 @@
 #include "controlplane/filter/parse.h"
 #include "controlplane/filter/code.h"
 #include "controlplane/filter/mask.h"
+#include "controlplane/filter/prefix_set.h"
 #include "controlplane/filter/suite.h"
 #include "controlplane/filter/vm.h"
 #include "controlplane/rib/attr.h"
@@ -18,6 +19,8 @@ static void release_code(void *c)
 {
 	code_release(c);
 }
+
+static struct value copy_value(struct parser *p, const struct value *v);
 
 /* A scope of its own with a fresh frame; leaves it in p->scope, returns the one to go back to. */
 static struct symbol_scope *enter_frame(struct parser *p, struct filter_function *function, struct frame *f)
@@ -43,23 +46,30 @@ static struct node *parse_body(struct parser *p)
 	return n;
 }
 
-/* Belongs to the configuration; whoever uses it longer holds it. */
-static const struct filter *keep(struct parser *p, const struct filter *f)
+static const struct filter *compile(
+	struct parser *p, enum compile_kind kind, struct node *body, const struct frame *f, const char *name)
 {
+	return filter_new(name, code_compile(p->arena, kind, body, 0, f->most_slots, name, NULL), false);
+}
+
+/* The end of what parser_scratch_begin() began. The filter belongs to the configuration; whoever uses it
+ * longer holds it. */
+static const struct filter *keep(struct parser *p, struct arena *outer, const struct filter *f)
+{
+	parser_scratch_end(p, outer);
 	arena_at_end(p->arena, release_filter, (void *)f);
 	return f;
 }
 
 static const struct filter *compile_body(struct parser *p, const char *name)
 {
+	struct arena *arena = parser_scratch_begin(p);
 	struct frame *f = arena_alloc(p->arena, sizeof(*f));
 	struct symbol_scope *outer = enter_frame(p, NULL, f);
 	struct node *body = parse_body(p);
 
 	p->scope = outer;
-	return keep(p,
-		filter_new(name, code_compile(p->arena, COMPILE_FILTER, body, 0, f->most_slots, name, NULL),
-			false));
+	return keep(p, arena, compile(p, COMPILE_FILTER, body, f, name));
 }
 
 void filter_parse_definition(struct parser *p)
@@ -74,7 +84,7 @@ void filter_parse_definition(struct parser *p)
 	sym->filter = compile_body(p, name.text);
 }
 
-static void parse_parameters(struct parser *p, struct filter_function *f)
+static void parse_parameters(struct parser *p, struct filter_function *f, struct arena *keep_in)
 {
 	struct frame *frame = parser_frame(p);
 	enum value_type types[256];
@@ -104,13 +114,14 @@ static void parse_parameters(struct parser *p, struct filter_function *f)
 	}
 	parser_next(p);
 	frame->most_slots = frame->slots;
-	f->arg_types = arena_memdup(p->arena, types, f->n_args * sizeof(types[0]));
+	f->arg_types = arena_memdup(keep_in, types, f->n_args * sizeof(types[0]));
 }
 
 void filter_parse_function(struct parser *p)
 {
 	struct filter_function *f = arena_alloc(p->arena, sizeof(*f));
-	struct frame *frame = arena_alloc(p->arena, sizeof(*frame));
+	struct arena *arena;
+	struct frame *frame;
 	struct token name = p->tok;
 	struct symbol_scope *outer;
 	struct symbol *sym;
@@ -122,13 +133,16 @@ void filter_parse_function(struct parser *p)
 	parser_next(p);
 	sym->function = f;
 	f->name = sym->name;
+	arena = parser_scratch_begin(p);
+	frame = arena_alloc(p->arena, sizeof(*frame));
 	outer = enter_frame(p, f, frame);
-	parse_parameters(p, f);
+	parse_parameters(p, f, arena);
 	if (parser_accept_char(p, TOK_ARROW))
 		f->return_type = parse_type(p);
 	body = parse_body(p);
 	p->scope = outer;
 	f->code = code_compile(p->arena, COMPILE_FUNCTION, body, f->n_args, frame->most_slots, f->name, f);
+	parser_scratch_end(p, arena);
 	arena_at_end(p->arena, release_code, (void *)f->code);
 }
 
@@ -141,6 +155,7 @@ struct filter_ref filter_parse_ref(struct parser *p)
 	if (parser_accept(p, "none"))
 		return (struct filter_ref){FILTER_NONE, NULL};
 	if (parser_accept(p, "where")) {
+		struct arena *arena = parser_scratch_begin(p);
 		struct frame *f = arena_alloc(p->arena, sizeof(*f));
 		struct symbol_scope *outer = enter_frame(p, NULL, f);
 		struct node *n = node_new(p, N_IF), *accept = node_new(p, N_PRINT),
@@ -153,10 +168,7 @@ struct filter_ref filter_parse_ref(struct parser *p)
 		n->b = accept;
 		n->c = reject;
 		p->scope = outer;
-		r.filter = keep(
-			p, filter_new(NULL,
-				   code_compile(p->arena, COMPILE_FILTER, n, 0, f->most_slots, NULL, NULL),
-				   false));
+		r.filter = keep(p, arena, compile(p, COMPILE_FILTER, n, f, NULL));
 		return r;
 	}
 	if (!parser_accept(p, "filter"))
@@ -179,14 +191,13 @@ struct filter_ref filter_parse_ref(struct parser *p)
 
 const struct filter *filter_parse_actions(struct parser *p)
 {
+	struct arena *arena = parser_scratch_begin(p);
 	struct frame *f = arena_alloc(p->arena, sizeof(*f));
 	struct symbol_scope *outer = enter_frame(p, NULL, f);
 	struct node *body = parse_block(p);
 
 	p->scope = outer;
-	return keep(p,
-		filter_new(NULL, code_compile(p->arena, COMPILE_ACTIONS, body, 0, f->most_slots, NULL, NULL),
-			false));
+	return keep(p, arena, compile(p, COMPILE_ACTIONS, body, f, NULL));
 }
 
 const struct filter *filter_parse_expression(struct parser *p)
@@ -198,7 +209,14 @@ const struct filter *filter_parse_expression(struct parser *p)
 
 struct value filter_parse_constant(struct parser *p)
 {
-	return parse_evaluate(p, parse_expression(p), T_VOID);
+	struct arena *outer = parser_scratch_begin(p), *scratch = p->arena;
+	struct value v = parse_evaluate(p, parse_expression(p), T_VOID);
+
+	p->arena = outer;
+	v = copy_value(p, &v);
+	p->arena = scratch;
+	parser_scratch_end(p, outer);
+	return v;
 }
 
 bool filter_parse_test_statement(struct parser *p)
@@ -313,11 +331,14 @@ void filter_parse_attribute(struct parser *p)
 
 /* ---- constants ---- */
 
-static struct value copy_value(struct parser *p, const struct value *v);
-
 static void release_set(void *s)
 {
 	set_release(s);
+}
+
+static void release_prefix_set(void *s)
+{
+	prefix_set_release(s);
 }
 
 static struct value copy_value(struct parser *p, const struct value *v)
@@ -354,7 +375,11 @@ static struct value copy_value(struct parser *p, const struct value *v)
 		if (v->set)
 			arena_at_end(p->arena, release_set, (void *)set_hold(v->set));
 		break;
-	default: break; /* prefix sets are literals only, and those are in the arena's keeping */
+	case T_PREFIX_SET:
+		if (v->pset)
+			arena_at_end(p->arena, release_prefix_set, (void *)prefix_set_hold(v->pset));
+		break;
+	default: break;
 	}
 	return out;
 }

@@ -344,7 +344,10 @@ static void extras(void **state)
 	assert_int_equal(r.out.krt_metric, 3);
 	assert_true(r.out.present & ATTR_KRT_PREFSRC);
 
-	/* they come back out, and go */
+	/* they come back out, and go; by a machine of its own, for they are in the first one's memory */
+	struct filter_vm *first = f.vm;
+
+	f.vm = filter_vm_create();
 	f.attrs.extra = r.out.extra;
 	f.attrs.n_extra = r.out.n_extra;
 	r = run_with(&f, "attribute int mark; attribute lclist notes;",
@@ -363,6 +366,7 @@ static void extras(void **state)
 	assert_non_null(e);
 	assert_int_equal(e->len, 2);
 	assert_int_equal(e->flags, 0xc0);
+	filter_vm_destroy(first);
 	drop_route(&f);
 }
 
