@@ -208,7 +208,9 @@ void export_detach(struct export_peer *p)
 
 void export_reconfigure(struct export_peer *p, const struct export_peer_config *c)
 {
+	pthread_mutex_lock(&w.lock);
 	p->c = *c;
+	pthread_mutex_unlock(&w.lock);
 }
 
 void export_refresh(struct export_peer *p, bool enhanced)
