@@ -317,14 +317,37 @@ static size_t limit(const struct bgp_encode_class *c, size_t size)
 	return size < c->max_message ? size : c->max_message;
 }
 
+unsigned bgp_encode_next_hop(const struct attrs *a, const struct bgp_encode_class *c, uint8_t *buf)
+{
+	unsigned n;
+
+	if (classic(c, a))
+		return 0;
+	n = ipaddr_is_v4(&a->next_hop) ? 4 : ipaddr_is_zero(&a->next_hop_ll) ? 16 : 32;
+	memcpy(buf, a->next_hop.b + (n == 4 ? 12 : 0), n == 4 ? 4 : 16);
+	if (n == 32)
+		memcpy(buf + 16, a->next_hop_ll.b, 16);
+	return n;
+}
+
 size_t bgp_encode_update(const struct bgp_encode_class *c, const struct attrs *a, const uint8_t *attr_bytes,
 	size_t attr_len, const uint8_t *nlri, size_t nlri_len, uint8_t *buf, size_t size)
 {
+	uint8_t next_hop[32];
+	unsigned nh = bgp_encode_next_hop(a, c, next_hop);
+
+	return bgp_encode_announce(c, next_hop, nh, attr_bytes, attr_len, nlri, nlri_len, buf, size);
+}
+
+size_t bgp_encode_announce(const struct bgp_encode_class *c, const uint8_t *next_hop, unsigned nh,
+	const uint8_t *attr_bytes, size_t attr_len, const uint8_t *nlri, size_t nlri_len, uint8_t *buf,
+	size_t size)
+{
 	uint8_t *p = buf + BGP_HEADER_LEN;
-	size_t nh, body, len, head;
+	size_t body, len, head;
 
 	size = limit(c, size);
-	if (classic(c, a)) {
+	if (!nh) {
 		len = BGP_HEADER_LEN + 4 + attr_len + nlri_len;
 		if (len > size)
 			return 0;
@@ -335,7 +358,6 @@ size_t bgp_encode_update(const struct bgp_encode_class *c, const struct attrs *a
 		put_nlri(p + 4 + attr_len, nlri, nlri_len);
 		return len;
 	}
-	nh = ipaddr_is_v4(&a->next_hop) ? 4 : ipaddr_is_zero(&a->next_hop_ll) ? 16 : 32;
 	body = 5 + nh + nlri_len;
 	head = body > 255 ? 4 : 3;
 	len = BGP_HEADER_LEN + 4 + head + body + attr_len;
@@ -358,9 +380,7 @@ size_t bgp_encode_update(const struct bgp_encode_class *c, const struct attrs *a
 	p[2] = c->safi;
 	p[3] = (uint8_t)nh;
 	p += 4;
-	memcpy(p, a->next_hop.b + (nh == 4 ? 12 : 0), nh == 4 ? 4 : 16);
-	if (nh == 32)
-		memcpy(p + 16, a->next_hop_ll.b, 16);
+	memcpy(p, next_hop, nh);
 	p += nh;
 	*p++ = 0;
 	put_nlri(p, nlri, nlri_len);

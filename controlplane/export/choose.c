@@ -31,10 +31,11 @@ static void put(uint64_t *set, uint32_t lane, bool on)
 		set[lane / 64] &= ~(UINT64_C(1) << (lane & 63));
 }
 
-void choose_init(struct choose *c, unsigned shard)
+void choose_init(struct choose *c, unsigned shard, const struct bgp_encode_class *encode)
 {
-	*c = (struct choose){.shard = shard};
+	*c = (struct choose){.shard = shard, .encode = encode};
 	fans_init(&c->fans);
+	draft_init(&c->draft, &c->fans.sents);
 }
 
 static void memo_drop(struct choose *c, struct lane_memo *m)
@@ -281,7 +282,7 @@ static void run_lane(struct choose *c, struct rib_shard *s, const struct net *n,
 
 	if (l->own && l->own == r->source)
 		return;
-	if (policy_make(&l->shard[c->shard].policy, s, n, r, &id) == POLICY_ACCEPT)
+	if (policy_send(&l->shard[c->shard].policy, s, n, r, c->encode, &c->fans.sents, &id))
 		draft_send(&c->draft, lane, id, r->source);
 }
 
@@ -325,7 +326,7 @@ static void run_family(struct choose *c, struct rib_shard *s, const struct net *
 		if (c->lane[i] && c->lane[i]->own == r->source)
 			put(c->named, i, false);
 	if (first != UINT32_MAX &&
-		policy_make(&c->lane[first]->shard[c->shard].policy, s, n, r, &id) == POLICY_ACCEPT)
+		policy_send(&c->lane[first]->shard[c->shard].policy, s, n, r, c->encode, &c->fans.sents, &id))
 		draft_send_all(&c->draft, c->named, id, r->source);
 }
 

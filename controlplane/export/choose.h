@@ -63,9 +63,10 @@ struct choose {
 	unsigned n_family;
 	uint64_t *alone, *named; /* sets: lanes run one by one; scratch */
 	unsigned shard;
-	struct lane **lane;               /* by number; NULL: not active */
-	uint32_t n_lane, n_active, n_own; /* n_own: lanes with a source of their own */
-	uint64_t *active, *shared, *each; /* sets of n_lane bits; each: run for every prefix */
+	const struct bgp_encode_class *encode; /* the group's */
+	struct lane **lane;                    /* by number; NULL: not active */
+	uint32_t n_lane, n_active, n_own;      /* n_own: lanes with a source of their own */
+	uint64_t *active, *shared, *each;      /* sets of n_lane bits; each: run for every prefix */
 	uint32_t words, n_each;
 	uint64_t gen;
 	struct lane_keys *keys;
@@ -76,7 +77,7 @@ struct choose {
 	uint32_t memo_mask, memo_used;
 };
 
-void choose_init(struct choose *c, unsigned shard);
+void choose_init(struct choose *c, unsigned shard, const struct bgp_encode_class *encode);
 void choose_free(struct choose *c);
 void choose_add(struct choose *c, struct lane *l); /* gets a gen of its own */
 void choose_remove(struct choose *c, struct lane *l);

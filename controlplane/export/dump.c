@@ -253,11 +253,11 @@ static void give_difference(struct group_shard *gs, uint32_t n, uint32_t range)
 	made_free(&made);
 }
 
-static void forget_range(struct member *m, uint32_t range)
+static void forget_range(struct group_shard *gs, struct member *m, uint32_t range)
 {
 	for (uint32_t i = range * RANGE; i < (range + 1) * RANGE && i < m->n_had; i++) {
-		if (m->had[i] && m->had[i] != HAD_UNKNOWN)
-			attrs_release(m->had[i]);
+		if (m->had[i] != HAD_UNKNOWN)
+			sent_release(&gs->choose.fans.sents, m->had[i]);
 		m->had[i] = 0;
 	}
 }
@@ -344,7 +344,7 @@ static void step(struct group_shard *gs, uint32_t n, uint32_t range)
 			member_give(gs->needing[i], made, gs->needing[i]->lane->number);
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		forget_range(gs->needing[i], range);
+		forget_range(gs, gs->needing[i], range);
 		was_given(gs, gs->needing[i], range);
 	}
 }

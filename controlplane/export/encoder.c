@@ -10,7 +10,6 @@
 #include "controlplane/export/group.h"
 #include "shared/hash.h"
 #include "shared/log.h"
-#include "shared/rcu.h"
 #include <string.h>
 
 struct entry {
@@ -36,6 +35,7 @@ struct receivers {
 
 struct encoder {
 	struct bgp_encode_class class;
+	const struct sents *sents;
 	struct entry *entry;
 	uint32_t n_entry, cap_entry;
 	struct bundle *bundle;
@@ -52,7 +52,7 @@ struct encoder {
 	uint32_t messages;       /* of the segment under construction */
 	struct segment *segment; /* set: number of the receivers until the block is made */
 	uint32_t n_segment, cap_segment;
-	uint8_t attr_bytes[65536], nlri[65536];
+	uint8_t nlri[65536];
 };
 
 static void *grow(void *p, uint32_t *cap, size_t size)
@@ -64,13 +64,14 @@ static void *grow(void *p, uint32_t *cap, size_t size)
 	return p;
 }
 
-struct encoder *encoder_create(const struct bgp_encode_class *c)
+struct encoder *encoder_create(const struct bgp_encode_class *c, const struct sents *s)
 {
 	struct encoder *e = calloc(1, sizeof(*e));
 
 	if (!e)
 		abort();
 	e->class = *c;
+	e->sents = s;
 	e->bundle_mask = e->receivers_mask = 255;
 	e->bundle_hash = calloc(256, sizeof(uint32_t));
 	e->receivers_hash = calloc(256, sizeof(uint32_t));
@@ -324,12 +325,11 @@ void made_free(struct made *m)
 
 /* Entries of one bundle from *at on, as many as fit one message; *at moves on. False: attributes too long for
  * any message. */
-static bool one_message(struct encoder *e, const struct attrs *a, size_t attr_len, uint32_t *at)
+static bool one_message(struct encoder *e, const struct sent *a, uint32_t *at)
 {
 	/* Header, two lengths, and for MP_REACH_NLRI its header and next hops, or for MP_UNREACH_NLRI its
 	 * header. */
-	size_t fixed = 19 + 4 + attr_len +
-		       (a ? (e->class.afi == 1 && !e->class.extended_next_hop ? 0 : 4 + 5 + 32 + 1) : 8);
+	size_t fixed = 19 + 4 + (a ? a->len + (a->nh ? 4 + 5u + a->nh : 0) : 8);
 	size_t room = e->class.max_message > fixed ? e->class.max_message - fixed : 0, n = 0, written;
 	uint32_t i = *at;
 
@@ -341,7 +341,7 @@ static bool one_message(struct encoder *e, const struct attrs *a, size_t attr_le
 		i = e->entry[i].next;
 	}
 	if (a)
-		written = bgp_encode_update(&e->class, a, e->attr_bytes, attr_len, e->nlri, n,
+		written = bgp_encode_announce(&e->class, a->bytes, a->nh, sent_attrs(a), a->len, e->nlri, n,
 			e->block + e->len, e->room - e->len);
 	else
 		written = bgp_encode_withdraw(&e->class, e->nlri, n, e->block + e->len, e->room - e->len);
@@ -362,15 +362,9 @@ static size_t block_limit(uint32_t n)
 static void encode_bundle(struct encoder *e, const struct bundle *b, struct made *out)
 {
 	static struct log_limit too_long;
-	const struct attrs *a = b->attrs ? attrs_get(b->attrs) : NULL;
-	size_t attr_len = 0;
+	const struct sent *a = b->attrs ? sent_get(e->sents, b->attrs) : NULL;
 	uint32_t at = b->first;
 
-	if (a) {
-		attr_len = bgp_encode_attrs(a, &e->class, e->attr_bytes, sizeof(e->attr_bytes));
-		if (!attr_len)
-			a = NULL;
-	}
 	while (at != NONE) {
 		if (e->len >= block_limit(out->n)) {
 			end_segment(e, b->to);
@@ -382,7 +376,7 @@ static void encode_bundle(struct encoder *e, const struct bundle *b, struct made
 			if (!e->block)
 				abort();
 		}
-		if (one_message(e, a, attr_len, &at))
+		if ((!a || a->len) && one_message(e, a, &at))
 			continue;
 		if (!a)
 			break; /* a withdrawal always fits */
@@ -393,7 +387,6 @@ static void encode_bundle(struct encoder *e, const struct bundle *b, struct made
 				"Attributes too long for a message of %u bytes, route withheld",
 				e->class.max_message);
 		a = NULL;
-		attr_len = 0;
 	}
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/export/fan.h"
-#include "controlplane/rib/attr.h"
 #include "shared/hash.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +11,19 @@ void fans_init(struct fans *s)
 	s->bucket = calloc((size_t)s->mask + 1, sizeof(*s->bucket));
 	if (!s->fan || !s->bucket)
 		abort();
+	sents_init(&s->sents);
 }
 
-static void drop(struct fan *f)
+static size_t size_of(uint32_t n, uint32_t words)
+{
+	return sizeof(struct fan) + n * (sizeof(struct variant) + (size_t)words * sizeof(uint64_t));
+}
+
+static void drop(struct fans *s, struct fan *f)
 {
 	for (uint32_t i = 0; i < f->n; i++)
-		attrs_release(f->v[i].attrs);
-	free(f);
+		sent_release(&s->sents, f->v[i].attrs);
+	slab_give(&s->slab, f, size_of(f->n, f->words));
 }
 
 static bool is_free(const struct fans *s, uint32_t id)
@@ -30,14 +35,10 @@ void fans_free(struct fans *s)
 {
 	for (uint32_t i = 1; i < s->n; i++)
 		if (!is_free(s, i))
-			drop(s->fan[i]);
+			drop(s, s->fan[i]);
 	free(s->fan);
 	free(s->bucket);
-}
-
-static size_t size_of(uint32_t n, uint32_t words)
-{
-	return sizeof(struct fan) + n * (sizeof(struct variant) + (size_t)words * sizeof(uint64_t));
+	sents_free(&s->sents);
 }
 
 size_t fans_bytes(const struct fans *s)
@@ -46,7 +47,8 @@ size_t fans_bytes(const struct fans *s)
 
 	for (uint32_t i = 1; i < s->n; i++)
 		if (!is_free(s, i))
-			sum += size_of(s->fan[i]->n, s->fan[i]->words);
+			sum += (size_of(s->fan[i]->n, s->fan[i]->words) + SLAB_STEP - 1) / SLAB_STEP *
+			       SLAB_STEP;
 	return sum;
 }
 
@@ -91,7 +93,7 @@ void fan_release(struct fans *s, uint32_t id)
 		at = &s->fan[*at]->next;
 	*at = f->next;
 	s->used--;
-	drop(f);
+	drop(s, f);
 	give_back(s, id);
 }
 
@@ -143,8 +145,13 @@ static void room_for(struct draft *d, uint32_t n, uint32_t words)
 static void empty(struct draft *d)
 {
 	for (uint32_t i = 0; i < d->n; i++)
-		attrs_release(d->v[i].attrs);
+		sent_release(d->sents, d->v[i].attrs);
 	d->n = 0;
+}
+
+void draft_init(struct draft *d, struct sents *s)
+{
+	*d = (struct draft){.sents = s};
 }
 
 void draft_begin(struct draft *d, uint32_t lanes)
@@ -160,7 +167,7 @@ static uint64_t *variant_set(struct draft *d, uint32_t attrs, uint32_t source)
 {
 	for (uint32_t i = 0; i < d->n; i++)
 		if (d->v[i].attrs == attrs && d->v[i].source == source) {
-			attrs_release(attrs);
+			sent_release(d->sents, attrs);
 			return set_of(d, i);
 		}
 	room_for(d, d->n + 1, d->words);
@@ -175,7 +182,7 @@ void draft_from(struct draft *d, const struct fan *f, uint32_t lanes)
 	for (uint32_t i = 0; f && i < f->n; i++) {
 		uint64_t *set;
 
-		attrs_hold(f->v[i].attrs);
+		sent_hold(d->sents, f->v[i].attrs);
 		set = variant_set(d, f->v[i].attrs, f->v[i].source);
 		memcpy(set, fan_set(f, i), (f->words < d->words ? f->words : d->words) * sizeof(*set));
 	}
@@ -205,7 +212,7 @@ void draft_free(struct draft *d)
 	empty(d);
 	free(d->v);
 	free(d->set);
-	*d = (struct draft){0};
+	draft_init(d, d->sents);
 }
 
 /* ---- interning ---- */
@@ -226,7 +233,7 @@ static uint32_t tidy(struct draft *d, const uint64_t *mask)
 				words = k + 1;
 		}
 		if (!any) {
-			attrs_release(d->v[i].attrs);
+			sent_release(d->sents, d->v[i].attrs);
 			continue;
 		}
 		if (i != n) {
@@ -283,9 +290,7 @@ uint32_t fan_intern(struct fans *s, struct draft *d, const uint64_t *mask)
 			empty(d);
 			return id;
 		}
-	f = malloc(size_of(d->n, words));
-	if (!f)
-		abort();
+	f = slab_take(&s->slab, size_of(d->n, words));
 	*f = (struct fan){.refs = 1, .hash = h, .n = (uint16_t)d->n, .words = (uint16_t)words};
 	memcpy(f->v, d->v, d->n * sizeof(*d->v));
 	for (uint32_t i = 0; i < d->n; i++)

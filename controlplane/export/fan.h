@@ -13,14 +13,12 @@
  * One store for each shard of a group; its thread only.
  */
 #pragma once
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "controlplane/export/sent.h"
 
 #define FAN_NONE 0u /* nobody gets anything */
 
 struct variant {
-	uint32_t attrs; /* the fan holds a reference */
+	uint32_t attrs; /* as sent (sent.h): the fan holds a reference */
 	uint32_t source;
 };
 
@@ -58,10 +56,13 @@ struct fans {
 	uint32_t n, cap, free;
 	uint32_t *bucket;
 	uint32_t mask, used;
+	struct slab slab;
+	struct sents sents; /* what the variants' attributes are */
 };
 
 /* A fan in the making. */
 struct draft {
+	struct sents *sents;
 	uint32_t n, cap, words, cap_words;
 	struct variant *v; /* a reference on each, which fan_intern() takes over */
 	uint64_t *set;     /* [cap][cap_words] */
@@ -82,6 +83,7 @@ bool fans_agree(const struct fan *a, const struct fan *b, const uint64_t *mask, 
 size_t fans_bytes(const struct fans *s);
 
 /* Empty, with room for so many lanes. Those that send take over a reference. */
+void draft_init(struct draft *d, struct sents *s);
 void draft_begin(struct draft *d, uint32_t lanes);
 void draft_from(struct draft *d, const struct fan *f, uint32_t lanes);
 void draft_clear(struct draft *d, uint32_t lane);

@@ -75,8 +75,8 @@ static void choose(struct export_feed *f, struct feed_shard *fs, struct rib_shar
 	*now = (struct said){0};
 	for (unsigned i = 0; i < c->n_routes; i++) {
 		const struct rib_route_view *r = &c->routes[i];
-		enum policy_verdict v;
-		uint32_t id;
+		uint32_t id = 0;
+		bool accepted;
 
 		if (r->flags & (ROUTE_FILTERED | ROUTE_UNREACHABLE))
 			continue;
@@ -87,16 +87,16 @@ static void choose(struct export_feed *f, struct feed_shard *fs, struct rib_shar
 		}
 		if (!now->attrs)
 			count(&fs->stats.updates_received);
-		v = policy_run(&fs->policy, s, c->net, r, &id);
+		accepted = policy_run(&fs->policy, s, c->net, r, &id);
 		if (!now->attrs) {
-			count(v == POLICY_ACCEPT ? &fs->stats.updates_accepted : &fs->stats.updates_filtered);
-			if (v != POLICY_ACCEPT)
+			count(accepted ? &fs->stats.updates_accepted : &fs->stats.updates_filtered);
+			if (!accepted)
 				return; /* the best is not wanted: nothing takes its place */
 			now->attrs = id;
 			now->source = r->source;
 			if (!f->cf.with_backup)
 				return;
-		} else if (v == POLICY_ACCEPT) {
+		} else if (accepted) {
 			if (!same_next_hops(now->attrs, id)) {
 				now->backup = id;
 				now->backup_source = r->source;

@@ -367,7 +367,7 @@ static uint32_t secondary_fan(struct group_shard *gs, struct rib_shard *s, const
 			for (uint32_t v = 0; v < f->n; v++) {
 				for (uint32_t k = 0; k < c->words; k++)
 					get[k] = k < f->words ? fan_set(f, v)[k] & left[k] : 0;
-				attrs_hold(f->v[v].attrs);
+				sent_hold(&c->fans.sents, f->v[v].attrs);
 				draft_send_all(&c->draft, get, f->v[v].attrs, f->v[v].source);
 			}
 			fan_release(&c->fans, fan);
@@ -846,11 +846,11 @@ static void flush(void *ctx, struct rib_shard *s)
 
 /* ---- members ---- */
 
-void member_forget_had(struct member *m)
+void member_forget_had(struct group_shard *gs, struct member *m)
 {
 	for (uint32_t i = 0; i < m->n_had; i++)
-		if (m->had[i] && m->had[i] != HAD_UNKNOWN)
-			attrs_release(m->had[i]);
+		if (m->had[i] != HAD_UNKNOWN)
+			sent_release(&gs->choose.fans.sents, m->had[i]);
 	free(m->had);
 	m->had = NULL;
 	m->n_had = 0;
@@ -884,7 +884,7 @@ void member_end_from(struct group_shard *gs, struct member *m)
 
 	m->from = FROM_NOTHING;
 	m->from_lane = NULL;
-	member_forget_had(m);
+	member_forget_had(gs, m);
 	if (l) {
 		leave_lane(gs, l);
 		export_lane_put(gs->group, l);
@@ -1017,7 +1017,7 @@ void export_group_leave(struct group *g, struct rib_shard *s, struct member *m)
 		member_end_from(gs, m);
 		remove_member(gs, s, m);
 	}
-	member_forget_had(m);
+	member_forget_had(gs, m);
 }
 
 static bool is_dirty(const struct group_shard *gs, const struct member *m)
@@ -1034,6 +1034,7 @@ static bool is_dirty(const struct group_shard *gs, const struct member *m)
 /* What the member has been told of every prefix, before it leaves the group. */
 static void snapshot(struct group_shard *gs, struct member *m)
 {
+	struct sents *sents = &gs->choose.fans.sents;
 	uint32_t n = gs->n_index > m->n_had ? gs->n_index : m->n_had, *had,
 		 used = rib_shard_indexes(gs->group->table, gs->shard);
 
@@ -1059,8 +1060,8 @@ static void snapshot(struct group_shard *gs, struct member *m)
 		if (since == NEVER) {
 			if (m->had) {
 				had[i] = i < m->n_had ? m->had[i] : 0;
-				if (had[i] && had[i] != HAD_UNKNOWN)
-					attrs_hold(had[i]);
+				if (had[i] != HAD_UNKNOWN)
+					sent_hold(sents, had[i]);
 				continue;
 			}
 			if (m->from == FROM_NOTHING)
@@ -1078,12 +1079,34 @@ static void snapshot(struct group_shard *gs, struct member *m)
 			had[i] = HAD_UNKNOWN; /* perhaps it joined and had not come to this */
 		} else if (v && v->source != m->own_source) {
 			had[i] = v->attrs;
-			attrs_hold(had[i]);
+			sent_hold(sents, had[i]);
 		}
 	}
-	member_forget_had(m);
+	member_forget_had(gs, m);
 	m->had = had;
 	m->n_had = n;
+}
+
+/* The numbers in `had` become those of another group's store. */
+static void translate(uint32_t *had, uint32_t n, struct sents *from, struct sents *to)
+{
+	uint32_t *known = calloc(from->n, sizeof(*known));
+
+	if (!known)
+		abort();
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t id = had[i];
+
+		if (!id || id == HAD_UNKNOWN)
+			continue;
+		if (known[id])
+			sent_hold(to, known[id]);
+		else
+			known[id] = sent_copy(to, from, id);
+		had[i] = known[id];
+		sent_release(from, id);
+	}
+	free(known);
 }
 
 /* Another filter in the same group. */
@@ -1136,6 +1159,8 @@ void export_group_move(
 		m->had = NULL;
 		m->n_had = 0;
 		member_end_from(gs, m);
+		translate(
+			had, n_had, &gs->choose.fans.sents, &to->shard[rib_shard_index(s)].choose.fans.sents);
 		m->had = had;
 		m->n_had = n_had;
 	} else {
@@ -1321,13 +1346,13 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 		gs->group = g;
 		gs->number = i;
 		CDS_INIT_LIST_HEAD(&gs->members);
-		choose_init(&gs->choose, i);
+		choose_init(&gs->choose, i, &g->encode);
 		/* The table may come before the first member does. The peer that is attached joins this lane:
 		 * its place among the users is taken here. */
 		choose_add(&gs->choose, *lane);
 		(*lane)->shard[i].users = 1;
 		gs->first_lane = *lane;
-		gs->encoder = encoder_create(&g->encode);
+		gs->encoder = encoder_create(&g->encode, &gs->choose.fans.sents);
 	}
 	g->listener = rib_listener_open(g->table, what, &listener_ops, g);
 	cds_list_add_tail(&g->node, &x->groups);

@@ -85,7 +85,7 @@ struct plan {
 };
 struct plan_step {
 	uint32_t to;    /* the encoder's receivers */
-	uint32_t attrs; /* 0: withdraw */
+	uint32_t attrs; /* as sent; 0: withdraw */
 };
 
 enum member_state { MEMBER_JOINING, MEMBER_SYNC, MEMBER_LIVE };
@@ -221,7 +221,7 @@ uint32_t export_group_member_exported(const struct group_shard *gs, const struct
 uint32_t export_group_fan(const struct group_shard *gs, uint32_t index, uint32_t path_id);
 void group_evaluate_range(struct group_shard *gs, uint32_t range);
 void group_becomes_live(struct group_shard *gs, struct member *m);
-void member_forget_had(struct member *m);
+void member_forget_had(struct group_shard *gs, struct member *m);
 void member_end_from(struct group_shard *gs, struct member *m);
 static inline uint32_t group_ranges(const struct group_shard *gs)
 {
@@ -229,7 +229,7 @@ static inline uint32_t group_ranges(const struct group_shard *gs)
 }
 
 /* encoder.c: changes into blocks. One for each shard of a group. */
-struct encoder *encoder_create(const struct bgp_encode_class *c);
+struct encoder *encoder_create(const struct bgp_encode_class *c, const struct sents *s);
 void encoder_destroy(struct encoder *e);
 /* Receivers: a set, the source whose peer is left out, or the one whose peer alone is meant (set is empty
  * then). The number is good until encoder_finish(). */

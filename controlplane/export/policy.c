@@ -11,7 +11,6 @@ struct policy_memo {
 	uint32_t attrs,
 		source; /* attrs 0: empty; a reference is held, so that the number cannot mean another set */
 	uint32_t out;   /* a reference is held; 0 unless accepted */
-	uint32_t verdict;
 	uint64_t key;
 };
 
@@ -24,10 +23,8 @@ bool policy_is_shared(const struct filter *f)
 void policy_init(struct policy *p, const struct filter_ref *f, const struct bgp_export_class *class)
 {
 	*p = (struct policy){.filter = *f};
-	if (class) {
-		p->bgp = true;
+	if (class)
 		p->class = *class;
-	}
 	p->may_memo = true;
 	if (f->kind == FILTER_PROGRAM) {
 		filter_hold(f->filter);
@@ -114,11 +111,11 @@ static const struct rib_source_config *from_of(struct rib_shard *s, const struct
 
 bool policy_allowed(const struct policy *p, struct rib_shard *s, const struct rib_route_view *r)
 {
-	return !p->bgp || bgp_export_allowed(&p->class, attrs_get(r->attrs), from_of(s, r));
+	return bgp_export_allowed(&p->class, attrs_get(r->attrs), from_of(s, r));
 }
 
-enum policy_verdict policy_make(struct policy *p, struct rib_shard *s, const struct net *n,
-	const struct rib_route_view *r, uint32_t *out)
+bool policy_send(struct policy *p, struct rib_shard *s, const struct net *n, const struct rib_route_view *r,
+	const struct bgp_encode_class *c, struct sents *sents, uint32_t *out)
 {
 	const struct rib_source_config *from = from_of(s, r);
 	const struct attrs *before = attrs_get(r->attrs), *a = before;
@@ -127,45 +124,45 @@ enum policy_verdict policy_make(struct policy *p, struct rib_shard *s, const str
 	size_t need;
 
 	if (!policy_filter(&p->filter, rib_shard_vm(s), n, a, from, &changed, &filtered))
-		return POLICY_FILTER;
+		return false;
 	if (changed)
 		a = &filtered;
-	if (p->bgp) {
-		need = BGP_EXPORT_SCRATCH(a);
-		if (need > p->scratch_size) {
-			p->scratch_size = 2 * need;
-			p->scratch = realloc(p->scratch, p->scratch_size);
-			if (!p->scratch)
-				abort();
-		}
-		if (!bgp_export_attrs(&p->class, a, before, from, &sent, p->scratch, p->scratch_size))
-			return POLICY_REJECT;
-		*out = attrs_intern(&sent);
-	} else if (changed) {
-		*out = attrs_intern(a);
-	} else {
+	need = BGP_EXPORT_SCRATCH(a);
+	if (need > p->scratch_size) {
+		p->scratch_size = 2 * need;
+		p->scratch = realloc(p->scratch, p->scratch_size);
+		if (!p->scratch)
+			abort();
+	}
+	if (!bgp_export_attrs(&p->class, a, before, from, &sent, p->scratch, p->scratch_size))
+		return false;
+	*out = sent_intern(sents, c, &sent);
+	return true;
+}
+
+static bool compute(struct policy *p, struct rib_shard *s, const struct net *n,
+	const struct rib_route_view *r, uint32_t *out)
+{
+	struct attrs filtered;
+	bool accepted, changed;
+
+	rcu_read_lock();
+	accepted = policy_filter(
+		&p->filter, rib_shard_vm(s), n, attrs_get(r->attrs), from_of(s, r), &changed, &filtered);
+	if (accepted && changed) {
+		*out = attrs_intern(&filtered);
+	} else if (accepted) {
 		*out = r->attrs;
 		attrs_hold(*out);
 	}
-	return POLICY_ACCEPT;
-}
-
-static enum policy_verdict compute(struct policy *p, struct rib_shard *s, const struct net *n,
-	const struct rib_route_view *r, uint32_t *out)
-{
-	enum policy_verdict v;
-
-	rcu_read_lock();
-	v = policy_allowed(p, s, r) ? policy_make(p, s, n, r, out) : POLICY_REJECT;
 	rcu_read_unlock();
-	return v;
+	return accepted;
 }
 
-enum policy_verdict policy_run(struct policy *p, struct rib_shard *s, const struct net *n,
-	const struct rib_route_view *r, uint32_t *out)
+bool policy_run(struct policy *p, struct rib_shard *s, const struct net *n, const struct rib_route_view *r,
+	uint32_t *out)
 {
 	struct policy_memo *m;
-	enum policy_verdict v;
 	uint64_t key;
 
 	if (!p->may_memo)
@@ -177,17 +174,15 @@ enum policy_verdict policy_run(struct policy *p, struct rib_shard *s, const stru
 	if (m->attrs != r->attrs || m->source != r->source || m->key != key) {
 		uint32_t id = 0;
 
-		v = compute(p, s, n, r, &id);
+		compute(p, s, n, r, &id);
 		if (m->attrs)
 			memo_drop(m);
 		else
 			p->memo_used++;
 		attrs_hold(r->attrs);
-		*m = (struct policy_memo){r->attrs, r->source, v == POLICY_ACCEPT ? id : 0, v, key};
+		*m = (struct policy_memo){r->attrs, r->source, id, key};
 	}
-	if (m->verdict == POLICY_ACCEPT) {
-		*out = m->out;
-		attrs_hold(*out);
-	}
-	return m->verdict;
+	*out = m->out;
+	attrs_hold(*out);
+	return *out;
 }

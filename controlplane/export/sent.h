@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Attributes as they are sent: the bytes of a message's path attributes and its
+ * next hop, kept once for equal ones and named by a number.
+ *
+ * What is compared with what a peer has is thus what the peer sees, and not what
+ * the table knows beside it: two routes that differ in a preference only are the
+ * same to a neighbour, and nothing is said when one takes the other's place.
+ *
+ * One store for each shard of a group; its thread only.
+ */
+#pragma once
+#include "controlplane/bgp/codec.h"
+#include "controlplane/rib/slab.h"
+
+struct sent {
+	uint32_t refs;
+	uint32_t hash;
+	uint32_t next;   /* in the hash chain */
+	uint16_t len;    /* of the attributes; 0: they are too long for any message */
+	uint16_t nh;     /* of the next hops of MP_REACH_NLRI: 0 (it is among the attributes), 4, 16 or 32 */
+	uint8_t bytes[]; /* next hops, attributes */
+};
+
+struct sents {
+	struct sent **set; /* by number; [0] is NULL; a free number: see sent.c */
+	uint32_t n, cap, free;
+	uint32_t *bucket;
+	uint32_t mask, used;
+	uint64_t seed;
+	struct slab slab;
+	uint8_t *scratch; /* what is being encoded */
+};
+
+void sents_init(struct sents *s);
+void sents_free(struct sents *s);
+static inline const struct sent *sent_get(const struct sents *s, uint32_t id)
+{
+	return s->set[id];
+}
+/* A number with one reference, never 0. */
+uint32_t sent_intern(struct sents *s, const struct bgp_encode_class *c, const struct attrs *a);
+/* The same content in another store. */
+uint32_t sent_copy(struct sents *to, const struct sents *from, uint32_t id);
+void sent_hold(struct sents *s, uint32_t id);
+void sent_release(struct sents *s, uint32_t id);
+/* What a message is made of: the next hops as bgp_encode_update() wants them. */
+static inline const uint8_t *sent_attrs(const struct sent *a)
+{
+	return a->bytes + a->nh;
+}
+size_t sents_bytes(const struct sents *s);
