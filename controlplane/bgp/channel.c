@@ -331,6 +331,7 @@ static void make_export_config(struct bgp_channel *ch, struct export_peer_config
 	x->filter = ch->export_from->channel[ch->index].cf.export;
 	x->mode = ch->add_path_tx ? EXPORT_ALL : cs->cf.secondary ? EXPORT_SECONDARY : EXPORT_BEST;
 	x->export_limit = cs->cf.export_limit;
+	x->no_roa_reload = !cs->cf.rpki_reload;
 	x->end_of_rib = true;
 	x->wake = on_wake;
 	x->limit_hit = on_export_limit;

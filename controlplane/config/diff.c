@@ -233,6 +233,8 @@ static uint32_t diff_rpki(const struct rpki_config *a, const struct rpki_config 
 		SPAN(struct rpki_config, keep_refresh),
 		SPAN(struct rpki_config, keep_retry),
 		SPAN(struct rpki_config, keep_expire),
+		SPAN(struct rpki_config, hold_routes),
+		SPAN(struct rpki_config, hold_timeout),
 	};
 
 	if (!SAME_EXCEPT(a, b, apart) || !same_text(a->host, b->host) ||
@@ -242,7 +244,8 @@ static uint32_t diff_rpki(const struct rpki_config *a, const struct rpki_config 
 		return PROTO_RESTART;
 	if (a->refresh != b->refresh || a->retry != b->retry || a->expire != b->expire ||
 		a->keep_refresh != b->keep_refresh || a->keep_retry != b->keep_retry ||
-		a->keep_expire != b->keep_expire)
+		a->keep_expire != b->keep_expire || a->hold_routes != b->hold_routes ||
+		a->hold_timeout != b->hold_timeout)
 		return PROTO_RECONFIGURE;
 	return PROTO_SAME;
 }

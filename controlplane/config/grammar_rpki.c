@@ -95,6 +95,22 @@ static void expire(struct parser *p, void *target)
 	r->expire = interval(p, &r->keep_expire, 600, 172800, "expire");
 }
 
+/* hold routes [timeout N] */
+static void hold_routes(struct parser *p, void *target)
+{
+	struct rpki_config *r = target;
+
+	r->hold_routes = true;
+	r->hold_timeout = 0;
+	if (parser_accept(p, "timeout")) {
+		struct token value = p->tok;
+
+		r->hold_timeout = parser_number(p);
+		if (!r->hold_timeout || r->hold_timeout > 86400)
+			parser_fail_at(p, &value, "Hold timeout must be in range 1-86400 seconds");
+	}
+}
+
 static uint8_t version(struct parser *p, const char *which)
 {
 	struct token value = p->tok;
@@ -180,6 +196,7 @@ static bool item(struct parser *p, struct proto_config *pc, void *body)
 		{.words = "ignore max length",
 			.kind = OPT_SWITCH,
 			.offset = offsetof(struct rpki_config, ignore_max_length)},
+		{.words = "hold routes", .kind = OPT_CUSTOM, .parse = hold_routes},
 		{.words = "min version", .kind = OPT_CUSTOM, .parse = min_version},
 		{.words = "max version", .kind = OPT_CUSTOM, .parse = max_version},
 		{.words = "transport tcp", .kind = OPT_CUSTOM, .parse = tcp},

@@ -331,6 +331,8 @@ struct rpki_config {
 	uint32_t refresh, retry, expire;
 	bool keep_refresh, keep_retry, keep_expire;
 	bool ignore_max_length;
+	bool hold_routes;      /* ours: filters that ask its tables reject until the first complete answer */
+	uint32_t hold_timeout; /* s from the start of the protocol; 0: as long as it takes */
 	uint8_t min_version, max_version;
 	bool ssh;
 	const char *ssh_user, *ssh_private_key, *ssh_public_key;

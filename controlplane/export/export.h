@@ -44,7 +44,8 @@ struct export_peer_config {
 	struct bgp_export_class class;
 	struct bgp_encode_class encode;
 	struct limit_config export_limit;
-	bool end_of_rib; /* send it after the initial table */
+	bool no_roa_reload; /* `rpki reload off`: changed ROAs do not run the filter again */
+	bool end_of_rib;    /* send it after the initial table */
 	/* There is something to take. Called in a shard's thread, once until the next export_take() found
 	 * nothing; only posts. */
 	void (*wake)(void *ctx);

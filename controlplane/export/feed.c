@@ -207,6 +207,8 @@ struct export_feed *export_feed_open(struct export_engine *x, const struct expor
 		free(f);
 		return NULL;
 	}
+	if (policy_reads_roa(&c->filter))
+		rib_listener_reads_roa(f->listener, false);
 	return f;
 }
 
@@ -229,6 +231,8 @@ void export_feed_reconfigure(struct export_feed *f, const struct filter_ref *fil
 	struct new_filter nf = {f, filter};
 
 	rib_call_all(f->rib, set_filter, &nf);
+	if (policy_reads_roa(filter))
+		rib_listener_reads_roa(f->listener, false);
 	rib_listener_redump(f->listener);
 }
 

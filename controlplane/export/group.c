@@ -1264,7 +1264,8 @@ static struct lane *lane_get(struct group *g, const struct export_peer_config *c
 			at = i;
 		} else if (g->lane[i]->own == own && filter_same(&g->lane[i]->filter, f)) {
 			g->lane[i]->refs++;
-			return g->lane[i];
+			l = g->lane[i];
+			goto out;
 		}
 	}
 	if (at == MAX_LANES)
@@ -1291,6 +1292,9 @@ static struct lane *lane_get(struct group *g, const struct export_peer_config *c
 	for (unsigned i = 0; i < g->n_shards; i++)
 		policy_init(&l->shard[i].policy, f, &g->class);
 	g->lane[at] = l;
+out:
+	if (g->listener && policy_reads_roa(f))
+		rib_listener_reads_roa(g->listener, cf->no_roa_reload);
 	return l;
 }
 
@@ -1355,6 +1359,8 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 		gs->encoder = encoder_create(&g->encode, &gs->choose.fans.sents);
 	}
 	g->listener = rib_listener_open(g->table, what, &listener_ops, g);
+	if (policy_reads_roa(&c->filter))
+		rib_listener_reads_roa(g->listener, c->no_roa_reload);
 	cds_list_add_tail(&g->node, &x->groups);
 	return g;
 }

@@ -20,6 +20,11 @@ bool policy_is_shared(const struct filter *f)
 	       filter_net_use(f) != FILTER_NET_FREE;
 }
 
+bool policy_reads_roa(const struct filter_ref *f)
+{
+	return f->kind == FILTER_PROGRAM && (filter_reads(f->filter) & FILTER_READS_ROA);
+}
+
 void policy_init(struct policy *p, const struct filter_ref *f, const struct bgp_export_class *class)
 {
 	*p = (struct policy){.filter = *f};

@@ -19,6 +19,7 @@ struct policy {
 
 /* Is the verdict the same for equal attributes, source and answers on the prefix? */
 bool policy_is_shared(const struct filter *f);
+bool policy_reads_roa(const struct filter_ref *f);
 void policy_init(struct policy *p, const struct filter_ref *f, const struct bgp_export_class *class);
 void policy_free(struct policy *p);
 /* For feeds: the filter alone, memoised by (attributes, source) as far as it reads nothing else. *out: an

@@ -106,6 +106,8 @@ struct filter_roa_ops {
 	/* enum of ROA_*: 0 unknown, 1 valid, 2 invalid */
 	int (*roa_check)(void *table, const struct prefix *p, uint32_t asn);
 	int (*aspa_check)(void *table, const uint8_t *path, unsigned bytes, bool upstream);
+	/* May be NULL. The table is not to be asked yet: a filter that does rejects. */
+	bool (*held)(void *table);
 };
 void filter_set_roa_ops(const struct filter_roa_ops *ops);
 /* Interface names for `ifname`: registered once at start; returns NULL if unknown. */

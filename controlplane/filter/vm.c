@@ -191,10 +191,10 @@ static inline const char *compare(
 }
 
 /* Results of a run besides the verdicts */
-enum { RUN_RETURNED = FILTER_ERROR + 1, RUN_ENDED, RUN_FAILED };
+enum { RUN_RETURNED = FILTER_ERROR + 1, RUN_ENDED, RUN_FAILED, RUN_HELD };
 
 /* Runs c from its start with regs as first registers. On RUN_FAILED *error and *where are set. On
- * RUN_RETURNED regs[0] is the value. */
+ * RUN_RETURNED regs[0] is the value. RUN_HELD: it asks a ROA table that must not be asked yet. */
 static int run(
 	struct filter_vm *vm, const struct code *c, struct value *regs, const char **error, unsigned *where)
 {
@@ -209,6 +209,14 @@ static int run(
 	do {                                                                                                 \
 		e = (text);                                                                                  \
 		goto failed;                                                                                 \
+	} while (0)
+#define HELD(ref)                                                                                            \
+	do {                                                                                                 \
+		if (vm_roa_held(ref)) {                                                                      \
+			if (vm->trace_arena)                                                                 \
+				vm_trace_step(vm, c, in, NULL);                                              \
+			return RUN_HELD;                                                                     \
+		}                                                                                            \
 	} while (0)
 #define TRY(call)                                                                                            \
 	do {                                                                                                 \
@@ -316,12 +324,16 @@ static int run(
 			break;
 		case C_SWITCH: in = c->insns + switch_target(&c->switches[in->c], V(in->b)) - 1; break;
 		case C_MASK: TRY(build_mask(vm, &c->masks[in->c], regs + in->b, &regs[in->a])); break;
-		case C_ROA_ROUTE: TRY(vm_roa_route(vm, &c->roas[in->c], &regs[in->a])); break;
+		case C_ROA_ROUTE:
+			HELD(&c->roas[in->c]);
+			TRY(vm_roa_route(vm, &c->roas[in->c], &regs[in->a]));
+			break;
 		case C_ROA:
 			if (V(in->b)->type != T_NET)
 				FAIL(type_error(vm, "ROA_CHECK_EXPLICIT", 1, T_NET, V(in->b)->type));
 			if (V(in->c)->type != T_INT)
 				FAIL(type_error(vm, "ROA_CHECK_EXPLICIT", 2, T_INT, V(in->c)->type));
+			HELD(&c->roas[in->x]);
 			TRY(vm_roa(&c->roas[in->x], V(in->b), V(in->c)->i, &regs[in->a]));
 			break;
 		case C_ASPA:
@@ -329,6 +341,7 @@ static int run(
 				FAIL(type_error(vm, "ASPA_CHECK_EXPLICIT", 1, T_PATH, V(in->b)->type));
 			if (V(in->c)->type != T_BOOL)
 				FAIL(type_error(vm, "ASPA_CHECK_EXPLICIT", 2, T_BOOL, V(in->c)->type));
+			HELD(&c->roas[in->x]);
 			TRY(vm_aspa(&c->roas[in->x], V(in->b), V(in->c)->b, &regs[in->a]));
 			break;
 		case C_ASSERT:
@@ -367,6 +380,7 @@ failed:
 	return RUN_FAILED;
 #undef V
 #undef FAIL
+#undef HELD
 #undef TRY
 }
 
@@ -402,6 +416,7 @@ enum filter_verdict filter_run(struct filter_vm *vm, const struct filter *f, con
 	case FILTER_ACCEPT:
 	case FILTER_REJECT:
 	case FILTER_ERROR: return rc;
+	case RUN_HELD: return FILTER_REJECT;
 	case RUN_FAILED:
 		if (log_limit_ok(&error_limit))
 			log_msg(LOG_CLASS_ERROR, "filters, line %u: %s", line, error);
@@ -440,7 +455,8 @@ int filter_eval(struct filter_vm *vm, const struct filter *expression, const str
 			log_msg(LOG_CLASS_ERROR, "filters, line %u: %s", line, *error);
 		return -EINVAL;
 	}
-	*error = "accept or reject in an expression";
+	*error = rc == RUN_HELD ? "the RPKI table is held until its first sync"
+				: "accept or reject in an expression";
 	return -EINVAL;
 }
 

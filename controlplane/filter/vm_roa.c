@@ -23,6 +23,13 @@ static void *table(struct roa_ref *r)
 	return t;
 }
 
+bool vm_roa_held(struct roa_ref *r)
+{
+	void *t = table(r);
+
+	return t && roa_ops->held && roa_ops->held(t);
+}
+
 const char *vm_roa(struct roa_ref *r, const struct value *net, uint32_t asn, struct value *out)
 {
 	void *t = table(r);

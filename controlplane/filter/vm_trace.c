@@ -51,6 +51,9 @@ void vm_trace_step(struct filter_vm *vm, const struct code *c, const struct insn
 	case C_UNSET:
 		s->what = arena_printf(vm->trace_arena, "unset(%s)", word_attr_name((uint8_t)in->x, in->c));
 		break;
+	case C_ROA_ROUTE:
+	case C_ROA:
+	case C_ASPA: s->what = "reject: the RPKI table is held until its first sync"; break;
 	default: s->what = in->op == C_ACCEPT ? "accept" : "reject";
 	}
 }

@@ -311,13 +311,16 @@ static void commit_protocols(struct daemon *d, struct config *c, bool soft, bool
 		cds_list_del(&p->node);
 		cds_list_add(&p->node, &p->parent->node);
 	}
-	/* All exist before the first one starts: they may look for each other. */
-	cds_list_for_each_entry(cf, &c->protocols, node)
-	{
-		p = *slot_of(&known, cf->name);
-		if (p->state == PS_DOWN && !p->disabled && !p->next_cf)
-			proto_start(p);
-	}
+	/* All exist before the first one starts: they may look for each other. Caches come first: a table
+	 * that one of them holds is held before there is a route. */
+	for (unsigned others = 0; others < 2; others++)
+		cds_list_for_each_entry(cf, &c->protocols, node)
+		{
+			p = *slot_of(&known, cf->name);
+			if ((cf->type != PROTO_RPKI) == others && p->state == PS_DOWN && !p->disabled &&
+				!p->next_cf)
+				proto_start(p);
+		}
 	free(known.slot);
 }
 

@@ -10,6 +10,7 @@
 struct rib_cover {
 	unsigned refs;         /* atomic */
 	struct rib_table *igp; /* of next hops; NULL: prefixes */
+	bool forced;           /* also for `rpki reload off` */
 	unsigned n;
 	union {
 		struct prefix *prefix; /* sorted, none within another */
@@ -27,11 +28,12 @@ static int by_addr(const void *a, const void *b)
 	return ipaddr_cmp(a, b);
 }
 
-struct rib_cover *cover_of_prefixes(struct prefix *list, unsigned n)
+struct rib_cover *cover_of_prefixes(struct prefix *list, unsigned n, bool forced)
 {
 	struct rib_cover *c = memory_zero(sizeof(*c));
 
 	c->refs = 1;
+	c->forced = forced;
 	c->prefix = memory_take((n ? n : 1) * sizeof(*list));
 	/* By family, address, length: what lies within another comes after it. */
 	qsort(list, n, sizeof(*list), by_prefix);
@@ -54,13 +56,13 @@ struct rib_cover *cover_of_next_hops(struct rib_table *igp, const struct ipaddr 
 	return c;
 }
 
-struct rib_cover *rib_cover_hold(struct rib_cover *c)
+struct rib_cover *cover_hold(struct rib_cover *c)
 {
 	__atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
 	return c;
 }
 
-void rib_cover_release(struct rib_cover *c)
+void cover_release(struct rib_cover *c)
 {
 	if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL))
 		return;
@@ -68,7 +70,7 @@ void rib_cover_release(struct rib_cover *c)
 	memory_free(c);
 }
 
-bool rib_cover_has_prefix(const struct rib_cover *c, const struct prefix *p)
+static bool has_prefix(const struct rib_cover *c, const struct prefix *p)
 {
 	unsigned lo = 0, hi = c->n;
 
@@ -119,7 +121,7 @@ bool cover_matches(
 		return false;
 	}
 	key_net(p->table->net, n->key, &net);
-	return rib_cover_has_prefix(c, &net.prefix);
+	return has_prefix(c, &net.prefix);
 }
 
 void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p, uint32_t net)
@@ -135,12 +137,14 @@ void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p,
 	for (uint32_t i = n->first; i != POOL_NONE;) {
 		const struct route_record *r = pool_at(&p->routes, i);
 
-		if (reads_roa(shard_source(s, route_owner(r))->conf))
+		if (reads_roa(shard_source(s, route_owner(r))->conf, c->forced))
 			*shard_scratch(s, k++) = i;
 		i = r->next;
 	}
 	for (unsigned i = 0; i < k; i++)
 		update_import(s, p, net, s->scratch[i]);
+	if (p->roa_listeners || c->forced)
+		listener_revisit(s, p, net, c->forced);
 }
 
 struct start {
@@ -154,11 +158,16 @@ static bool start_run(struct rib_shard *s, struct item *i, uint64_t deadline_ns)
 
 	for (struct rib_table *t = rcu_dereference(s->rib->tables); t; t = rcu_dereference(t->next)) {
 		struct part *p = &t->part[s->number];
+		bool wanted = false;
 
-		if (st->cover->igp ? p->tracked : p->roa_readers && (t->net == NET_IP4 || t->net == NET_IP6))
+		if (st->cover->igp)
+			wanted = p->tracked;
+		else if (t->net == NET_IP4 || t->net == NET_IP6)
+			wanted = p->roa_readers || p->roa_listeners || (st->cover->forced && p->roa_quiet);
+		if (wanted)
 			walk_covered(s, p, st->cover);
 	}
-	rib_cover_release(st->cover);
+	cover_release(st->cover);
 	memory_free(st);
 	return true;
 }
@@ -169,7 +178,7 @@ void cover_start(struct rib *rib, struct rib_cover *c)
 		struct start *st = memory_take(sizeof(*st));
 
 		st->item.run = start_run;
-		st->cover = rib_cover_hold(c);
+		st->cover = cover_hold(c);
 		shard_push(&rib->shard[i], &st->item);
 	}
 }

@@ -123,6 +123,7 @@ static inline void count32_add(uint32_t *c, uint32_t n)
 
 /* ---- a table's part in a shard ---- */
 
+struct rib_cover;
 struct local_listener;
 struct local_source;
 struct roa_table;
@@ -136,6 +137,8 @@ struct part {
 	unsigned want;          /* union of the listeners' enum rib_listen */
 	unsigned deterministic; /* sources with deterministic med */
 	unsigned roa_readers;   /* sources whose import filter reads ROAs and wants to be told */
+	unsigned roa_quiet;     /* sources and listeners that read ROAs and do not want to be told */
+	unsigned roa_listeners; /* listeners that want to be told */
 	uint32_t *lengths;      /* prefixes by length, for longest match; NULL while empty */
 	uint64_t length_map[3]; /* bit: some prefix of that length; for readers */
 	uint32_t pins;
@@ -214,6 +217,7 @@ struct local_listener {
 	struct rib_listener *listener;
 	struct local_listener *flush_next;
 	bool dumping, first_dump, unflushed;
+	bool reads_roa, roa_told; /* its answer depends on ROAs; and it wants to be told when they change */
 	uint32_t dump_at;
 	struct rib_task dump;
 	struct part *part;
@@ -305,14 +309,16 @@ static inline uint32_t *shard_scratch(struct rib_shard *s, unsigned i)
 	}
 	return &s->scratch[i];
 }
-static inline bool reads_roa(const struct source_conf *c)
+static inline bool reads_roa(const struct source_conf *c, bool forced)
 {
-	return (c->filter_reads & FILTER_READS_ROA) && !c->c.no_roa_reload;
+	return (c->filter_reads & FILTER_READS_ROA) && (forced || !c->c.no_roa_reload);
 }
 
 /* listener.c */
 void listener_changed(struct rib_shard *s, struct local_listener *l, const struct rib_change *c, unsigned n);
 void listener_flush(struct rib_shard *s);
+/* For those that read ROAs; forced: also those that do not want to be told. */
+void listener_revisit(struct rib_shard *s, struct part *p, uint32_t net, bool forced);
 
 /* key.c: nets as words */
 unsigned key_words(enum net_type t);
@@ -395,12 +401,14 @@ void walk_covered(struct rib_shard *s, struct part *p, struct rib_cover *c);
 void source_closed(struct rib_shard *s, struct local_source *l); /* source.c: the last walk is over */
 
 /* cover.c */
+struct rib_cover *cover_hold(struct rib_cover *c);
+void cover_release(struct rib_cover *c);
 bool cover_matches(
 	const struct rib_cover *c, struct rib_shard *s, const struct part *p, const struct net_record *n);
 void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p, uint32_t net);
 /* All parts of a shard that have something to do with it start a walk. Takes no reference. */
 void cover_start(struct rib *rib, struct rib_cover *c);
-struct rib_cover *cover_of_prefixes(struct prefix *list, unsigned n); /* list is reordered */
+struct rib_cover *cover_of_prefixes(struct prefix *list, unsigned n, bool forced); /* list is reordered */
 struct rib_cover *cover_of_next_hops(struct rib_table *igp, const struct ipaddr *list, unsigned n);
 
 /* view.c: false: the record is free */

@@ -68,20 +68,46 @@ void listener_flush(struct rib_shard *s)
 	}
 }
 
+static unsigned most_routes(const struct rib_listener *x)
+{
+	return x->what & RIB_LISTEN_ALL      ? RIB_MAX_ROUTES
+	       : x->what & RIB_LISTEN_BACKUP ? RIB_BACKUP_ROUTES
+					     : 1;
+}
+
+/* The net as it is now. False: it has no routes. */
+static bool change_of_net(struct rib_shard *s, struct part *p, uint32_t net, struct rib_change *c,
+	struct rib_route_view *views, unsigned max)
+{
+	const struct net_record *r = pool_at(&p->nets, net);
+	struct net *n = &s->change_nets[c - s->changes];
+
+	if (r->first == POOL_NONE)
+		return false;
+	*c = (struct rib_change){.net = n, .index = net, .routes = views};
+	c->n_routes = part_views(s, p, net, views, max);
+	if (!c->n_routes)
+		return false;
+	if (c->n_routes > max)
+		c->n_routes = max;
+	key_net(p->table->net, r->key, n);
+	c->best_attrs = c->routes[0].attrs;
+	c->best_source = c->routes[0].source;
+	c->best_path_id = c->routes[0].path_id;
+	return true;
+}
+
 static bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_ns)
 {
 	struct local_listener *l = caa_container_of(t, struct local_listener, dump);
 	struct part *p = l->part;
 	struct rib_listener *x = l->listener;
-	unsigned max = x->what & RIB_LISTEN_ALL      ? RIB_MAX_ROUTES
-		       : x->what & RIB_LISTEN_BACKUP ? RIB_BACKUP_ROUTES
-						     : 1;
+	unsigned max = most_routes(x);
 	unsigned n = 0, views = 0, since = 0;
 
 	shard_flush_changes(s);
 	while (l->dump_at < p->nets.end) {
 		struct rib_change *c = &s->changes[n];
-		struct net_record *r;
 		uint32_t i;
 
 		if (++since == 256) {
@@ -90,21 +116,10 @@ static bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_
 				break;
 		}
 		i = l->dump_at++;
-		r = pool_at(&p->nets, i);
 		rib_shard_prefetch(p->table, s, i + 16, 0);
 		rib_shard_prefetch(p->table, s, i + 8, 1);
-		if (r->first == POOL_NONE)
+		if (!change_of_net(s, p, i, c, s->views + views, max))
 			continue;
-		*c = (struct rib_change){.net = &s->change_nets[n], .index = i, .routes = s->views + views};
-		c->n_routes = part_views(s, p, i, s->views + views, max);
-		if (!c->n_routes)
-			continue;
-		if (c->n_routes > max)
-			c->n_routes = max;
-		key_net(p->table->net, r->key, &s->change_nets[n]);
-		c->best_attrs = c->routes[0].attrs;
-		c->best_source = c->routes[0].source;
-		c->best_path_id = c->routes[0].path_id;
 		views += c->n_routes;
 		n++;
 		if (n == CHANGES || CHANGE_VIEWS - views < RIB_MAX_ROUTES) {
@@ -120,6 +135,22 @@ static bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_
 	if (x->ops.dumped)
 		x->ops.dumped(x->ctx, s);
 	return false;
+}
+
+/* In a walk: what the routes' own filters have made of the change is out before. */
+void listener_revisit(struct rib_shard *s, struct part *p, uint32_t net, bool forced)
+{
+	shard_flush_changes(s);
+	for (struct local_listener *l = p->listeners; l; l = l->next) {
+		struct rib_change *c = &s->changes[0];
+		unsigned max = most_routes(l->listener);
+
+		if (!(forced ? l->reads_roa : l->roa_told) ||
+			(l->dumping && l->first_dump && net >= l->dump_at))
+			continue;
+		if (change_of_net(s, p, net, c, s->views, max))
+			give(s, l, c, 1, true);
+	}
 }
 
 static void want_again(struct part *p)
@@ -157,12 +188,19 @@ static void open_here(struct rib_shard *s, void *arg)
 	rib_task_start(s, &l->dump);
 }
 
+static void roa_counts(struct local_listener *l, int by)
+{
+	l->part->roa_listeners += (unsigned)(l->roa_told ? by : 0);
+	l->part->roa_quiet += (unsigned)(l->reads_roa && !l->roa_told ? by : 0);
+}
+
 static void close_here(struct rib_shard *s, void *arg)
 {
 	struct rib_listener *x = arg;
 	struct local_listener *l = &x->local[s->number], **at;
 
 	rib_task_stop(s, &l->dump);
+	roa_counts(l, -1);
 	for (at = &l->part->listeners; *at != l;)
 		at = &(*at)->next;
 	*at = l->next;
@@ -222,6 +260,31 @@ void rib_listener_close(struct rib_listener *l)
 	/* l may be gone when the last shard has been told. */
 	for (unsigned i = 0; i < n; i++)
 		rib_shard_call(rib, i, close_here, l);
+}
+
+static void reads_roa_here(struct rib_shard *s, struct rib_listener *x, bool told)
+{
+	struct local_listener *l = &x->local[s->number];
+
+	roa_counts(l, -1);
+	l->reads_roa = true;
+	l->roa_told |= told;
+	roa_counts(l, 1);
+}
+
+static void reads_roa_quietly(struct rib_shard *s, void *arg)
+{
+	reads_roa_here(s, arg, false);
+}
+
+static void wants_roa(struct rib_shard *s, void *arg)
+{
+	reads_roa_here(s, arg, true);
+}
+
+void rib_listener_reads_roa(struct rib_listener *l, bool quietly)
+{
+	everywhere(l, quietly ? reads_roa_quietly : wants_roa);
 }
 
 void rib_listener_redump(struct rib_listener *l)

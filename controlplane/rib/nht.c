@@ -190,7 +190,7 @@ static void order_again(struct rib_shard *s, void *arg)
 	t->posted = false;
 	pthread_mutex_unlock(&t->nht->lock);
 	cover_start(t->nht->rib, c);
-	rib_cover_release(c);
+	cover_release(c);
 }
 
 /* Locked. */

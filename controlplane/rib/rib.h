@@ -216,18 +216,16 @@ struct rib_listener_ops {
  * order per prefix. */
 struct rib_listener *rib_listener_open(
 	struct rib_table *t, enum rib_listen what, const struct rib_listener_ops *ops, void *ctx);
-void rib_listener_close(struct rib_listener *l);  /* closed() is called in each shard, then it is freed */
+void rib_listener_close(struct rib_listener *l); /* closed() is called in each shard, then it is freed */
+/* What it makes of a route depends on ROAs: what changed ones cover is given again, as a dump gives it;
+ * quietly: only when a table is held or no longer held. For good. */
+void rib_listener_reads_roa(struct rib_listener *l, bool quietly);
 void rib_listener_redump(struct rib_listener *l); /* give everything again (a changed export filter) */
 
-/* ---- sets of what has to be looked at again: ROAs or recursive next hops have changed ---- */
-struct rib_cover;
-struct rib_cover *rib_cover_hold(struct rib_cover *c);
-void rib_cover_release(struct rib_cover *c);
-/* May the verdict of a filter that reads ROAs have changed for this prefix? */
-bool rib_cover_has_prefix(const struct rib_cover *c, const struct prefix *p);
-/* fn is called in a shard's thread some 200 ms after ROAs have changed, with what they cover. Import filters
- * are re-run by the RIB itself. Before the first change; for the life of the rib. */
-void rib_roa_subscribe(struct rib *rib, void (*fn)(void *ctx, struct rib_cover *c), void *ctx);
+/* ---- ROA and ASPA tables ---- */
+/* Main. While a table is held, filters that ask it reject; when that begins and when it ends, everything they
+ * have decided is looked at again, also for `rpki reload off`. */
+void rib_roa_hold(struct rib_table *t, bool held);
 
 /* ---- readers: under rcu_read_lock() from begin to the last use of a view; re-lock between slices ---- */
 #define RIB_MAX_ROUTES 4096

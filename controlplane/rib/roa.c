@@ -45,6 +45,7 @@ struct roa_handle {
 	struct roa_handle *next; /* never freed */
 	enum net_type net;
 	struct roa_table *table; /* RCU; NULL: there is none at present */
+	bool held;               /* atomic; filters that ask it reject */
 	char name[];
 };
 
@@ -103,8 +104,10 @@ void roa_table_unlink(struct roa_table *r)
 {
 	pthread_mutex_lock(&registry.lock);
 	for (struct roa_handle *h = registry.handles; h; h = h->next)
-		if (h->table == r)
+		if (h->table == r) {
+			__atomic_store_n(&h->held, false, __ATOMIC_RELEASE);
 			rcu_assign_pointer(h->table, NULL);
+		}
 	pthread_mutex_unlock(&registry.lock);
 }
 
@@ -234,18 +237,12 @@ static void entry_remove(struct roa_table *r, struct net_record *n, uint32_t asn
 
 /* ---- changes are collected ---- */
 
-struct subscriber {
-	struct subscriber *next;
-	void (*fn)(void *ctx, struct rib_cover *c);
-	void *ctx;
-};
-
 struct roa_notifier {
 	struct rib *rib;
 	pthread_mutex_t lock;
 	struct prefix *pending;
 	unsigned n, cap;
-	struct subscriber *subscribers;
+	bool forced; /* also those that do not want to be told */
 };
 
 struct roa_notifier *roa_notifier_create(struct rib *rib)
@@ -259,26 +256,9 @@ struct roa_notifier *roa_notifier_create(struct rib *rib)
 
 void roa_notifier_destroy(struct roa_notifier *n)
 {
-	while (n->subscribers) {
-		struct subscriber *next = n->subscribers->next;
-
-		memory_free(n->subscribers);
-		n->subscribers = next;
-	}
 	memory_free(n->pending);
 	pthread_mutex_destroy(&n->lock);
 	memory_free(n);
-}
-
-void rib_roa_subscribe(struct rib *rib, void (*fn)(void *ctx, struct rib_cover *c), void *ctx)
-{
-	struct subscriber *s = memory_take(sizeof(*s));
-
-	*s = (struct subscriber){.fn = fn, .ctx = ctx};
-	pthread_mutex_lock(&rib->roa->lock);
-	s->next = rib->roa->subscribers;
-	rib->roa->subscribers = s;
-	pthread_mutex_unlock(&rib->roa->lock);
 }
 
 static void arm(struct rib_shard *s, void *arg)
@@ -286,7 +266,7 @@ static void arm(struct rib_shard *s, void *arg)
 	s->wake_ns = clock_now_ns() + SETTLE_NS;
 }
 
-static void notify(struct rib *rib, const struct prefix *p, unsigned n)
+static void notify(struct rib *rib, const struct prefix *p, unsigned n, bool forced)
 {
 	struct roa_notifier *x = rib->roa;
 	bool first;
@@ -299,6 +279,7 @@ static void notify(struct rib *rib, const struct prefix *p, unsigned n)
 	}
 	memcpy(x->pending + x->n, p, n * sizeof(*p));
 	x->n += n;
+	x->forced |= forced;
 	pthread_mutex_unlock(&x->lock);
 	if (first)
 		rib_shard_call(rib, 0, arm, NULL);
@@ -310,26 +291,42 @@ void roa_settled(struct rib_shard *s)
 	struct prefix *list;
 	struct rib_cover *c;
 	unsigned n;
+	bool forced;
 
 	pthread_mutex_lock(&x->lock);
 	list = x->pending;
 	n = x->n;
+	forced = x->forced;
+	x->forced = false;
 	x->pending = NULL;
 	x->n = x->cap = 0;
 	pthread_mutex_unlock(&x->lock);
-	c = cover_of_prefixes(list, n);
+	c = cover_of_prefixes(list, n, forced);
 	memory_free(list);
 	cover_start(s->rib, c);
-	for (struct subscriber *i = x->subscribers; i; i = i->next)
-		i->fn(i->ctx, c);
-	rib_cover_release(c);
+	cover_release(c);
+}
+
+static void notify_everything(struct rib *rib, bool forced)
+{
+	struct ipaddr v4 = ipaddr_v4(0), v6 = {.q = {0, 0}};
+	struct prefix all[2] = {prefix_make(&v4, 0), prefix_make(&v6, 0)};
+
+	notify(rib, all, 2, forced);
+}
+
+void rib_roa_hold(struct rib_table *t, bool held)
+{
+	struct roa_handle *h = table_handle(t->name, t->net);
+
+	if (__atomic_exchange_n(&h->held, held, __ATOMIC_ACQ_REL) != held)
+		notify_everything(t->rib, true);
 }
 
 void roa_changed(struct rib_table *t, const uint32_t *key, uint32_t old_attrs, uint32_t attrs)
 {
 	struct roa_table *r = t->roa;
 	struct net_record *n;
-	struct prefix all[2];
 	uint32_t k[8];
 	struct net net;
 
@@ -363,15 +360,10 @@ void roa_changed(struct rib_table *t, const uint32_t *key, uint32_t old_attrs, u
 		node_drop(r, n);
 	pthread_mutex_unlock(&r->lock);
 
-	if (t->net == NET_ASPA) {
-		struct ipaddr v4 = ipaddr_v4(0), v6 = {.q = {0, 0}};
-
-		all[0] = prefix_make(&v4, 0);
-		all[1] = prefix_make(&v6, 0);
-		notify(t->rib, all, 2);
-	} else {
-		notify(t->rib, &net.prefix, 1);
-	}
+	if (t->net == NET_ASPA)
+		notify_everything(t->rib, false);
+	else
+		notify(t->rib, &net.prefix, 1, false);
 }
 
 /* ---- checks: any thread, under rcu_read_lock() ---- */
@@ -446,6 +438,11 @@ static int roa_check(void *handle, const struct prefix *p, uint32_t asn)
 		}
 	}
 	return seen.any ? INVALID : UNKNOWN;
+}
+
+static bool is_held(void *handle)
+{
+	return __atomic_load_n(&((struct roa_handle *)handle)->held, __ATOMIC_ACQUIRE);
 }
 
 /* Is provider one of customer's? UNKNOWN: the customer attests nothing. */
@@ -544,8 +541,10 @@ static int aspa_check(void *handle, const uint8_t *path, unsigned bytes, bool up
 
 void rib_register_roa_ops(void)
 {
-	static const struct filter_roa_ops ops = {
-		.table_handle = table_handle, .roa_check = roa_check, .aspa_check = aspa_check};
+	static const struct filter_roa_ops ops = {.table_handle = table_handle,
+		.roa_check = roa_check,
+		.aspa_check = aspa_check,
+		.held = is_held};
 
 	filter_set_roa_ops(&ops);
 }

@@ -132,7 +132,8 @@ static void part_counts(struct local_source *l, int by)
 	struct part *p = l->part;
 
 	p->deterministic += (unsigned)(l->conf->c.peer.deterministic_med ? by : 0);
-	p->roa_readers += (unsigned)(reads_roa(l->conf) ? by : 0);
+	p->roa_readers += (unsigned)(reads_roa(l->conf, false) ? by : 0);
+	p->roa_quiet += (unsigned)(reads_roa(l->conf, true) && !reads_roa(l->conf, false) ? by : 0);
 }
 
 static void open_here(struct rib_shard *s, struct local_source *l, struct order *o)

@@ -48,7 +48,7 @@ void walk_covered(struct rib_shard *s, struct part *p, struct rib_cover *c)
 {
 	struct walk_below *w = memory_zero(sizeof(*w));
 
-	w->cover = rib_cover_hold(c);
+	w->cover = cover_hold(c);
 	w->left = p->nets.end;
 	w->next = p->below;
 	p->below = w;
@@ -155,7 +155,7 @@ static bool walk_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_
 				continue;
 			}
 			*wp = w->next;
-			rib_cover_release(w->cover);
+			cover_release(w->cover);
 			memory_free(w);
 		}
 		if (clock_now_ns() >= deadline_ns)
@@ -170,7 +170,7 @@ void walk_stop(struct rib_shard *s, struct part *p)
 	while (p->below) {
 		struct walk_below *next = p->below->next;
 
-		rib_cover_release(p->below->cover);
+		cover_release(p->below->cover);
 		memory_free(p->below);
 		p->below = next;
 	}

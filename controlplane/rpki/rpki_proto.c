@@ -3,6 +3,10 @@
  * `protocol rpki`: one cache. Main's side; the cache has a thread of its own.
  * Sources are opened by main before that thread starts and closed by main
  * after it has stopped using them.
+ *
+ * `hold routes`: a table is held (rib_roa_hold()) from the start of a cache that asks for it until some
+ * cache of the table has given its first complete answer, or the timeout of those that hold it is over.
+ * Caches start before other protocols. A cache that is started again holds again, before its records go.
  */
 #include "controlplane/cli/cli.h"
 #include "controlplane/proto/proto.h"
@@ -12,16 +16,107 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum hold { HOLD_NONE, HOLD_WAITING, HOLD_TIMEOUT };
+
 struct rpki {
 	struct rpki_cache *cache;
+	bool synced;
+	enum hold hold;
+	ev_timer timeout;
 };
+
+/* ---- holding routes ---- */
+
+static bool feeds(const struct proto *p, const struct rib_table *t)
+{
+	const struct proto_channel *c;
+
+	cds_list_for_each_entry(c, &p->channels, node) if (c->table == t) return true;
+	return false;
+}
+
+static bool table_is_held(struct daemon *d, const struct rib_table *t)
+{
+	struct proto *p;
+	bool waiting = false;
+
+	cds_list_for_each_entry(p, &d->protos, node)
+	{
+		const struct rpki *r = p->ops == &rpki_ops ? p->data : NULL;
+
+		if (!r || !feeds(p, t))
+			continue;
+		if (r->synced)
+			return false;
+		waiting |= r->hold == HOLD_WAITING;
+	}
+	return waiting;
+}
+
+static bool holds_something(const struct proto *p)
+{
+	const struct proto_channel *c;
+
+	cds_list_for_each_entry(
+		c, &p->channels, node) if (c->table && table_is_held(p->daemon, c->table)) return true;
+	return false;
+}
+
+/* After something has changed with p. */
+static void update_tables(struct proto *p)
+{
+	struct proto_channel *c;
+
+	cds_list_for_each_entry(c, &p->channels, node) if (c->table)
+		rib_roa_hold(c->table, table_is_held(p->daemon, c->table));
+}
+
+static void on_hold_timeout(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct proto *p = w->data;
+	struct rpki *r = p->data;
+
+	(void)ev, (void)revents;
+	r->hold = HOLD_TIMEOUT;
+	log_msg(LOG_CLASS_WARNING,
+		"%s: No complete answer in %u s: routes that are checked against its tables are no longer "
+		"held",
+		p->cf->name, ((const struct rpki_config *)p->cf->body)->hold_timeout);
+	update_tables(p);
+}
+
+static void start_holding(struct proto *p)
+{
+	const struct rpki_config *cf = p->cf->body;
+	struct rpki *r = p->data;
+
+	ev_timer_stop(loop_ev(p->daemon->main), &r->timeout);
+	r->hold = cf->hold_routes && !r->synced ? HOLD_WAITING : HOLD_NONE;
+	update_tables(p);
+	if (r->hold == HOLD_NONE)
+		return;
+	log_msg(LOG_CLASS_INFO,
+		"%s: Routes that are checked against its tables are held until the first answer",
+		p->cf->name);
+	if (cf->hold_timeout) {
+		ev_now_update(loop_ev(p->daemon->main));
+		ev_timer_set(&r->timeout, cf->hold_timeout, 0);
+		ev_timer_start(loop_ev(p->daemon->main), &r->timeout);
+	}
+}
 
 static void proto_up(void *arg)
 {
 	struct proto *p = arg;
+	struct rpki *r = p->data;
 
-	if (p->state == PS_START)
-		proto_set_state(p, PS_UP);
+	if (p->state != PS_START || !r)
+		return;
+	r->synced = true;
+	r->hold = HOLD_NONE;
+	ev_timer_stop(loop_ev(p->daemon->main), &r->timeout);
+	update_tables(p);
+	proto_set_state(p, PS_UP);
 }
 
 static void synced(void *ctx)
@@ -31,14 +126,23 @@ static void synced(void *ctx)
 	loop_call(p->daemon->main, proto_up, p);
 }
 
+/* It is stopped to be started again. */
+static bool comes_back(const struct proto *p)
+{
+	return (p->restart_wanted || p->next_cf) && !p->daemon->shutting_down;
+}
+
 static void down(void *arg)
 {
 	struct proto *p = arg;
 	struct rpki *r = p->data;
 
+	ev_timer_stop(loop_ev(p->daemon->main), &r->timeout);
 	rpki_cache_destroy(r->cache);
 	free(r);
 	p->data = NULL;
+	if (!comes_back(p))
+		update_tables(p);
 	proto_set_state(p, PS_DOWN);
 }
 
@@ -89,6 +193,9 @@ static int rpki_start(struct proto *p)
 		return -errno;
 	}
 	p->data = r;
+	ev_timer_init(&r->timeout, on_hold_timeout, 0, 0);
+	r->timeout.data = p;
+	start_holding(p);
 	proto_set_state(p, PS_START);
 	return 0;
 }
@@ -98,6 +205,9 @@ static void rpki_stop(struct proto *p, const char *message)
 	struct rpki *r = p->data;
 
 	(void)message;
+	r->synced = false;
+	if (comes_back(p))
+		start_holding(p);
 	rpki_cache_stop(r->cache);
 }
 
@@ -105,10 +215,13 @@ static void rpki_reconfigure(struct proto *p, const struct proto_config *old, ui
 {
 	struct rpki *r = p->data;
 
-	(void)old;
+	const struct rpki_config *a = old->body, *b = p->cf->body;
+
 	proto_channels_reconfigure(p, change);
 	if (r && (change & ~PROTO_SOFT))
 		rpki_cache_reconfigure(r->cache, p->cf->body);
+	if (r && (a->hold_routes != b->hold_routes || a->hold_timeout != b->hold_timeout))
+		start_holding(p);
 }
 
 static int rpki_reload(struct proto *p, bool in, bool out)
@@ -143,6 +256,18 @@ static void timer_line(struct cli_out *o, const char *label, const struct rpki_t
 		cli_line(o, 1006, "  %-16s: ---", label);
 }
 
+static void hold_line(struct cli_out *o, struct proto *p, struct rpki *r)
+{
+	double left = ev_timer_remaining(loop_ev(p->daemon->main), &r->timeout);
+
+	if (!holds_something(p))
+		cli_line(o, 1006, "  Routes held:      %s", r->hold == HOLD_TIMEOUT ? "no (timeout)" : "no");
+	else if (ev_is_active(&r->timeout))
+		cli_line(o, 1006, "  Routes held:      until the first answer, %.0f s at most", left);
+	else
+		cli_line(o, 1006, "  Routes held:      until the first answer");
+}
+
 static void rpki_show_all(struct proto *p, struct cli_out *o)
 {
 	const struct rpki_config *cf = p->cf->body;
@@ -173,6 +298,8 @@ static void rpki_show_all(struct proto *p, struct cli_out *o)
 	timer_line(o, "Refresh timer", &v.refresh);
 	timer_line(o, "Retry timer", &v.retry);
 	timer_line(o, "Expire timer", &v.expire);
+	if (cf->hold_routes)
+		hold_line(o, p, r);
 }
 
 const struct proto_ops rpki_ops = {

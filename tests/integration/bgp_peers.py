@@ -509,6 +509,15 @@ def nlri(prefix):
     return bytes([int(length)]) + raw[:(int(length) + 7) // 8]
 
 
+def prefixes4(raw):
+    found = set()
+    while raw:
+        n = (raw[0] + 7) // 8
+        found.add(f"{socket.inet_ntoa(raw[1:1 + n] + bytes(4 - n))}/{raw[0]}")
+        raw = raw[1 + n:]
+    return found
+
+
 def mp_reach(prefix, hop):
     return attribute(14, b"\x00\x02\x01\x10" + socket.inet_pton(socket.AF_INET6, hop) + b"\x00" + nlri(prefix), 0x80)
 
@@ -573,6 +582,19 @@ class Raw:
                     self.send(KEEPALIVE)
         except (OSError, ValueError):
             self.closed = True
+
+    def announced(self):
+        """IPv4 prefixes that we have from the node, and whether it has sent End-of-RIB for them."""
+        now, end = set(), False
+        for kind, body in list(self.got):
+            if kind != UPDATE:
+                continue
+            w = int.from_bytes(body[:2], "big")
+            a = int.from_bytes(body[2 + w:4 + w], "big")
+            end |= len(body) == 4
+            now -= prefixes4(body[2:2 + w])
+            now |= prefixes4(body[4 + w + a:])
+        return now, end
 
     def notifications(self):
         return [b for k, b in list(self.got) if k == NOTIFICATION]

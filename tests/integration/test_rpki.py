@@ -235,3 +235,65 @@ def test_aspa_up_and_down(site):
     p.wait(lambda: check([65005, 65001], True) == up_valid and check([65002, 65001], True) == up_invalid, "a changed record")
     assert check([65004, 65002], True) == up_unknown, "withdrawn"
     cache.close()
+
+
+def test_hold_until_the_first_answer(site):
+    """`hold routes`: nothing that is checked gets into the table or out through an export filter before End of Data, whatever
+    else the cache has said by then; and exports follow ROAs that change later."""
+    cache = Cache(site.lab, "peer", PEER[4], PORT)
+    cache.script = [lambda c, q: c.response() + c.vrp(("10.0.3.0/24", 24, 65551))]  # begins, and does not end
+    own = ["10.9.0.0/24", "10.9.1.0/24"]
+    more = "filter out { if proto != \"unchecked\" then reject; if roa_check(r4, net, 65550) = ROA_INVALID then reject; accept; }\n" \
+           "protocol static unchecked { ipv4; %s }\n" % " ".join(f"route {n} blackhole;" for n in own)
+    config = site.base.replace("export all", "export filter out").replace("protocol bgp peer_v4", more + "protocol bgp peer_v4")
+    p = site.p
+    p.start(config + rpki(more="hold routes;"))
+    raw = Raw(site.lab, PEER[4], NODE[4], PEER_AS)
+    raw.update(origin() + as_path(PEER_AS) + next_hop(PEER[4]), NETS)
+    p.wait(lambda: not cache.script, "the cache has begun to answer")
+    p.wait(lambda: re.search(rf"Import updates: +{len(NETS)} ", p.ctl.protocol_all("peer_v4")), "the routes have come")
+    p.wait(lambda: raw.announced()[1], "End-of-RIB from the node")
+    assert not site.routes() and raw.announced()[0] == set(), "held on the way in and out"
+    assert re.search(r"(?m)Routes held: +until the first answer$", p.ctl.protocol_all("cache"))
+    assert all(p.ctl.best(n) for n in own), "who does not ask is not held"
+    with cache.lock:
+        cache.vrps = {("10.0.3.0/24", 24, 65551), ("10.9.1.0/24", 24, 65551)}
+        cache.hang_up()
+    p.wait(lambda: set(site.routes()) == set(NETS) - {"10.0.3.0/24"}, "all are there but the invalid one")
+    p.wait(lambda: raw.announced()[0] == {own[0]}, "and go out")
+    assert re.search(r"(?m)Routes held: +no$", p.ctl.protocol_all("cache"))
+    cache.change({("10.9.0.0/24", 24, 65551)})
+    p.wait(lambda: raw.announced()[0] == {own[1]}, "exports follow")
+    # started again, it holds again until it has answered
+    with cache.lock:
+        cache.script = [lambda c, q: c.response()]
+    p.ctl.cmd("restart cache")
+    p.wait(lambda: not site.routes() and not raw.announced()[0], "nothing that is checked")
+    with cache.lock:
+        cache.hang_up()
+    p.wait(lambda: len(site.routes()) == len(NETS) and raw.announced()[0] == {own[1]}, "all again")
+    cache.close()
+    raw.close()
+
+
+def test_hold_has_an_end(site):
+    """A cache that never comes: closed until the timeout, then open, with one line in the log. Without a timeout: closed."""
+    p = site.p
+    p.start(site.base + rpki(more="hold routes timeout 6;"))
+    raw = Raw(site.lab, PEER[4], NODE[4], PEER_AS)
+    raw.update(origin() + as_path(PEER_AS) + next_hop(PEER[4]), NETS)
+    p.wait(lambda: re.search(rf"Import updates: +{len(NETS)} ", p.ctl.protocol_all("peer_v4")), "the routes have come")
+    assert re.search(r"(?m)Routes held: +until the first answer, \d s at most$", p.ctl.protocol_all("cache"))
+    assert not site.routes()
+    p.logged("cache: No complete answer in 6 s: routes .* are no longer held")
+    p.wait(lambda: len(site.routes()) == len(NETS), "they are let in")
+    assert not site.valid() and re.search(r"(?m)Routes held: +no \(timeout\)$", p.ctl.protocol_all("cache"))
+    p.node.configure(site.base + rpki(more="hold routes;"))
+    p.wait(lambda: not site.routes(), "closed")
+    assert len(re.findall("no longer held", p.node.log_text())) == 1
+    # another cache of the table opens it
+    cache = Cache(site.lab, "peer", PEER[4], PORT + 1)
+    p.node.configure(site.base + rpki(more="hold routes;") + rpki("other", port=PORT + 1))
+    p.wait(lambda: len(site.routes()) == len(NETS), "open")
+    cache.close()
+    raw.close()

@@ -290,8 +290,9 @@ static void test_rpki(void **state)
 			   "  refresh keep 900; expire keep 172800; ignore max length; min version 1; max "
 			   "version 1; local address 192.0.2.9;\n"
 			   "  transport tcp { authentication md5; password \"x\"; }; }\n"
-			   "protocol rpki b { roa4; remote 192.0.2.1; }\n"
-			   "protocol rpki d { roa6; remote 2001:db8::1; port 323; transport tcp; }\n"
+			   "protocol rpki b { roa4; remote 192.0.2.1; hold routes; }\n"
+			   "protocol rpki d { roa6; remote 2001:db8::1; port 323; transport tcp; hold routes "
+			   "timeout 90; }\n"
 			   "protocol rpki e { roa6; remote \"192.0.2.5\"; transport ssh { bird private key "
 			   "\"/k\"; remote public key \"/p\"; user \"u\"; }; }\n");
 	const struct rpki_config *r = body(c, "a", PROTO_RPKI);
@@ -307,7 +308,13 @@ static void test_rpki(void **state)
 	assert_int_equal(r->max_version, 1);
 	assert_ip(r->local, "192.0.2.9");
 	assert_string_equal(r->md5_password, "x");
+	assert_false(r->hold_routes);
+	r = body(c, "d", PROTO_RPKI);
+	assert_true(r->hold_routes);
+	assert_int_equal(r->hold_timeout, 90);
 	r = body(c, "b", PROTO_RPKI);
+	assert_true(r->hold_routes);
+	assert_int_equal(r->hold_timeout, 0);
 	assert_string_equal(r->host, "192.0.2.1");
 	assert_ip(r->remote, "192.0.2.1");
 	assert_int_equal(r->port, 323);

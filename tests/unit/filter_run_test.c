@@ -561,9 +561,17 @@ static int aspa(void *table, const uint8_t *p, unsigned bytes, bool upstream)
 	return upstream ? 1 : 2;
 }
 
+static bool hold;
+
+static bool held(void *table)
+{
+	return hold && table == &roa4_table;
+}
+
 static void roa(void **state)
 {
-	static const struct filter_roa_ops ops = {table_handle, check, aspa};
+	static const struct filter_roa_ops ops = {
+		.table_handle = table_handle, .roa_check = check, .aspa_check = aspa, .held = held};
 	static const struct expectation table[] = {
 		{"roa_check(r4)", "(enum 34)1"},
 		{"roa_check(r4) = ROA_VALID", "TRUE"},
@@ -581,6 +589,24 @@ static void roa(void **state)
 		{"aspa_check_upstream(at)", "(enum 35)1"},
 		{"aspa_check_downstream(at)", "(enum 35)2"},
 	};
+	/* Whatever the filter would do with the answer: it is rejected when it asks, and not when it does
+	 * not. */
+	static const struct {
+		const char *body;
+		enum filter_verdict verdict, held;
+	} holds[] = {
+		{"roa4 table r4; filter f { if roa_check(r4) = ROA_INVALID then reject; accept; }",
+			FILTER_ACCEPT, FILTER_REJECT},
+		{"roa4 table r4; function g() { return roa_check(r4, net, 1); } filter f { if g() = "
+		 "ROA_VALID then "
+		 "reject; accept; }",
+			FILTER_ACCEPT, FILTER_REJECT},
+		{"roa4 table r4; filter f { if net.len = 24 then accept; if roa_check(r4) = ROA_VALID then "
+		 "accept; }",
+			FILTER_ACCEPT, FILTER_ACCEPT},
+		{"roa6 table r6; filter f { if roa_check(r6) = ROA_INVALID then reject; accept; }",
+			FILTER_ACCEPT, FILTER_ACCEPT},
+	};
 	struct config *c = config_of("roa4 table r4; roa6 table r6; roa4 table gone; aspa table at;");
 	struct fixture f;
 
@@ -588,6 +614,22 @@ static void roa(void **state)
 	make_route(&f);
 	filter_set_roa_ops(&ops);
 	EXPECT(c, f.vm, &f.route, table);
+	hold = true;
+	assert_string_equal(eval_in(c, f.vm, &f.route, "roa_check(r4)"),
+		"8008 the RPKI table is held until its first sync");
+	for (unsigned i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
+		struct config *h = config_of(holds[i].body);
+		const struct filter *filter = find_filter(h, "f");
+		struct attrs out;
+		bool changed;
+
+		hold = false;
+		assert_int_equal(filter_run(f.vm, filter, &f.route, &changed, &out), holds[i].verdict);
+		hold = true;
+		assert_int_equal(filter_run(f.vm, filter, &f.route, &changed, &out), holds[i].held);
+		config_release(h);
+	}
+	hold = false;
 	assert_true(handles > 0);
 	f.attrs.present &= ~ATTR_AS_PATH;
 	assert_string_equal(eval_in(c, f.vm, &f.route, "roa_check(r4)"), "8008 Missing AS_PATH attribute");

@@ -144,18 +144,45 @@ static void test_random(void **state)
 	check_random(true);
 }
 
-struct covers {
-	_Atomic unsigned calls, inside, outside;
+/* What listeners are given again. */
+struct given {
+	_Atomic unsigned inside, outside, closed;
 };
 
-static void covered(void *ctx, struct rib_cover *c)
+static void given_again(void *ctx, struct rib_shard *s, const struct rib_change *c, unsigned n, bool dump)
 {
-	struct covers *x = ctx;
-	struct prefix in = net_of("10.1.2.0/24").prefix, out = net_of("11.0.0.0/24").prefix;
+	struct given *g = ctx;
 
-	x->inside += rib_cover_has_prefix(c, &in);
-	x->outside += rib_cover_has_prefix(c, &out);
-	x->calls++; /* the test waits for it: last */
+	for (unsigned i = 0; dump && i < n; i++) {
+		assert_true(c[i].n_routes >= 1);
+		g->inside += ntohl(c[i].net->prefix.addr.w[3]) == 0x0a010200;
+		g->outside += ntohl(c[i].net->prefix.addr.w[3]) == 0x0b000000;
+	}
+}
+
+static void given_closed(void *ctx, struct rib_shard *s)
+{
+	((struct given *)ctx)->closed++;
+}
+
+static void wait_until(_Atomic unsigned *n, unsigned want)
+{
+	for (unsigned i = 0; i < 1000 && *n < want; i++)
+		usleep(10000);
+	assert_int_equal(*n, want);
+}
+
+static void wait_imported(struct rib_source *s, unsigned want)
+{
+	struct rib_source_stats st;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		rib_source_stats(s, &st);
+		if (st.imported == want)
+			return;
+		usleep(10000);
+	}
+	assert_int_equal(st.imported, want);
 }
 
 static void test_evaluated_again(void **state)
@@ -174,10 +201,15 @@ static void test_evaluated_again(void **state)
 	struct attrs empty = {.preference = 100};
 	uint32_t id = simple_attrs(1, 1, 5), roa_id = attrs_intern(&empty);
 	struct rib_source_stats st, st2;
-	struct covers covers = {0};
+	static const struct rib_listener_ops ops = {.changed = given_again, .closed = given_closed};
+	struct given told = {0}, quiet = {0};
+	struct rib_listener *l1 = rib_listener_open(t, RIB_LISTEN_BEST, &ops, &told),
+			    *l2 = rib_listener_open(t, RIB_LISTEN_BEST, &ops, &quiet);
 	struct attrs_usage u;
 
-	rib_roa_subscribe(rib, covered, &covers);
+	rib_listener_reads_roa(l1, false);
+	rib_listener_reads_roa(l2, true);
+	rib_quiet(rib); /* their first dumps are over */
 	c.import = d.import = f;
 	d.no_roa_reload = true;
 	a = rib_source_open(t, &c);
@@ -188,24 +220,44 @@ static void test_evaluated_again(void **state)
 	rib_quiet(rib); /* the ROA may be another shard's, which does not wait for this one */
 	roa.prefix = net_of("10.0.0.0/8").prefix;
 	announce(rpki, &roa, 0, roa_id);
-	for (unsigned i = 0; i < 500 && !covers.calls; i++)
-		usleep(10000);
-	assert_int_equal(covers.calls, 1);
-	assert_int_equal(covers.inside, 1);
-	assert_int_equal(covers.outside, 0);
+	wait_imported(a, 1);
+	wait_until(&told.inside, 1);
 	rib_quiet(rib);
-	rib_source_stats(a, &st);
 	rib_source_stats(b, &st2);
-	assert_int_equal(st.imported, 1);
 	assert_int_equal(st2.imported, 1); /* asked not to be told */
+	assert_int_equal(told.outside, 0); /* no ROA that has changed covers it */
 	/* A ROA that makes it valid. */
 	roa.asn = 1;
 	announce(rpki, &roa, 0, roa_id);
-	for (unsigned i = 0; i < 500 && covers.calls < 2; i++)
-		usleep(10000);
+	wait_imported(a, 2);
+	wait_until(&told.inside, 2);
+	rib_quiet(rib);
+	assert_int_equal(told.outside, 0);
+	assert_int_equal(quiet.inside + quiet.outside, 0);
+	/* A table that is held: nothing that asks it gets in, and nobody may ask not to be told. */
+	rib_roa_hold(roas, true);
+	wait_imported(a, 0);
+	wait_imported(b, 0);
+	rib_quiet(rib);
+	announce(a, &m, 0, id);
 	rib_quiet(rib);
 	rib_source_stats(a, &st);
-	assert_int_equal(st.imported, 2);
+	assert_int_equal(st.imported, 0);
+	told.inside = told.outside = quiet.inside = quiet.outside = 0;
+	rib_roa_hold(roas, false);
+	wait_imported(a, 2);
+	wait_imported(b, 1);
+	wait_until(&told.inside, 1);
+	wait_until(&told.outside, 1);
+	wait_until(&quiet.inside, 1);
+	wait_until(&quiet.outside, 1);
+	rib_roa_hold(roas, false); /* which says nothing new */
+	rib_quiet(rib);
+	assert_int_equal(told.inside, 1);
+	rib_listener_close(l1);
+	rib_listener_close(l2);
+	wait_until(&told.closed, 2);
+	wait_until(&quiet.closed, 2);
 	attrs_release(id);
 	attrs_release(roa_id);
 	source_close_wait(a);
