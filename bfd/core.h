@@ -84,6 +84,11 @@ struct session {
 	struct bfd_params params;
 };
 
+#define ENGINE_STALLS 16u
+struct engine_stall {
+	uint64_t from_ns, to_ns;
+};
+
 struct bfd_engine {
 	/* What every packet needs comes first. */
 	uint32_t *deadline;
@@ -100,7 +105,9 @@ struct bfd_engine {
 	struct linkstate *ls;
 	uint16_t worker;
 	bool notify;
-	bool stalled; /* since the last sweep */
+	uint64_t drained_ns;                      /* the sweep judges up to here; 0: up to the present */
+	struct engine_stall stall[ENGINE_STALLS]; /* our own pauses, a ring */
+	unsigned stall_next;
 	uint64_t random;
 	uint64_t rx_packets, tx_packets, rx_refused[BFD_RX_COUNT]; /* since the last flush */
 	uint64_t maintained_ns;
@@ -158,6 +165,14 @@ void session_flush_counters(struct bfd_engine *e, uint32_t slot);
 /* The time as a deadline in ticks; one that is too far away comes up earlier and is looked at again. */
 uint32_t session_deadline(uint64_t at_ns, uint64_t now_ns);
 bool session_may_transmit(const struct session *s);
+/* Did we ourselves pause for at least `least_ns` within [from, to]? Then what was or wasn't heard then may be
+ * our doing. */
+bool engine_was_stalled(const struct bfd_engine *e, uint64_t from_ns, uint64_t to_ns, uint64_t least_ns);
+/* Up to when the sweep may judge: nothing that came before is still waiting. */
+static inline uint64_t engine_judges_until(const struct bfd_engine *e, uint64_t now_ns)
+{
+	return e->drained_ns && e->drained_ns < now_ns ? e->drained_ns : now_ns;
+}
 /* local: NULL for any. */
 uint32_t session_lookup(struct bfd_engine *e, const struct ipaddr *local, const struct ipaddr *remote,
 	uint32_t ifindex, bool multihop);
@@ -177,4 +192,5 @@ void echo_forget(struct bfd_engine *e, uint32_t slot);
 enum bfd_rx_result echo_receive(
 	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot);
 void echo_emit(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, struct bfd_tx *out);
-unsigned echo_sweep(struct bfd_engine *e, uint64_t now_ns);
+/* Judges up to until_ns. */
+unsigned echo_sweep(struct bfd_engine *e, uint64_t until_ns, uint64_t now_ns);

@@ -192,9 +192,9 @@ enum bfd_rx_result echo_receive(
 	return r == BFD_RX_REFLECT ? r : engine_refuse(e, r);
 }
 
-unsigned echo_sweep(struct bfd_engine *e, uint64_t now_ns)
+unsigned echo_sweep(struct bfd_engine *e, uint64_t until_ns, uint64_t now_ns)
 {
-	uint32_t now = bfd_tick_now(now_ns);
+	uint32_t now = bfd_tick_now(until_ns);
 	unsigned down = 0;
 
 	for (uint32_t i = 0; (i = bfd_detect_next(e->echo_deadline, i, e->echo_end, now)) < e->echo_end;
@@ -206,7 +206,7 @@ unsigned echo_sweep(struct bfd_engine *e, uint64_t now_ns)
 			continue;
 		}
 		s = &e->session[i];
-		if (now_ns < s->echo_ns + s->echo_detect_ns) {
+		if (until_ns < s->echo_ns + s->echo_detect_ns) {
 			set_echo_deadline(e, i, now_ns);
 			continue;
 		}
@@ -214,7 +214,8 @@ unsigned echo_sweep(struct bfd_engine *e, uint64_t now_ns)
 		uint64_t over = (now_ns - s->echo_ns - s->echo_detect_ns) / NS_PER_US;
 		if (over > stat_get(&st->worst_overshoot_us))
 			stat_set(&st->worst_overshoot_us, over);
-		s->after_stall = e->stalled;
+		s->after_stall = engine_was_stalled(e, s->echo_ns, s->echo_ns + s->echo_detect_ns,
+			s->echo_detect_ns / s->params.detect_mult);
 		session_set_state(e, i, BFD_DOWN, BFD_DIAG_ECHO_FAILED, now_ns);
 		session_keep_down(s, now_ns + s->params.idle_tx_us * NS_PER_US);
 		session_refresh(e, i, now_ns);

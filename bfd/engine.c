@@ -392,6 +392,29 @@ static void dampen(struct session *s, uint64_t now_ns)
 	session_keep_down(s, now_ns + hold * NS_PER_US);
 }
 
+bool engine_was_stalled(const struct bfd_engine *e, uint64_t from_ns, uint64_t to_ns, uint64_t least_ns)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < ENGINE_STALLS; i++) {
+		const struct engine_stall *p = &e->stall[i];
+		uint64_t from = p->from_ns > from_ns ? p->from_ns : from_ns;
+		uint64_t to = p->to_ns < to_ns ? p->to_ns : to_ns;
+
+		sum += to > from ? to - from : 0;
+	}
+	return sum && sum >= least_ns;
+}
+
+/* The remote has gone Down first. If we were silent for a packet's time or longer within its detection time,
+ * that is why. */
+static bool remote_suffered(const struct bfd_engine *e, const struct session *s, uint64_t now_ns)
+{
+	uint64_t interval = bfd_tx_interval(s->used_tx_us, s->remote_min_rx_us) * NS_PER_US;
+
+	return engine_was_stalled(e, now_ns - s->params.detect_mult * interval, now_ns, interval);
+}
+
 void session_set_state(struct bfd_engine *e, uint32_t slot, uint8_t state, uint8_t diag, uint64_t now_ns)
 {
 	struct session *s = &e->session[slot];
@@ -408,6 +431,10 @@ void session_set_state(struct bfd_engine *e, uint32_t slot, uint8_t state, uint8
 		stat_add(&st->up_count, 1);
 	}
 	if (old == BFD_UP) {
+		/* What the sweep finds late it has judged itself. A remote that is AdminDown says so with its
+		 * state. */
+		if (diag == BFD_DIAG_NEIGHBOR_DOWN && s->remote_state == BFD_DOWN)
+			s->after_stall = remote_suffered(e, s, now_ns);
 		stat_add(&st->down_count, 1);
 		stat_set(&st->last_down_ns, now_ns);
 		stat_set(&st->last_down_rx_ns, e->hot[slot].last_rx_ns);
@@ -753,11 +780,18 @@ void bfd_engine_set_resolved(struct bfd_engine *e, uint32_t slot, bool resolved,
 
 /* Detection. */
 
+/* How many packets must be missing. */
+static uint8_t detect_mult(const struct session *s)
+{
+	return is_demand_active(s) || is_self_timed(s) ? s->params.detect_mult : s->remote_mult;
+}
+
 /* A detection time without packets. True if a session ended with it. */
 static bool expire(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, uint64_t deadline_ns)
 {
 	struct session *s = &e->session[slot];
 	bool down = s->state == BFD_INIT || s->state == BFD_UP;
+	uint64_t interval_ns = s->detect_ns / detect_mult(s);
 
 	session_leave_fast_path(e, slot);
 	forget_remote(s);
@@ -767,7 +801,9 @@ static bool expire(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, uint64_
 
 		if (over > stat_get(&st->worst_overshoot_us))
 			stat_set(&st->worst_overshoot_us, over);
-		s->after_stall = e->stalled;
+		/* A packet's time or more of our own within the silence: those packets may have been lost
+		 * with us. */
+		s->after_stall = engine_was_stalled(e, deadline_ns - s->detect_ns, deadline_ns, interval_ns);
 		/* RFC 9747 section 2: what did not come back is an echo. */
 		session_set_state(e, slot, BFD_DOWN,
 			s->key.kind == BFD_KIND_ECHO_ONLY ? BFD_DIAG_ECHO_FAILED : BFD_DIAG_TIME_EXPIRED,
@@ -794,7 +830,7 @@ void bfd_engine_path_down(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 }
 
 /* The deadline in ticks has come up: look at the real time. */
-static bool check_late(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
+static bool check_late(struct bfd_engine *e, uint32_t slot, uint64_t until_ns, uint64_t now_ns)
 {
 	struct session *s = &e->session[slot];
 	uint64_t since;
@@ -804,13 +840,13 @@ static bool check_late(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 		return false;
 	}
 	if (is_demand_active(s)) {
-		if (s->polling && s->poll_on_wire && s->detect_ns && now_ns >= s->poll_ns + s->detect_ns)
+		if (s->polling && s->poll_on_wire && s->detect_ns && until_ns >= s->poll_ns + s->detect_ns)
 			return expire(e, slot, now_ns, s->poll_ns + s->detect_ns);
 	} else if (s->detect_ns) {
 		since = last_sign_of_life(e, slot);
-		if (s->heard && now_ns >= since + s->detect_ns)
+		if (s->heard && until_ns >= since + s->detect_ns)
 			return expire(e, slot, now_ns, since + s->detect_ns);
-		if (!s->heard && s->auth_rx.known && now_ns >= since + 2 * s->detect_ns)
+		if (!s->heard && s->auth_rx.known && until_ns >= since + 2 * s->detect_ns)
 			s->auth_rx.known = false;
 	}
 	session_set_deadline(e, slot, now_ns);
@@ -862,18 +898,18 @@ static void maintain_some(struct bfd_engine *e, uint64_t now_ns)
 
 unsigned bfd_engine_sweep(struct bfd_engine *e, uint64_t now_ns)
 {
-	uint32_t now = bfd_tick_now(now_ns), end = e->sweep_end;
+	uint64_t until_ns = engine_judges_until(e, now_ns);
+	uint32_t now = bfd_tick_now(until_ns), end = e->sweep_end;
 	unsigned down = 0;
 
 	for (uint32_t i = 0; (i = bfd_detect_next(e->deadline, i, end, now)) < end; i++) {
 		if (i >= e->capacity)
 			e->deadline[i] = now + BFD_TICKS_FAR; /* filling of the last block */
 		else
-			down += check_late(e, i, now_ns);
+			down += check_late(e, i, until_ns, now_ns);
 	}
 	if (e->echo_end)
-		down += echo_sweep(e, now_ns);
-	e->stalled = false;
+		down += echo_sweep(e, until_ns, now_ns);
 	maintain_some(e, now_ns);
 	return down;
 }
@@ -885,7 +921,13 @@ void bfd_engine_stalled(struct bfd_engine *e, uint64_t gap_ns, uint64_t now_ns)
 	stat_add(&w->stalls, 1);
 	if (gap_ns > stat_get(&w->worst_stall_ns))
 		stat_set(&w->worst_stall_ns, gap_ns);
-	e->stalled = true;
+	e->stall[e->stall_next++ % ENGINE_STALLS] =
+		(struct engine_stall){now_ns > gap_ns ? now_ns - gap_ns : 0, now_ns};
+}
+
+void bfd_engine_drained(struct bfd_engine *e, uint64_t until_ns)
+{
+	e->drained_ns = until_ns;
 }
 
 uint64_t bfd_engine_next_ns(const struct bfd_engine *e, uint64_t now_ns)

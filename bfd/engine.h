@@ -16,9 +16,15 @@
  *     bfd_engine_tx(now) -> send     until it returns less than max
  *     if (bfd_engine_notify()) write the subscribers' eventfds
  *
+ * A packet that came in time but still waits in a ring must not be found
+ * missing: the caller says with bfd_engine_drained() up to when everything that
+ * arrived has been handed in, which is the time before it last found the ring
+ * empty, and the sweep judges only up to then.
+ *
  * If the round before took longer than expected, the caller passes what it
  * drained through bfd_engine_rx() before sweeping and reports the gap with
- * bfd_engine_stalled(), so that our own pause is never taken for a dead peer.
+ * bfd_engine_stalled(), so that our own pause is never taken for a dead peer,
+ * and a session that goes Down because of it, here or at the other end, says so.
  */
 #pragma once
 #include "bfd/session.h"
@@ -98,6 +104,10 @@ void bfd_engine_rx_prefetch(const struct bfd_engine *e, const uint8_t *payload);
 
 /* Declares Down what is late. Returns the number of sessions that went Down. */
 unsigned bfd_engine_sweep(struct bfd_engine *e, uint64_t now_ns);
+/* Everything that arrived before until_ns has been given to bfd_engine_rx(); never goes back. Without a call
+ * the sweep judges up to its own now_ns. */
+void bfd_engine_drained(struct bfd_engine *e, uint64_t until_ns);
+/* We did nothing from now_ns - gap_ns to now_ns. */
 void bfd_engine_stalled(struct bfd_engine *e, uint64_t gap_ns, uint64_t now_ns);
 
 struct bfd_tx {

@@ -10,11 +10,24 @@
  * cycles each on the reference machine): always comparable with the stamps of
  * peregrined and of the kernel, no calibration that could drift.
  *
+ * Nobody is late as long as his packet waits in a ring of ours. Deadlines are
+ * therefore judged up to the time before the rings were last found empty, not
+ * up to the present (taken_until()). With several workers a session's packets
+ * may come in by another one's queue: each publishes its own such time after
+ * it has handed over what it took, and nobody judges beyond the others' times.
+ * Under a flood that never lets a ring run empty, and while another worker
+ * stands still, that is BEHIND_MAX_NS behind the present at most.
+ *
  * Our own pauses: when a round starts later than it should have (a stolen core,
  * an SMI), packets of perfectly healthy peers wait in the rings while their
  * deadlines pass. So a late round first empties the rings, goes on doing so for
  * STALL_GRACE_NS because what the kernel still had in its own queues needs a
  * moment to arrive, tells the engine, and only then looks at deadlines.
+ *
+ * After a pause everybody is due at once, more than a ring takes. Sending stops
+ * after SEND_ROUND_NS to receive, and when a port takes no more: the rest stays
+ * with the engine, what is in hand is tried again next round. A port that takes
+ * nothing for BLOCKED_NS holds up nobody any longer: its packets are dropped.
  *
  * Adaptive mode sleeps in ppoll() on the ports' descriptors until the engine's
  * next transmission or deadline. The timer slack of the thread is 1 ns, and it
@@ -53,6 +66,9 @@
 #define SWEEP_NS (50 * NS_PER_US)
 #define STALL_NS (500 * NS_PER_US)
 #define STALL_GRACE_NS (200 * NS_PER_US)
+#define BEHIND_MAX_NS (5 * NS_PER_MS)
+#define SEND_ROUND_NS (100 * NS_PER_US)
+#define BLOCKED_NS (300 * NS_PER_US)
 #define SPIN_NS (20 * NS_PER_US) /* not worth sleeping for */
 #define SLEEP_MAX_NS (50 * NS_PER_MS)
 #define SLEEP_BLIND_NS (250 * NS_PER_US) /* a port without a descriptor to sleep on */
@@ -71,6 +87,7 @@ enum { HANDOFF_SEND = 0, HANDOFF_RX = 1 /* + number of workers that have refused
 struct out_queue {
 	struct rte_mbuf *m[WORKER_BURST];
 	unsigned n;
+	uint64_t blocked_ns; /* since when the port has not taken all; 0: it does */
 };
 
 struct worker {
@@ -87,6 +104,12 @@ struct worker {
 	unsigned outstanding; /* the manager's: commands given and not yet back */
 	uint64_t loops_seen;  /* the same, for worker_alive() */
 	struct out_queue out[PORT_MAX];
+	uint64_t round_ns;   /* the round's present, for what needs no better */
+	uint64_t drained_ns; /* what arrived at our queues before was taken in */
+	uint64_t behind_ns;  /* since when another worker has kept us from judging; 0: nobody */
+	/* drained_ns for the others (release, after the hand-over); UINT64_MAX: asleep. Its own cache line.
+	 */
+	_Alignas(64) _Atomic uint64_t taken_ns;
 };
 
 static inline void bump(_Atomic uint64_t *c, uint64_t by)
@@ -104,13 +127,24 @@ static void wake(struct worker *w)
 
 /* Sending */
 
+/* What is left in the queue, which begins at `from`. */
+static void drop_in_hand(struct worker *w, struct out_queue *o, unsigned from)
+{
+	if (!o->n)
+		return;
+	bump(&w->stats->tx_dropped, o->n);
+	rte_pktmbuf_free_bulk(o->m + from, o->n);
+	o->n = 0;
+}
+
 static void flush_port(struct worker *w, const struct worker_tables *t, unsigned port)
 {
 	struct out_queue *o = &w->out[port];
 	const struct worker_port *p = &t->port[port];
+	bool usable = p->open && p->up;
 	unsigned sent = 0;
 
-	if (p->open && p->up) {
+	if (usable) {
 		for (unsigned q = 0; q < p->nqueues; q++) {
 			if (p->worker[q] != w->number)
 				continue;
@@ -118,20 +152,52 @@ static void flush_port(struct worker *w, const struct worker_tables *t, unsigned
 			break;
 		}
 	}
-	if (sent < o->n) {
-		bump(&w->stats->tx_dropped, o->n - sent);
-		rte_pktmbuf_free_bulk(o->m + sent, o->n - sent);
+	o->n -= sent;
+	if (!o->n) {
+		o->blocked_ns = 0;
+		return;
 	}
-	o->n = 0;
+	if (!o->blocked_ns)
+		o->blocked_ns = w->round_ns;
+	if (usable && w->round_ns - o->blocked_ns < BLOCKED_NS) {
+		memmove(o->m, o->m + sent, o->n * sizeof(o->m[0]));
+		return;
+	}
+	drop_in_hand(w, o, sent);
 }
 
 static void queue_out(struct worker *w, const struct worker_tables *t, unsigned port, struct rte_mbuf *m)
 {
 	struct out_queue *o = &w->out[port];
 
-	o->m[o->n++] = m;
 	if (o->n == WORKER_BURST)
 		flush_port(w, t, port);
+	if (o->n == WORKER_BURST) {
+		bump(&w->stats->tx_dropped, 1);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	o->m[o->n++] = m;
+}
+
+/* False: some port has not taken all yet. */
+static bool flush_ports(struct worker *w, const struct worker_tables *t)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < t->nports; i++) {
+		if (w->out[i].n)
+			flush_port(w, t, i);
+		all &= w->out[i].n == 0;
+	}
+	return all;
+}
+
+/* Before the ports they were for may go. */
+static void drop_all_in_hand(struct worker *w)
+{
+	for (unsigned i = 0; i < PORT_MAX; i++)
+		drop_in_hand(w, &w->out[i], 0);
 }
 
 static bool hand_over(struct worker *to, struct rte_mbuf *m, unsigned port, unsigned kind)
@@ -157,12 +223,16 @@ static const struct port_queue *own_queue(
 	return NULL;
 }
 
-static void send_due(struct worker *w, const struct worker_tables *t, uint64_t now)
+/* False: there is more, but the port or the time has run out. */
+static bool send_due(struct worker *w, const struct worker_tables *t, uint64_t now)
 {
+	uint64_t end = now + SEND_ROUND_NS;
 	struct bfd_tx due[WORKER_BURST];
 	unsigned n;
 
 	do {
+		if (!flush_ports(w, t))
+			return false;
 		n = bfd_engine_tx(w->engine, now, due, WORKER_BURST);
 		for (unsigned i = 0; i < n; i++) {
 			const struct worker_path *path = &w->paths[due[i].slot];
@@ -192,10 +262,12 @@ static void send_due(struct worker *w, const struct worker_tables *t, uint64_t n
 			else if (!hand_over(w->group->worker[other], m, path->port, HANDOFF_SEND))
 				bump(&w->stats->tx_dropped, 1);
 		}
-	} while (n == WORKER_BURST);
-	for (unsigned i = 0; i < t->nports; i++)
-		if (w->out[i].n)
-			flush_port(w, t, i);
+		if (n < WORKER_BURST)
+			return flush_ports(w, t);
+		now = clock_now_ns();
+	} while (now < end);
+	flush_ports(w, t);
+	return false;
 }
 
 /* Receiving */
@@ -416,11 +488,13 @@ static inline void look_ahead(struct worker *w, struct rte_mbuf *const *m, unsig
 		bfd_engine_rx_prefetch(w->engine, f + at);
 }
 
-/* Everything that has arrived, up to a bound that keeps a flood from starving the sweep. Returns the number
- * of packets. */
-static unsigned receive_ports(struct worker *w, const struct worker_tables *t, unsigned bursts)
+/* Everything that has arrived, up to a bound that keeps a flood from starving the sweep. start: a time just
+ * before the call. Returns the number of packets. */
+static unsigned receive_ports(
+	struct worker *w, const struct worker_tables *t, unsigned bursts, uint64_t start)
 {
 	struct rte_mbuf *m[WORKER_BURST];
+	uint64_t drained = start;
 	unsigned total = 0;
 
 	for (unsigned i = 0; i < t->nports; i++) {
@@ -431,10 +505,13 @@ static unsigned receive_ports(struct worker *w, const struct worker_tables *t, u
 		for (unsigned q = 0; q < p->nqueues; q++) {
 			if (p->worker[q] != w->number)
 				continue;
-			for (unsigned b = 0; b < bursts; b++) {
+			bool empty = false;
+
+			for (unsigned b = 0; b < bursts && !empty; b++) {
 				unsigned n = rte_eth_rx_burst(p->q[q].ethdev, p->q[q].queue, m, WORKER_BURST);
 				uint64_t now;
 
+				empty = n < WORKER_BURST;
 				if (n == 0)
 					break;
 				now = clock_now_ns();
@@ -445,12 +522,33 @@ static unsigned receive_ports(struct worker *w, const struct worker_tables *t, u
 				}
 				rte_pktmbuf_free_bulk(m, n);
 				total += n;
-				if (n < WORKER_BURST)
-					break;
 			}
+			if (!empty)
+				drained = w->drained_ns; /* no progress, for all we know */
 		}
 	}
+	if (drained + BEHIND_MAX_NS < start)
+		drained = start - BEHIND_MAX_NS;
+	if (drained > w->drained_ns)
+		w->drained_ns = drained;
 	return total;
+}
+
+/* Up to when the others have handed over what was ours. Before our inbox is emptied. */
+static uint64_t others_taken(const struct worker *w)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned i = 0; i < w->group->n; i++) {
+		const struct worker *o = w->group->worker[i];
+		uint64_t t;
+
+		if (o == w)
+			continue;
+		t = atomic_load_explicit(&o->taken_ns, memory_order_acquire);
+		least = t < least ? t : least;
+	}
+	return least;
 }
 
 static unsigned receive_inbox(struct worker *w, const struct worker_tables *t)
@@ -535,18 +633,48 @@ static void notify(const struct worker_tables *t)
 			continue; /* full: it has not read what we told it before, and will */
 }
 
+/* All there is to receive. */
+static unsigned take_in(struct worker *w, const struct worker_tables *t)
+{
+	uint64_t start = clock_now_ns(), until;
+	unsigned n;
+
+	w->round_ns = start;
+	n = receive_ports(w, t, DRAIN_BURSTS, start);
+	if (w->group->n == 1) {
+		bfd_engine_drained(w->engine, w->drained_ns);
+		return n + receive_inbox(w, t);
+	}
+	atomic_store_explicit(&w->taken_ns, w->drained_ns, memory_order_release);
+	until = others_taken(w);
+	n += receive_inbox(w, t);
+	if (until > start)
+		until = start;
+	if (until + STALL_NS >= w->drained_ns) {
+		/* The others' pause was ours too, as far as our sessions are concerned. */
+		if (w->behind_ns)
+			bfd_engine_stalled(w->engine, start - w->behind_ns, start);
+		w->behind_ns = 0;
+	} else if (!w->behind_ns) {
+		w->behind_ns = until;
+	}
+	if (until + BEHIND_MAX_NS < start)
+		until = start - BEHIND_MAX_NS;
+	bfd_engine_drained(w->engine, until < w->drained_ns ? until : w->drained_ns);
+	return n;
+}
+
 /* After a pause of our own: take in whatever came meanwhile, before any deadline is looked at. */
 static uint64_t recover_from_stall(
-	struct worker *w, const struct worker_tables *t, uint64_t gap, uint64_t now)
+	struct worker *w, const struct worker_tables *t, uint64_t since, uint64_t now)
 {
 	uint64_t until = now + STALL_GRACE_NS;
 
 	do {
-		receive_ports(w, t, DRAIN_BURSTS);
-		receive_inbox(w, t);
+		take_in(w, t);
 		now = clock_now_ns();
 	} while (now < until);
-	bfd_engine_stalled(w->engine, gap, now);
+	bfd_engine_stalled(w->engine, now - since, now);
 	return now;
 }
 
@@ -574,6 +702,19 @@ static nfds_t sources(
 	return n;
 }
 
+/* Asleep: nothing is in hand, the rings are as good as empty because the kernel wakes us. */
+static void rest(struct worker *w)
+{
+	atomic_store_explicit(&w->taken_ns, UINT64_MAX, memory_order_release);
+	urcu_qsbr_thread_offline();
+}
+
+static void awake(struct worker *w)
+{
+	urcu_qsbr_thread_online();
+	atomic_store_explicit(&w->taken_ns, clock_now_ns(), memory_order_release);
+}
+
 /* Sleeps until something arrives or is due. Returns when it meant to be back at the latest; 0 if it did not
  * sleep. */
 static uint64_t sleep_until_due(struct worker *w, const struct worker_tables *t, uint64_t now)
@@ -588,9 +729,9 @@ static uint64_t sleep_until_due(struct worker *w, const struct worker_tables *t,
 
 	if (wait < SPIN_NS)
 		return 0;
-	urcu_qsbr_thread_offline();
+	rest(w);
 	ready = ppoll(fds, n, &ts, NULL);
-	urcu_qsbr_thread_online();
+	awake(w);
 	if (ready <= 0)
 		return now + wait;
 	if (fds[0].revents & POLLIN && read(w->wake_fd, &drop, sizeof(drop)) < 0)
@@ -609,13 +750,13 @@ static uint64_t sleep_until_due(struct worker *w, const struct worker_tables *t,
 
 /* An adaptive worker that cannot keep up never sleeps, and the kernel would stop a real-time thread that uses
  * more than 95 % of its core for 50 ms in each second. A nap now and then keeps below that. */
-static uint64_t nap(uint64_t now, uint64_t ns)
+static uint64_t nap(struct worker *w, uint64_t now, uint64_t ns)
 {
 	struct timespec ts = {.tv_nsec = (long)(ns < NS_PER_S ? ns : NS_PER_S - 1)};
 
-	urcu_qsbr_thread_offline();
+	rest(w);
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
-	urcu_qsbr_thread_online();
+	awake(w);
 	return now + ns;
 }
 
@@ -657,6 +798,7 @@ static int worker_main(void *arg)
 {
 	struct worker *w = arg;
 	bool adaptive = w->group->adaptive;
+	const struct worker_tables *last = NULL;
 	uint64_t expected, last_sweep = 0, slept;
 
 	prepare_thread(w);
@@ -665,32 +807,35 @@ static int worker_main(void *arg)
 	while (!w->stop) {
 		const struct worker_tables *t = rcu_dereference(w->group->tables);
 		uint64_t start = clock_now_ns(), now;
+		bool all_sent;
 		unsigned work;
 
-		work = receive_ports(w, t, DRAIN_BURSTS);
-		work += receive_inbox(w, t);
+		if (t != last)
+			drop_all_in_hand(w);
+		last = t;
+		work = take_in(w, t);
 		now = clock_now_ns();
 		if (unlikely(now > expected + STALL_NS))
-			now = recover_from_stall(w, t, now - expected, now);
+			now = recover_from_stall(w, t, expected, now);
+		expected = now;
 		work += apply_commands(w, now);
 		if (adaptive || now - last_sweep >= SWEEP_NS) {
 			work += bfd_engine_sweep(w->engine, now);
 			last_sweep = now;
 		}
-		send_due(w, t, now);
+		all_sent = send_due(w, t, now);
 		if (bfd_engine_notify(w->engine))
 			notify(t);
 		bump(&w->stats->loops, 1);
 		if (work)
 			bump(&w->stats->busy_ns, clock_now_ns() - start);
-		expected = start;
-		if (adaptive) {
+		if (adaptive && all_sent) {
 			uint64_t end = clock_now_ns(), back = 0;
 
 			if (work == 0)
 				back = sleep_until_due(w, t, end);
 			else if (end - slept > AWAKE_MAX_NS)
-				back = nap(end, (end - slept) * NAP_PERCENT / 100);
+				back = nap(w, end, (end - slept) * NAP_PERCENT / 100);
 			if (back) {
 				expected = back;
 				slept = clock_now_ns();
@@ -698,6 +843,7 @@ static int worker_main(void *arg)
 		}
 		urcu_qsbr_quiescent_state();
 	}
+	drop_all_in_hand(w);
 	urcu_qsbr_unregister_thread();
 	return 0;
 }
@@ -719,13 +865,15 @@ static struct worker *make_worker(struct worker_group *g, unsigned number, uint6
 		.worker = (uint16_t)number,
 		.seed = seed + number * UINT64_C(0x9e3779b97f4a7c15),
 	};
-	struct worker *w = calloc(1, sizeof(*w));
+	struct worker *w = aligned_alloc(64, sizeof(*w));
 	char name[32];
 
 	if (!w)
 		return NULL;
+	memset(w, 0, sizeof(*w));
 	w->group = g;
 	w->number = number;
+	atomic_init(&w->taken_ns, UINT64_MAX); /* it has nothing of anybody's yet */
 	w->stats = &g->ls->header->workers[number];
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->paths = calloc(g->capacity, sizeof(*w->paths));
@@ -810,6 +958,9 @@ void worker_publish(struct worker_group *g, struct worker_tables *t)
 	rcu_assign_pointer(g->tables, t);
 	for (unsigned i = 0; i < g->n; i++)
 		wake(g->worker[i]);
+	/* Twice: what a worker could not send it keeps in hand into the next round, and lets go of in the
+	 * first one that sees the new tables. */
+	urcu_qsbr_synchronize_rcu();
 	urcu_qsbr_synchronize_rcu();
 	free(old);
 }

@@ -418,6 +418,7 @@ static void *engine_thread(void *arg)
 		for (unsigned i = 0; i < RX_SOCKETS; i++)
 			while (em->rx_fd[i] >= 0 && receive(em, i) == RX_BURST)
 				;
+		bfd_engine_drained(em->engine, now);
 		if (due && now > due + STALL_NS)
 			bfd_engine_stalled(em->engine, now - due, clock_now_ns());
 		now = clock_now_ns();

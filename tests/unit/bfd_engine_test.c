@@ -583,6 +583,86 @@ static void test_stall(void **state)
 	sim_free(s);
 }
 
+/* A packet that came in time and waits in a ring of ours is not missing: the sweep judges up to when the
+ * rings were last empty. */
+static void test_waiting_is_not_late(void **state)
+{
+	struct bfd_params p = sim_params(10000, 10000, 3);
+	struct sim *s = sim_up(&p, &p, START);
+	struct bfd_engine *e = s->node[0].engine;
+	uint64_t cut = s->now;
+
+	s->cut[1] = true;
+	sim_run_ms(s, 5);
+	/* The last packet came between 10 ms before the cut and just after it. The caller stood still since
+	 * 19 ms after: what came until 20 ms after would count. */
+	bfd_engine_drained(e, cut + 19 * NS_PER_MS);
+	s->now = cut + 60 * NS_PER_MS;
+	assert_int_equal(bfd_engine_sweep(e, s->now), 0);
+	assert_int_equal(sim_state(s, 0), BFD_UP);
+	/* And now it has found it empty later than that: nothing came. */
+	bfd_engine_drained(e, cut + 31 * NS_PER_MS);
+	assert_int_equal(bfd_engine_sweep(e, s->now), 1);
+	assert_true(sim_entry(s, 0, 0).detected_ns == s->now);
+	sim_free(s);
+}
+
+/* The remote went Down because we were silent: our Neighbor Down says so. */
+static void test_stall_noticed_by_the_remote(void **state)
+{
+	struct bfd_params p = sim_params(10000, 10000, 3);
+	struct sim *s = sim_up(&p, &p, START);
+
+	for (unsigned ms = 40; ms <= 300; ms += 130) {
+		s->node[0].frozen = true;
+		sim_run_ms(s, ms);
+		assert_int_equal(sim_state(s, 1), BFD_DOWN);
+		s->node[0].frozen = false;
+		bfd_engine_stalled(s->node[0].engine, ms * NS_PER_MS, s->now);
+		sim_run_until(s, 0, BFD_DOWN, 10);
+		assert_int_equal(sim_entry(s, 0, 0).diag, BFD_DIAG_NEIGHBOR_DOWN);
+		assert_true(sim_entry(s, 0, 0).flags & LINKSTATE_AFTER_STALL);
+		sim_run_until(s, 0, BFD_UP, 2500);
+		sim_run_until(s, 1, BFD_UP, 2500);
+		assert_false(sim_entry(s, 0, 0).flags & LINKSTATE_AFTER_STALL);
+		sim_run_ms(s, 1500);
+	}
+	/* A pause shorter than the time between packets is no excuse. */
+	bfd_engine_stalled(s->node[0].engine, 9 * NS_PER_MS, s->now);
+	s->cut[0] = true;
+	sim_run_until(s, 0, BFD_DOWN, 60);
+	assert_int_equal(sim_entry(s, 0, 0).diag, BFD_DIAG_NEIGHBOR_DOWN);
+	assert_false(sim_entry(s, 0, 0).flags & LINKSTATE_AFTER_STALL);
+	/* AdminDown is a wish and no consequence. */
+	s->cut[0] = false;
+	sim_run_until(s, 0, BFD_UP, 2500);
+	sim_run_until(s, 1, BFD_UP, 2500);
+	sim_run_ms(s, 1500);
+	bfd_engine_stalled(s->node[0].engine, 25 * NS_PER_MS, s->now);
+	p.admin_down = true;
+	assert_int_equal(bfd_engine_update(s->node[1].engine, 0, &p, s->now), 0);
+	sim_run_until(s, 0, BFD_DOWN, 5);
+	assert_false(sim_entry(s, 0, 0).flags & LINKSTATE_AFTER_STALL);
+	sim_free(s);
+}
+
+/* Packets were lost while we stood still (a ring ran over); the deadline passes some time after the pause. */
+static void test_stall_with_loss(void **state)
+{
+	struct bfd_params p = sim_params(10000, 10000, 3);
+	struct sim *s = sim_up(&p, &p, START);
+
+	s->cut[1] = true;
+	s->node[0].frozen = true;
+	sim_run_ms(s, 12);
+	s->node[0].frozen = false;
+	bfd_engine_stalled(s->node[0].engine, 12 * NS_PER_MS, s->now);
+	sim_run_until(s, 0, BFD_DOWN, 40);
+	assert_int_equal(sim_entry(s, 0, 0).diag, BFD_DIAG_TIME_EXPIRED);
+	assert_true(sim_entry(s, 0, 0).flags & LINKSTATE_AFTER_STALL);
+	sim_free(s);
+}
+
 /* The deadline clock is 32 bits of 1024 ns: it wraps each 73 minutes, its half at 36. */
 static void test_clock_wrap(void **state)
 {
@@ -928,6 +1008,9 @@ int main(void)
 		cmocka_unit_test(test_remote_min_rx_zero),
 		cmocka_unit_test(test_passive),
 		cmocka_unit_test(test_stall),
+		cmocka_unit_test(test_waiting_is_not_late),
+		cmocka_unit_test(test_stall_noticed_by_the_remote),
+		cmocka_unit_test(test_stall_with_loss),
 		cmocka_unit_test(test_clock_wrap),
 		cmocka_unit_test(test_long_times),
 		cmocka_unit_test(test_unresolved),

@@ -259,6 +259,75 @@ static void test_early(void **state)
 	meter_destroy(m);
 }
 
+/* What the device cannot have had when it judged is not what it counts from. */
+static void test_crossing(void **state)
+{
+	struct meter *m = make(1);
+
+	/* We were silent from 10 to 69.9 ms, and cut just then: the Down that the silence caused was on its
+	 * way. */
+	bring_up(m, 0);
+	meter_sent(m, 0, T0 + 10 * MS, T0 + 10 * MS + 20000);
+	hear(m, 0, BFD_UP, T0 + 60 * MS);
+	meter_sent(m, 0, T0 + 69 * MS + 900000, T0 + 69 * MS + 920000);
+	meter_cut(m, 0);
+	hear(m, 0, BFD_DOWN, T0 + 70 * MS + 50000);
+	assert_int_equal(m->detections, 1);
+	assert_int_equal(m->early, 0);
+	assert_true(m->detection[0].spoilt);
+	meter_destroy(m);
+
+	/* The same, counted from the earlier packet: too early all the same. */
+	m = make(1);
+	bring_up(m, 0);
+	meter_sent(m, 0, T0 + 10 * MS, T0 + 10 * MS + 20000);
+	hear(m, 0, BFD_UP, T0 + 60 * MS);
+	meter_sent(m, 0, T0 + 69 * MS, T0 + 69 * MS + 20000);
+	meter_cut(m, 0);
+	hear(m, 0, BFD_DOWN, T0 + 69 * MS + 500000);
+	assert_int_equal(m->early, 1);
+	meter_destroy(m);
+
+	/* Our thread stood still in the middle of sending: nobody knows when the packet left. */
+	m = make(1);
+	bring_up(m, 0);
+	meter_sent(m, 0, T0 + 10 * MS, T0 + 10 * MS + 20000);
+	meter_sent(m, 0, T0 + 15 * MS, T0 + 69 * MS);
+	hear(m, 0, BFD_UP, T0 + 69 * MS);
+	meter_cut(m, 0);
+	hear(m, 0, BFD_DOWN, T0 + 70 * MS + 50000);
+	assert_int_equal(m->early, 0);
+	meter_destroy(m);
+}
+
+/* A packet that the port did not take was never sent, and a flap that follows is not our silence. */
+static void test_refused(void **state)
+{
+	struct meter *m = make(1);
+
+	bring_up(m, 0);
+	meter_sent(m, 0, T0 + 4 * MS, T0 + 4 * MS);
+	for (unsigned ms = 14; ms <= 64; ms += 10)
+		meter_refused(m, 0, T0 + ms * MS);
+	hear(m, 0, BFD_DOWN, T0 + 65 * MS);
+	assert_int_equal(m->flaps, 1);
+	assert_true(m->flap[0].refused);
+	assert_int_equal(m->flap[0].own_gap_ns, 61 * MS);
+	meter_destroy(m);
+
+	m = make(1);
+	bring_up(m, 0);
+	meter_sent(m, 0, T0 + 4 * MS, T0 + 4 * MS);
+	hear(m, 0, BFD_UP, T0 + 5 * MS);
+	meter_refused(m, 0, T0 + 14 * MS); /* what would have been our last packet */
+	meter_cut(m, 0);
+	hear(m, 0, BFD_DOWN, T0 + 64 * MS + 50000);
+	assert_int_equal(m->early, 0);
+	assert_int_equal(m->flaps, 0);
+	assert_false(m->detection[0].spoilt);
+	meter_destroy(m);
+}
+
 static void test_missed_and_spoilt(void **state)
 {
 	struct meter *m = make(1);
@@ -340,6 +409,8 @@ int main(void)
 		cmocka_unit_test(test_flap_silent),
 		cmocka_unit_test(test_detection),
 		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_crossing),
+		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_missed_and_spoilt),
 		cmocka_unit_test(test_probe),
 		cmocka_unit_test(test_own_gaps),

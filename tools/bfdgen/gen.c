@@ -21,7 +21,8 @@
 #define SETTLE_NS (200 * NS_PER_MS) /* from the last Up to the hold: polls end, rhythms settle */
 #define TX_ROUND_NS (60 * NS_PER_US)
 #define AHEAD 4u
-#define RX_BURSTS 8u
+#define BEHIND_MAX_NS (5 * NS_PER_MS)
+#define RX_BURSTS 64u
 #define ADDS_A_TICK 32u
 #define FLOOD_A_ROUND 32u
 /* A real-time thread that never sleeps is stopped by the kernel for 50 ms in each second. */
@@ -122,14 +123,18 @@ void gen_destroy(struct gen *g)
 
 static void flush(struct gen *g)
 {
+	uint32_t refused;
 	uint64_t after;
 
 	if (!g->nburst)
 		return;
-	g->wire->flush(g->wire);
+	refused = g->wire->flush(g->wire);
 	after = clock_now_ns();
 	for (unsigned i = 0; i < g->nburst; i++)
-		meter_sent(g->meter, g->burst[i], g->burst_ns, after);
+		if (refused >> i & 1)
+			meter_refused(g->meter, g->burst[i], after);
+		else
+			meter_sent(g->meter, g->burst[i], g->burst_ns, after);
 	g->nburst = 0;
 }
 
@@ -150,8 +155,10 @@ static void send_alone(struct gen *g, const struct bfd_tx *t)
 	}
 	g->marks[t->slot] &= (uint8_t)~MARK_PROBE;
 	before = clock_now_ns();
-	g->wire->queue(g->wire, t->slot, payload, t->len);
-	g->wire->flush(g->wire);
+	if (!g->wire->queue(g->wire, t->slot, payload, t->len) || g->wire->flush(g->wire)) {
+		meter_refused(g->meter, t->slot, before);
+		return;
+	}
 	meter_sent(g->meter, t->slot, before, clock_now_ns());
 	if (probe)
 		meter_probed(g->meter, t->slot, before);
@@ -174,8 +181,10 @@ static unsigned send_burst(struct gen *g, uint64_t now)
 			send_alone(g, &due[i]);
 			g->tx++;
 		} else {
-			g->wire->queue(g->wire, due[i].slot, due[i].payload, due[i].len);
-			g->burst[g->nburst++] = due[i].slot;
+			if (g->wire->queue(g->wire, due[i].slot, due[i].payload, due[i].len))
+				g->burst[g->nburst++] = due[i].slot;
+			else
+				meter_refused(g->meter, due[i].slot, now);
 			g->tx++;
 		}
 	}
@@ -284,6 +293,7 @@ static unsigned receive(struct gen *g, unsigned bursts)
 	struct wire_packet k[WIRE_BURST];
 	unsigned total = 0;
 	bool more = true;
+	uint64_t start = clock_now_ns();
 
 	while (more && bursts--) {
 		unsigned n = g->wire->receive(g->wire, k, &more);
@@ -303,6 +313,13 @@ static unsigned receive(struct gen *g, unsigned bursts)
 		}
 		total += n;
 	}
+	/* Nobody is late whose packet waits for us; but a generator that cannot keep up must not judge never.
+	 */
+	if (!more)
+		g->drained_ns = start;
+	else if (g->drained_ns + BEHIND_MAX_NS < start)
+		g->drained_ns = start - BEHIND_MAX_NS;
+	bfd_engine_drained(g->engine, g->drained_ns);
 	g->rx += total;
 	return total;
 }

@@ -54,7 +54,7 @@ struct gen {
 	unsigned nburst;
 	uint64_t burst_ns;
 	uint32_t probe_at;
-	uint64_t next_probe_ns, next_sample_ns, last_sweep_ns;
+	uint64_t next_probe_ns, next_sample_ns, last_sweep_ns, drained_ns;
 	struct flood_packet *flood[GEN_FLOODS]; /* GEN_FLOOD_PATHS of each */
 	double flood_credit[GEN_FLOODS];
 	uint32_t flood_at[GEN_FLOODS];

@@ -104,8 +104,15 @@ void meter_sent(struct meter *m, uint32_t session, uint64_t before_ns, uint64_t 
 	} else {
 		s->tx_warm += s->tx_up;
 	}
+	uint64_t took = (after_ns - before_ns + 999) / 1000;
+	s->tx_took_us[s->tx_count % METER_RECENT] = took < UINT16_MAX ? (uint16_t)took : UINT16_MAX;
 	s->tx_ns[s->tx_count++ % METER_RECENT] = before_ns;
 	s->sent_after_ns = after_ns;
+}
+
+void meter_refused(struct meter *m, uint32_t session, uint64_t at_ns)
+{
+	m->session[session].refused_ns = at_ns;
 }
 
 void meter_probed(struct meter *m, uint32_t session, uint64_t before_ns)
@@ -175,12 +182,28 @@ static void flapped(struct meter *m, uint32_t session, enum meter_flap_kind kind
 	f->detect_ns = kind == METER_FLAP_SAID ? meter_detect_ns(m, session)
 					       : m->params.detect_mult * f->interval_ns;
 	f->own_gap_ns = own_gap(s, at_ns, meter_detect_ns(m, session));
+	f->refused = s->refused_ns && s->refused_ns + f->detect_ns + f->detect_ns / 2 >= at_ns;
+}
+
+/* Which of our packets the device certainly had when it judged: the last but i - 1. */
+static unsigned counted_from(const struct meter_session *s, uint64_t at_ns, uint64_t detect_ns)
+{
+	unsigned i = 1;
+
+	for (; i < METER_RECENT && i < s->tx_count; i++) {
+		unsigned k = (s->tx_count - i) % METER_RECENT;
+
+		if (s->tx_ns[k] + s->tx_took_us[k] * UINT64_C(1000) + detect_ns / 2 <= at_ns)
+			break;
+	}
+	return i;
 }
 
 static void noticed(struct meter *m, uint32_t session, uint8_t diag, uint64_t at_ns)
 {
 	struct meter_session *s = &m->session[session];
 	struct meter_detection *d;
+	unsigned i;
 
 	if (m->ndetections == m->detection_room)
 		return;
@@ -193,8 +216,9 @@ static void noticed(struct meter *m, uint32_t session, uint8_t diag, uint64_t at
 		.down_ns = at_ns,
 		.detect_ns = meter_detect_ns(m, session),
 	};
-	d->early = d->down_ns < d->before_ns + d->detect_ns;
-	d->spoilt = at_ns < m->spoilt_until_ns || d->after_ns - d->before_ns > EXACT_NS;
+	i = counted_from(s, at_ns, d->detect_ns);
+	d->early = d->down_ns < s->tx_ns[(s->tx_count - i) % METER_RECENT] + d->detect_ns;
+	d->spoilt = i > 1 || at_ns < m->spoilt_until_ns || d->after_ns - d->before_ns > EXACT_NS;
 	m->detections++;
 	m->early += d->early;
 	s->detections++;

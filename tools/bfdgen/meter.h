@@ -18,10 +18,14 @@
  *               the first one from the device that no longer says Up. The deadline
  *               is our multiplier x max(its RequiredMinRxInterval, our
  *               DesiredMinTxInterval) after it got that packet, which was between
- *               the moments before and after our sending it. Early is what came
- *               before the deadline counted from `before`: certainly early,
- *               because the way there and back only adds. Overshoot counts from
- *               `after` and contains the way back and our own resolution.
+ *               the moments before and after our sending it. Only packets that
+ *               our port has taken count. Early is what came before the deadline
+ *               counted from `before`: certainly early, because the way there and
+ *               back only adds. A packet that left less than half a detection
+ *               time before the Down came may have crossed it on the way, when we
+ *               were silent for a while before: then the packet before it counts.
+ *               Overshoot counts from `after` and contains the way back and our
+ *               own resolution.
  *   flap        of a session that was Up at both ends and that we did not cut:
  *               either end says otherwise.
  */
@@ -60,6 +64,7 @@ struct meter_session {
 	_Alignas(64)
 		uint64_t tx_ns[METER_RECENT]; /* when our last packets left, a ring; this line is sending's */
 	uint64_t sent_after_ns;               /* of the last one: by then it was gone */
+	uint16_t tx_took_us[METER_RECENT];    /* from tx_ns until then, rounded up */
 	uint64_t tx_gap_max_ns;               /* ours */
 	uint32_t tx_count;
 	bool tx_up;                     /* phase is METER_UP */
@@ -68,6 +73,7 @@ struct meter_session {
 	uint64_t gap_max_at_ns;
 	uint32_t flaps, last_flap; /* last_flap: index + 1 into meter.flap */
 	uint32_t detections, spoilt;
+	uint64_t refused_ns; /* when our port did not take a packet last */
 };
 
 enum meter_flap_kind {
@@ -85,13 +91,14 @@ struct meter_flap {
 	uint64_t detect_ns;  /* the detection time that is said to have passed */
 	uint64_t interval_ns;
 	uint64_t back_ns; /* Up again; 0: not seen */
+	bool refused;     /* our port did not take a packet meanwhile: nobody emptied the ring */
 };
 
 struct meter_detection {
 	uint32_t session;
 	uint8_t dut_diag;
 	bool early, missed;           /* missed: no Down came */
-	bool spoilt;                  /* our own loop stood still meanwhile */
+	bool spoilt;                  /* our own loop stood still, or our last packet crossed the Down */
 	uint64_t before_ns, after_ns; /* our last packet */
 	uint64_t down_ns;
 	uint64_t detect_ns;
@@ -148,6 +155,8 @@ static inline void meter_prefetch_tx(const struct meter *m, uint32_t session)
 }
 /* A packet of ours left between these moments. */
 void meter_sent(struct meter *m, uint32_t session, uint64_t before_ns, uint64_t after_ns);
+/* It did not leave: the port took no more. */
+void meter_refused(struct meter *m, uint32_t session, uint64_t at_ns);
 /* It carried a Poll. */
 void meter_probed(struct meter *m, uint32_t session, uint64_t before_ns);
 /* A packet from the device, authentic and for this session; payload has BFD_PACKET_LEN bytes. True if the

@@ -176,7 +176,8 @@ enum blame report_blame(const struct report *r, const struct meter_flap *f, uint
 		worst = s > worst ? s : worst;
 	}
 	*longest_ns = worst;
-	if (f->kind == METER_FLAP_SAID && f->own_gap_ns >= f->detect_ns)
+	/* What our port did not take waited for the device to empty the ring. */
+	if (f->kind == METER_FLAP_SAID && f->own_gap_ns >= f->detect_ns && !f->refused)
 		return BLAME_GENERATOR;
 	return worst >= need && need ? BLAME_MACHINE : BLAME_DEVICE;
 }

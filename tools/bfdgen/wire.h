@@ -33,9 +33,11 @@ struct wire {
 	 */
 	unsigned (*receive)(struct wire *w, struct wire_packet *out, bool *more);
 	int (*set_path)(struct wire *w, uint32_t number, const struct wire_path *p);
-	/* One packet into the burst; the burst leaves when it is full, and at flush(). */
-	void (*queue)(struct wire *w, uint32_t number, const uint8_t *payload, uint16_t len);
-	void (*flush)(struct wire *w);
+	/* One packet into the burst, which leaves when it is full and another one comes, and at flush().
+	 * False: it is refused and not in the burst. */
+	bool (*queue)(struct wire *w, uint32_t number, const uint8_t *payload, uint16_t len);
+	/* Bit i: the i-th packet of the burst was not taken. */
+	uint32_t (*flush)(struct wire *w);
 	void (*close)(struct wire *w);
 };
 

@@ -120,22 +120,23 @@ static unsigned receive(struct wire *w, struct wire_packet *out, bool *more)
 	return n;
 }
 
-static void flush(struct wire *w)
+static uint32_t flush(struct wire *w)
 {
 	struct wire_port *p = port_of(w);
 	unsigned sent = 0;
 
 	if (!p->ntx)
-		return;
+		return 0;
 	sent = rte_eth_tx_burst(p->port.q[0].ethdev, p->port.q[0].queue, p->tx, (uint16_t)p->ntx);
 	if (sent < p->ntx) {
 		w->refused += p->ntx - sent;
 		rte_pktmbuf_free_bulk(p->tx + sent, p->ntx - sent);
 	}
 	p->ntx = 0;
+	return sent < WIRE_BURST ? UINT32_MAX << sent : 0;
 }
 
-static void queue(struct wire *w, uint32_t number, const uint8_t *payload, uint16_t len)
+static bool queue(struct wire *w, uint32_t number, const uint8_t *payload, uint16_t len)
 {
 	struct wire_port *p = port_of(w);
 	const struct bfd_frame *f = &p->frame[number];
@@ -144,13 +145,14 @@ static void queue(struct wire *w, uint32_t number, const uint8_t *payload, uint1
 	if (!m || !p->path_set[number] || f->headers_len + len > rte_pktmbuf_tailroom(m)) {
 		rte_pktmbuf_free(m);
 		w->refused++;
-		return;
+		return false;
 	}
+	if (p->ntx == WIRE_BURST)
+		flush(w);
 	m->data_len = bfd_frame_write(f, payload, len, rte_pktmbuf_mtod(m, uint8_t *));
 	m->pkt_len = m->data_len;
 	p->tx[p->ntx++] = m;
-	if (p->ntx == WIRE_BURST)
-		flush(w);
+	return true;
 }
 
 static int set_path(struct wire *w, uint32_t number, const struct wire_path *path)

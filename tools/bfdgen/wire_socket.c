@@ -114,9 +114,10 @@ static unsigned receive(struct wire *w, struct wire_packet *out, bool *more)
 	return (unsigned)n;
 }
 
-static void flush(struct wire *w)
+static uint32_t flush(struct wire *w)
 {
 	struct wire_socket *s = socket_of(w);
+	uint32_t refused = 0;
 	unsigned done = 0;
 
 	while (done < s->nout) {
@@ -126,10 +127,11 @@ static void flush(struct wire *w)
 			done += (unsigned)n;
 		} else {
 			w->refused++; /* this one; the others may find their way */
-			done++;
+			refused |= 1u << done++;
 		}
 	}
 	s->nout = 0;
+	return refused;
 }
 
 static void put_control(struct msghdr *h, const struct destination *d, uint32_t ifindex, bool v6)
@@ -161,16 +163,19 @@ static void put_control(struct msghdr *h, const struct destination *d, uint32_t 
 	memcpy(CMSG_DATA(c), &ttl, sizeof(ttl));
 }
 
-static void queue(struct wire *w, uint32_t number, const uint8_t *payload, uint16_t len)
+static bool queue(struct wire *w, uint32_t number, const uint8_t *payload, uint16_t len)
 {
 	struct wire_socket *s = socket_of(w);
 	struct destination *d = &s->path[number];
-	unsigned i = s->nout;
+	unsigned i;
 
 	if (d->len == 0 || len > ROOM) {
 		w->refused++;
-		return;
+		return false;
 	}
+	if (s->nout == WIRE_BURST)
+		flush(w);
+	i = s->nout++;
 	memcpy(s->sending[i], payload, len);
 	s->out_iov[i] = (struct iovec){s->sending[i], len};
 	s->out[i].msg_hdr = (struct msghdr){
@@ -183,8 +188,7 @@ static void queue(struct wire *w, uint32_t number, const uint8_t *payload, uint1
 	};
 	memset(s->out_control[i], 0, CONTROL);
 	put_control(&s->out[i].msg_hdr, d, w->ifindex, s->v6);
-	if (++s->nout == WIRE_BURST)
-		flush(w);
+	return true;
 }
 
 static int set_path(struct wire *w, uint32_t number, const struct wire_path *p)
