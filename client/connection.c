@@ -86,6 +86,32 @@ static int code_of(const char *line)
 	return line[4] == ' ' || line[4] == '-' ? atoi(line) : -1;
 }
 
+int connection_news(struct connection *c, FILE *out)
+{
+	int lines = 0;
+	char *nl;
+	ssize_t n;
+
+	if (c->have == c->size)
+		return -EMSGSIZE;
+	n = recv(c->fd, c->buf + c->have, c->size - c->have, MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ECONNRESET;
+	c->have += (size_t)n;
+	while ((nl = memchr(c->buf, '\n', c->have)) != NULL) {
+		size_t used = (size_t)(nl - c->buf) + 1;
+
+		*nl = 0;
+		fprintf(out, ">>> %s\n", c->buf + (*c->buf == '+'));
+		memmove(c->buf, c->buf + used, c->have - used);
+		c->have -= used;
+		lines++;
+	}
+	return lines;
+}
+
 int connection_command(struct connection *c, const char *line, FILE *out, bool verbose)
 {
 	size_t len = strlen(line), used = 0;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <histedit.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 struct client {
 	struct connection conn;
 	bool verbose, json;
+	bool lost; /* the daemon has gone while we waited for a key */
 };
 
 static void usage(FILE *f)
@@ -212,6 +214,44 @@ static unsigned char complete(EditLine *el, int ch)
 	free(names);
 	return result;
 }
+
+/* A key, or meanwhile a line of the daemon's that nobody asked for. */
+static int next_key(EditLine *el, wchar_t *key)
+{
+	struct client *c;
+	unsigned char byte;
+	ssize_t n;
+
+	if (el_get(el, EL_CLIENTDATA, &c) < 0)
+		return -1;
+	for (;;) {
+		struct pollfd fds[2] = {
+			{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = c->conn.fd, .events = POLLIN}};
+
+		if (poll(fds, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return -1;
+		}
+		if (fds[1].revents) {
+			fputs("\r\033[K", stdout);
+			if (connection_news(&c->conn, stdout) < 0) {
+				c->lost = true;
+				return 0;
+			}
+			el_set(el, EL_REFRESH);
+			fflush(stdout);
+		}
+		if (!fds[0].revents)
+			continue;
+		n = read(STDIN_FILENO, &byte, 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		*key = byte;
+		return (int)n;
+	}
+}
+
 static int interactive(struct client *c)
 {
 	EditLine *el = el_init("peregrinec", stdin, stdout, stderr);
@@ -230,6 +270,7 @@ static int interactive(struct client *c)
 	el_set(el, EL_ADDFN, "complete", "complete the word", complete);
 	el_set(el, EL_BIND, "^I", "complete", NULL);
 	el_set(el, EL_CLIENTDATA, c);
+	el_set(el, EL_GETCFN, next_key);
 	history(h, &ev, H_SETUNIQUE, 1);
 	if (kept[0])
 		history(h, &ev, H_LOAD, kept);
@@ -256,6 +297,8 @@ static int interactive(struct client *c)
 		history(h, &ev, H_SAVE, kept);
 	history_end(h);
 	el_end(el);
+	if (c->lost)
+		code = -ECONNRESET;
 	if (code < 0)
 		fprintf(stderr, "peregrinec: connection closed by the daemon\n");
 	return code < 0;

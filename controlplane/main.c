@@ -45,8 +45,7 @@ struct process {
 	struct options opt;
 	struct daemon daemon;
 	struct cli_server *cli;
-	struct cli_server *more_cli[8];
-	unsigned n_more_cli;
+	struct cli_sockets *more_cli;
 	ev_signal sig_hup, sig_term, sig_int;
 	ev_timer sync_timer, kill_timer;
 	uint64_t left_before; /* protocols and routes at the last look of kill_timer */
@@ -485,8 +484,7 @@ static void unmake_parts(struct process *pr)
 {
 	struct daemon *d = &pr->daemon;
 
-	for (unsigned i = 0; i < pr->n_more_cli; i++)
-		cli_server_destroy(pr->more_cli[i]);
+	cli_sockets_destroy(pr->more_cli);
 	if (pr->cli)
 		cli_server_destroy(pr->cli);
 	if (d->bgp)
@@ -518,15 +516,16 @@ static void unmake_parts(struct process *pr)
 	}
 }
 
-static void give_away(const char *path, const struct identity *who)
+static void give_away(void *ctx, const char *path)
 {
+	const struct identity *who = ctx;
+
 	if ((who->uid != (uid_t)-1 || who->gid != (gid_t)-1) && chown(path, who->uid, who->gid) < 0)
 		log_msg(LOG_CLASS_WARNING, "Cannot change the owner of %s: %s", path, strerror(errno));
 }
 
-static int open_control_sockets(struct process *pr, const struct config *c, const struct identity *who)
+static int open_control_sockets(struct process *pr, const struct config *c, struct identity *who)
 {
-	const struct cli_socket_config *s;
 	int rc = cli_server_create(&pr->daemon, pr->opt.socket, false, &pr->cli);
 
 	if (rc < 0) {
@@ -534,17 +533,18 @@ static int open_control_sockets(struct process *pr, const struct config *c, cons
 			rc == -EADDRINUSE ? "another instance is running" : strerror(-rc));
 		return rc;
 	}
-	for (s = c->cli_sockets; s && pr->n_more_cli < 8; s = s->next) {
-		rc = cli_server_create(&pr->daemon, s->path, s->restricted, &pr->more_cli[pr->n_more_cli]);
-		if (rc < 0) {
-			log_msg(LOG_CLASS_ERROR, "Control socket %s: %s", s->path, strerror(-rc));
-			continue;
-		}
-		pr->n_more_cli++;
-		give_away(s->path, who);
-	}
-	give_away(pr->opt.socket, who);
+	give_away(who, pr->opt.socket);
+	pr->more_cli = cli_sockets_create(&pr->daemon);
+	cli_sockets_configure(pr->more_cli, c, give_away, who);
 	return 0;
+}
+
+/* Made later, they are those of whom we have become. */
+static void configured(struct daemon *d)
+{
+	struct process *pr = caa_container_of(d, struct process, daemon);
+
+	cli_sockets_configure(pr->more_cli, d->config, NULL, NULL);
 }
 
 static void raise_limits(void)
@@ -597,6 +597,7 @@ static int run(struct process *pr, struct config *c)
 	config_hold(c);
 	daemon_commit(d, c, false, 0);
 	d->reconfig_wall_ns = d->boot_wall_ns;
+	d->configured = configured;
 	report_ready(pr);
 	log_msg(LOG_CLASS_INFO, "Started");
 	loop_run(d->main);

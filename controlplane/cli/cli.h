@@ -15,9 +15,27 @@
 struct daemon;
 struct cli_server;
 
-/* Binds the socket (mode 0660). -EADDRINUSE: another instance answers there. 0 or -errno. */
+/* Main, like all of these. Binds the socket (mode 0660). -EADDRINUSE: another instance answers there. 0 or
+ * -errno. */
 int cli_server_create(struct daemon *d, const char *path, bool restricted, struct cli_server **out);
 void cli_server_destroy(struct cli_server *s);
+const char *cli_server_path(const struct cli_server *s);
+/* Of sessions to come. */
+void cli_server_restrict(struct cli_server *s, bool restricted);
+/* No more sessions: the socket goes, those that are open stay. Only destruction may follow. */
+void cli_server_retire(struct cli_server *s);
+/* Has no session. */
+bool cli_server_idle(struct cli_server *s);
+
+/* What `cli "PATH"` in the configuration opens. Main. */
+struct cli_sockets;
+struct config;
+struct cli_sockets *cli_sockets_create(struct daemon *d);
+/* Opens, closes and restricts; what fails is said in the log. opened, which may be NULL, is called for each
+ * new one. */
+void cli_sockets_configure(struct cli_sockets *s, const struct config *c,
+	void (*opened)(void *ctx, const char *path), void *ctx);
+void cli_sockets_destroy(struct cli_sockets *s);
 
 /* Output of a command: lines with codes, in a growing buffer. A connection flushes it; main only fills it. */
 struct cli_out;

@@ -6,6 +6,8 @@
 #include "shared/rcu.h"
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 /* ---- configure ---- */
 
@@ -28,6 +30,14 @@ static void result(struct cli_out *o, enum reload_result r)
 	case RELOAD_SHUTDOWN: cli_end(o, 6, "Reconfiguration ignored, shutting down"); break;
 	case RELOAD_ERROR: cli_end(o, 8002, "Reconfiguration failed"); break;
 	}
+}
+
+/* Main. The connection's thread writes: it alone knows that no reply is under way. */
+static void undo_expired(void *asker)
+{
+	struct cli_session *s = asker;
+
+	eventfd_write(s->news, 1);
 }
 
 static void configure_in_main(void *arg)
@@ -84,6 +94,36 @@ static void configure_in_main(void *arg)
 	if (cf->timeout)
 		cli_line(o, 22, "Undo scheduled in %u s", cf->timeout);
 	result(o, daemon_commit(d, cf->c, cf->soft, cf->timeout));
+	if (d->undo_timer && cf->s->news >= 0) {
+		d->undo_expired = undo_expired;
+		d->undo_asker = cf->s;
+	}
+}
+
+void cli_undo_news(struct cli_session *s)
+{
+	eventfd_t n;
+
+	if (eventfd_read(s->news, &n) == 0)
+		cli_async(&s->out, "Config timeout expired, starting undo");
+}
+
+static void forget_in_main(void *arg)
+{
+	struct cli_session *s = arg;
+
+	if (s->daemon->undo_asker == s) {
+		s->daemon->undo_expired = NULL;
+		s->daemon->undo_asker = NULL;
+	}
+}
+
+void cli_undo_forget(struct cli_session *s)
+{
+	if (s->news < 0)
+		return;
+	cli_in_main(s, forget_in_main, s);
+	close(s->news);
 }
 
 void cli_configure(struct cli_session *s, struct parser *p)
@@ -122,6 +162,8 @@ void cli_configure(struct cli_session *s, struct parser *p)
 			return;
 		}
 	}
+	if (cf.timeout && s->news < 0)
+		s->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	cli_in_main(s, configure_in_main, &cf);
 }
 

@@ -84,6 +84,16 @@ void cli_text(struct cli_out *o, unsigned code, const char *text, size_t len)
 	whole_line(o, code, false, text, len);
 }
 
+void cli_async(struct cli_out *o, const char *text)
+{
+	size_t n = strlen(text);
+
+	need(o, n + 2);
+	add(o, "+", 1);
+	add(o, text, n);
+	add(o, "\n", 1);
+}
+
 void cli_vline(struct cli_out *o, unsigned code, const char *fmt, va_list ap)
 {
 	line(o, code, false, fmt, ap);

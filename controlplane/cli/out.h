@@ -21,6 +21,8 @@ void cli_out_free(struct cli_out *o);
 void cli_out_reset(struct cli_out *o); /* for the next command */
 /* The final line of the reply: "CCCC text". */
 void cli_end(struct cli_out *o, unsigned code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A line that belongs to no reply: "+text". Between replies only. */
+void cli_async(struct cli_out *o, const char *text);
 /* A line of any length. */
 void cli_text(struct cli_out *o, unsigned code, const char *text, size_t len);
 /* In a long dump: writes what has gathered, but for the last lines: clients expect the final line together

@@ -11,6 +11,7 @@
 #include "shared/log.h"
 #include "shared/rcu.h"
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -44,6 +45,26 @@ struct connection {
 	int fd;
 };
 
+/* Says what comes unasked meanwhile. */
+static bool wait_for_input(struct connection *c)
+{
+	struct cli_session *s = &c->session;
+	struct pollfd fds[2] = {{.fd = c->fd, .events = POLLIN}, {.fd = s->news, .events = POLLIN}};
+
+	do {
+		if (poll(fds, 2, -1) < 0) {
+			if (errno != EINTR)
+				return false;
+			continue;
+		}
+		if (fds[1].revents) {
+			cli_undo_news(s);
+			cli_flush(&s->out);
+		}
+	} while (!fds[0].revents);
+	return true;
+}
+
 static bool read_line(struct connection *c, char *buf, size_t *have, size_t *line_len, bool *too_long)
 {
 	for (;;) {
@@ -58,6 +79,8 @@ static bool read_line(struct connection *c, char *buf, size_t *have, size_t *lin
 			*too_long = true;
 			*have = 0;
 		}
+		if (c->session.news >= 0 && !wait_for_input(c))
+			return false;
 		n = recv(c->fd, buf + *have, MAX_LINE - *have, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -90,6 +113,7 @@ static void *connection_thread(void *arg)
 		memmove(buf, buf + len + 1, have - len - 1);
 		have -= len + 1;
 	}
+	cli_undo_forget(s);
 	if (s->vm)
 		filter_vm_destroy(s->vm);
 	for (int i = 0; i < 4; i++) {
@@ -143,6 +167,7 @@ static void on_accept(struct ev_loop *ev, ev_io *w, int revents)
 	c->session.restricted = s->restricted;
 	c->session.arena = arena_create();
 	c->session.closing = &s->closing;
+	c->session.news = -1;
 	cli_out_init(&c->session.out, fd);
 	if (pthread_create(&c->thread, NULL, connection_thread, c)) {
 		arena_destroy(c->session.arena);
@@ -208,13 +233,37 @@ fail:
 	return rc;
 }
 
+const char *cli_server_path(const struct cli_server *s)
+{
+	return s->path;
+}
+
+void cli_server_restrict(struct cli_server *s, bool restricted)
+{
+	s->restricted = restricted;
+}
+
+void cli_server_retire(struct cli_server *s)
+{
+	if (s->fd < 0)
+		return;
+	ev_io_stop(loop_ev(s->daemon->main), &s->accept);
+	close(s->fd);
+	unlink(s->path);
+	s->fd = -1;
+}
+
+bool cli_server_idle(struct cli_server *s)
+{
+	reap(s, false);
+	return s->n == 0;
+}
+
 void cli_server_destroy(struct cli_server *s)
 {
 	struct connection *c;
 
-	ev_io_stop(loop_ev(s->daemon->main), &s->accept);
-	close(s->fd);
-	unlink(s->path);
+	cli_server_retire(s);
 	atomic_store(&s->closing, true);
 	cds_list_for_each_entry(c, &s->connections, node) shutdown(c->fd, SHUT_RDWR);
 	/* One may be waiting for main: answer until all have finished. */

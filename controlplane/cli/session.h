@@ -30,6 +30,7 @@ struct cli_session {
 	struct cli_line_buffer json_line;
 	char *scratch;         /* CLI_SCRATCH bytes, made when first needed */
 	_Atomic bool *closing; /* the server wants its threads back */
+	int news; /* eventfd: main has something to say that nobody asked for now; -1: nothing expected */
 };
 
 #define CLI_SCRATCH 262144u
@@ -75,5 +76,9 @@ const char *cli_parse_name_pattern(struct cli_session *s, struct parser *p, bool
 bool cli_name_matches(const char *pattern, bool is_glob, const char *name);
 /* The name of a known symbol of a class; running protocols that no configuration names count as symbols. */
 const char *cli_parse_symbol(struct cli_session *s, struct parser *p, enum symbol_class cls);
+/* After a `configure timeout` of this session: what `news` announces, for the client. */
+void cli_undo_news(struct cli_session *s);
+/* The session ends: main forgets it. */
+void cli_undo_forget(struct cli_session *s);
 /* Runs fn(arg) in main and waits. */
 void cli_in_main(struct cli_session *s, loop_fn *fn, void *arg);

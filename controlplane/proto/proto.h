@@ -111,7 +111,11 @@ struct daemon {
 	struct cds_list_head
 		tables; /* of the configuration in force: kept open though no protocol uses them */
 	struct ev_timer *undo_timer;
-	void (*undo_expired)(struct daemon *d); /* tells whoever asked for `configure timeout`; may be NULL */
+	void (*configured)(struct daemon *d); /* another configuration is in force; may be NULL */
+	/* Tells whoever asked for `configure timeout`, if they still wait, that the undo comes by itself now.
+	 * With the timer it goes: whoever puts something here takes it away again before it is gone. */
+	void (*undo_expired)(void *asker);
+	void *undo_asker;
 	const char *config_path, *ctl_path;
 	bool log_stderr; /* -d, -D: beside what the configuration says */
 	const char *log_file;

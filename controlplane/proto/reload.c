@@ -354,6 +354,8 @@ static void put_in_force(struct daemon *d, struct config *c, bool soft)
 	d->reconfig_wall_ns = clock_wall_ns();
 	d->reloading = false;
 	commit_protocols(d, c, soft, first);
+	if (d->configured)
+		d->configured(d);
 	if (first)
 		return;
 	if (daemon_reload_pending(d))
@@ -369,6 +371,8 @@ static void stop_undo_timer(struct daemon *d)
 	ev_timer_stop(loop_ev(d->main), d->undo_timer);
 	free(d->undo_timer);
 	d->undo_timer = NULL;
+	d->undo_expired = NULL;
+	d->undo_asker = NULL;
 }
 
 static void undo_expired(struct ev_loop *ev, ev_timer *w, int revents)
@@ -378,7 +382,7 @@ static void undo_expired(struct ev_loop *ev, ev_timer *w, int revents)
 	(void)ev, (void)revents;
 	log_msg(LOG_CLASS_INFO, "Config timeout expired, starting undo");
 	if (d->undo_expired)
-		d->undo_expired(d);
+		d->undo_expired(d->undo_asker);
 	daemon_undo(d);
 }
 

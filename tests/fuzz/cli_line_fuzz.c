@@ -110,7 +110,7 @@ static void check_reply(const struct cli_out *o)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static _Atomic bool closing;
-	struct cli_session s = {.daemon = &d, .closing = &closing};
+	struct cli_session s = {.daemon = &d, .closing = &closing, .news = -1};
 	const char *text = (const char *)data;
 
 	/* Commands that write files wherever they are told to are not for here. */
@@ -128,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_reply(&s.out);
 		at += len + 1;
 	}
+	cli_undo_forget(&s);
 	if (s.vm)
 		filter_vm_destroy(s.vm);
 	for (int i = 0; i < 4; i++) {
