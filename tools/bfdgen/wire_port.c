@@ -123,7 +123,8 @@ static unsigned receive(struct wire *w, struct wire_packet *out, bool *more)
 static uint32_t flush(struct wire *w)
 {
 	struct wire_port *p = port_of(w);
-	unsigned sent = 0;
+	uint32_t refused = 0;
+	unsigned sent;
 
 	if (!p->ntx)
 		return 0;
@@ -131,9 +132,10 @@ static uint32_t flush(struct wire *w)
 	if (sent < p->ntx) {
 		w->refused += p->ntx - sent;
 		rte_pktmbuf_free_bulk(p->tx + sent, p->ntx - sent);
+		refused = UINT32_MAX << sent;
 	}
 	p->ntx = 0;
-	return sent < WIRE_BURST ? UINT32_MAX << sent : 0;
+	return refused;
 }
 
 static bool queue(struct wire *w, uint32_t number, const uint8_t *payload, uint16_t len)
