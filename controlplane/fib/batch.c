@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/fib/batch.h"
+#include "shared/clock.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REPLY_SIZE 65536
@@ -52,6 +55,14 @@ void batch_close(struct batch *b)
 	free(b->buf);
 	free(b->reply);
 	*b = (struct batch){.fd = -1};
+}
+
+void batch_touch(struct batch *b)
+{
+	memset(b->buf, 0, b->cap);
+	memset(b->reply, 0, REPLY_SIZE);
+	(void)!mlock(b->buf, b->cap);
+	(void)!mlock(b->reply, REPLY_SIZE);
 }
 
 struct nlmsghdr *batch_add(struct batch *b, uint16_t type, uint16_t flags, size_t fixed)
@@ -118,6 +129,20 @@ static int read_answers(struct batch *b, uint32_t first, uint32_t last,
 	}
 }
 
+/* Asleep, not spinning: on a machine with one core the other thread needs it. */
+static void give_way(struct batch *b)
+{
+	const struct timespec nap = {.tv_nsec = 20000};
+	uint64_t until;
+
+	if (!b->urgent || !atomic_load(b->urgent))
+		return;
+	atomic_fetch_add(&b->gave_way, 1);
+	until = clock_now_ns() + BATCH_GIVE_WAY_MAX_NS;
+	while (atomic_load(b->urgent) && clock_now_ns() < until)
+		nanosleep(&nap, NULL);
+}
+
 int batch_flush(
 	struct batch *b, void (*failed)(void *ctx, unsigned index, int err, const char *text), void *ctx)
 {
@@ -129,6 +154,7 @@ int batch_flush(
 	if (!b->n)
 		return 0;
 	b->last->nlmsg_flags |= NLM_F_ACK;
+	give_way(b);
 	do
 		n = sendto(b->fd, b->buf, b->len, 0, (struct sockaddr *)&kernel, sizeof(kernel));
 	while (n < 0 && errno == EINTR);

@@ -9,17 +9,22 @@
  * others we hear only if they fail, by sequence number. When the last one's
  * answer has been read, every message is accounted for.
  *
+ * The kernel has one lock for all that is written to its tables, taken for each
+ * message. Who can wait gives way: nothing is sent while somebody has something urgent.
+ *
  * A batch belongs to one thread.
  */
 #pragma once
 #include "shared/addr.h"
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define BATCH_TEXT 128
+#define BATCH_GIVE_WAY_MAX_NS UINT64_C(100000000)
 
 struct batch {
 	int fd;
@@ -31,11 +36,18 @@ struct batch {
 	struct nlmsghdr *last;
 	char *reply; /* for answers */
 	uint64_t sends, messages, errors;
+	/* Set by the owner, NULL: never. While this is not 0, another thread has something urgent to write:
+	 * we send when it has done so, or after BATCH_GIVE_WAY_MAX_NS. */
+	const _Atomic uint32_t *urgent;
+	_Atomic uint64_t gave_way; /* how often; any thread may read it */
 };
 
 /* 0 or -errno. */
 int batch_open(struct batch *b, size_t capacity);
 void batch_close(struct batch *b);
+/* All memory that it will ever need is there and stays, if that is allowed: the first use must not be the
+ * slow one. */
+void batch_touch(struct batch *b);
 
 /* Message number b->n (before the call) of the batch: header and the family's fixed part, zeroed. There must
  * be room: see batch_room(). */

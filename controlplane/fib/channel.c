@@ -79,6 +79,7 @@ bool channel_work(struct fib *f)
 {
 	struct fib_change c[BATCH_ROUTES];
 	struct fib_channel *ch;
+	struct recent recent;
 	bool worked = false;
 
 	cds_list_for_each_entry(ch, &f->channels, node)
@@ -91,8 +92,11 @@ bool channel_work(struct fib *f)
 			unsigned n = queue_pop(&ch->queues[s], c, BATCH_ROUTES);
 			for (unsigned i = 0; i < n; i++)
 				table_prefetch(&ch->routes, &c[i].prefix);
+			memset(&recent, 0, sizeof(recent));
 			for (unsigned i = 0; i < n; i++)
-				route_apply(ch, &c[i]);
+				route_apply(ch, &c[i], &recent);
+			for (unsigned i = 0; i < n; i++)
+				queue_release(&c[i]);
 			worked = worked || n > 0;
 		}
 	}

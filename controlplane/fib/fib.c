@@ -11,9 +11,11 @@
 #include "shared/rcu.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define DEFER_S 30.
+#define NICE (-10) /* of the fib thread */
 #define WRITER_BUFFER (256 * 1024)
 #define SWEEP_SLICE 50000
 /* A crash is survived by the kernel's routes for as long as peers wait for us: graceful restart's default. */
@@ -249,6 +251,15 @@ static void release(struct fib *f)
 	free(f);
 }
 
+/* What it writes is what packets wait for, and it works for all that fill its queues: it must not queue for a
+ * core behind them. And while it holds the kernel's lock, a failover waits until it has got a core again. */
+static void prefer(void *arg)
+{
+	(void)arg;
+	if (setpriority(PRIO_PROCESS, 0, NICE) < 0)
+		log_msg(LOG_CLASS_DEBUG, "FIB: no priority: %s", strerror(errno));
+}
+
 static void start_in_loop(void *arg)
 {
 	struct fib *f = arg;
@@ -289,6 +300,7 @@ struct fib *fib_create(const struct fib_options *o)
 		rc = batch_open(&f->ctl, WRITER_BUFFER);
 	if (rc == 0)
 		rc = batch_open(&f->writer, WRITER_BUFFER);
+	f->ctl.urgent = f->writer.urgent = &f->links.urgent;
 	if (rc == 0)
 		rc = netlink_open(&f->ask, false);
 	if (rc == 0)
@@ -308,6 +320,7 @@ struct fib *fib_create(const struct fib_options *o)
 	probe(f);
 	f->audit = audit_create(f);
 	start_in_loop(f);
+	loop_call(f->loop, prefer, f);
 	rc = loop_start(f->loop);
 	if (rc < 0) {
 		audit_destroy(f->audit);

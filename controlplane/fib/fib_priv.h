@@ -123,7 +123,18 @@ void fib_keep_calm(struct fib *f);
 bool fib_queues_empty(struct fib *f);
 
 /* route.c: desired state into messages */
-void route_apply(struct fib_channel *ch, struct fib_change *c); /* takes c's references */
+/* What changes of one batch have come to: their neighbours' in it mostly have the same attributes. Ids stay
+ * what they are while the batch holds them. */
+#define RECENT 16
+struct recent {
+	struct recent_entry {
+		uint32_t attrs, source, backup_attrs, backup_source; /* attrs 0: free */
+		uint32_t changes;                                    /* nexthops.changes then */
+		uint16_t info;
+		struct group *group;
+	} e[RECENT];
+};
+void route_apply(struct fib_channel *ch, const struct fib_change *c, struct recent *recent);
 /* Points the route at g with info i (g NULL: away with it) and writes what that takes. */
 void route_set(struct fib_channel *ch, const struct prefix *p, struct group *g, uint16_t info);
 /* Writes an existing entry once more: it is missing in the kernel or wrong there (replace). */

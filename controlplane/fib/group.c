@@ -203,7 +203,7 @@ static void put_group(
 	struct batch *b = &f->ctl;
 	struct nexthop_grp *e;
 	uint16_t type = NEXTHOP_GRP_TYPE_RES;
-	struct nhmsg *h = NLMSG_DATA(batch_add(b, RTM_NEWNEXTHOP, NLM_F_CREATE | flags, sizeof(*h)));
+	struct nhmsg *h = NLMSG_DATA(batch_add(b, RTM_NEWNEXTHOP, flags, sizeof(*h)));
 
 	h->nh_protocol = f->o.rtproto;
 	batch_put_u32(b, NHA_ID, id);
@@ -286,8 +286,18 @@ static int write_group(
 	do {
 		if (!g->id)
 			id = nexthop_new_id(f, ID_RANGE_GROUPS + (g->key->family == 6));
-		put_group(f, g, id, g->id ? NLM_F_REPLACE : NLM_F_EXCL, m, n);
+		/* Never both: a group that somebody has removed took its routes along, and would come back
+		 * without them. */
+		put_group(f, g, id, g->id ? NLM_F_REPLACE : NLM_F_CREATE | NLM_F_EXCL, m, n);
 		rc = batch_flush_simple(&f->ctl, text);
+		if (rc == -ENOENT && g->id && g->refs) {
+			nexthops_lose_group(f, g);
+			return rc;
+		}
+		if (rc == -ENOENT && g->id) {
+			g->id = 0;
+			rc = -EEXIST;
+		}
 	} while (rc == -EEXIST && !g->id);
 	if (rc == 0)
 		g->id = id;
@@ -298,6 +308,7 @@ static void unindex(struct fib *f, struct group *g)
 {
 	struct group **at;
 
+	f->nh.changes++;
 	if (!g->indexed)
 		return;
 	for (at = &f->nh.index[g->hash & f->nh.index_mask]; *at != g; at = &(*at)->next)

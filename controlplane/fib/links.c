@@ -17,6 +17,7 @@
 int links_init(struct links *l, uint8_t rtproto)
 {
 	pthread_mutexattr_t inherit;
+	int rc;
 
 	memset(l, 0, sizeof(*l));
 	l->rtproto = rtproto;
@@ -26,7 +27,10 @@ int links_init(struct links *l, uint8_t rtproto)
 	pthread_mutex_init(&l->lock, &inherit);
 	pthread_mutex_init(&l->history_lock, &inherit);
 	pthread_mutexattr_destroy(&inherit);
-	return batch_open(&l->batch, URGENT_BUFFER);
+	rc = batch_open(&l->batch, URGENT_BUFFER);
+	if (rc == 0)
+		batch_touch(&l->batch);
+	return rc;
 }
 
 static void plan_free(struct rcu_head *head)
@@ -345,8 +349,12 @@ void fib_link_event(struct fib *f, const struct fib_link *events, unsigned n)
 	struct links *l = &f->links;
 	struct urgent u = {.l = l, .view = mem_zero(n * sizeof(*u.view))};
 	uint64_t found, sent, acked;
-	bool wrote;
+	bool wrote, loss = false;
 
+	for (unsigned i = 0; i < n; i++)
+		loss = loss || !events[i].up;
+	if (loss)
+		atomic_fetch_add(&l->urgent, 1);
 	rcu_read_lock();
 	/* L1, for all of them first: none must become the substitute of another. */
 	for (unsigned i = 0; i < n; i++)
@@ -367,6 +375,8 @@ void fib_link_event(struct fib *f, const struct fib_link *events, unsigned n)
 	}
 	pthread_mutex_unlock(&l->lock);
 	rcu_read_unlock();
+	if (loss)
+		atomic_fetch_sub(&l->urgent, 1);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct fib_failover_view *v = &u.view[i];

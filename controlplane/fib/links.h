@@ -118,6 +118,7 @@ struct links {
 	uint8_t rtproto;
 	struct link *bucket[LINK_BUCKETS]; /* RCU */
 	_Atomic uint64_t events;
+	_Atomic uint32_t urgent; /* losses that are being written: the fib thread's batches wait for them */
 	pthread_mutex_t history_lock;
 	struct history_entry history[HISTORY];
 	unsigned history_next;

@@ -138,6 +138,8 @@ struct nexthops {
 	struct group **groups; /* by index */
 	uint32_t n_groups, cap_groups, *free_index, n_free;
 	uint32_t live_groups;
+	uint32_t changes;     /* of the index, and groups freed: what was looked up before is to be looked up
+				 again */
 	struct group **index; /* hash by key */
 	uint32_t index_mask;
 	uint32_t next_id[6];

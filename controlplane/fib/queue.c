@@ -10,7 +10,7 @@ static unsigned line_of(const struct prefix *p)
 	return p->len < (p->family == 4 ? 16 : 32) ? 0 : 1;
 }
 
-static void release(const struct fib_change *c)
+void queue_release(const struct fib_change *c)
 {
 	if (c->attrs)
 		attrs_release(c->attrs);
@@ -31,7 +31,7 @@ void queue_free(struct queue *q)
 		while (line->head) {
 			struct queue_chunk *c = line->head;
 			for (unsigned k = line->at; k < c->n; k++)
-				release(&c->e[k]);
+				queue_release(&c->e[k]);
 			line->at = 0;
 			line->head = c->next;
 			free(c);
@@ -74,7 +74,7 @@ static void push_one(struct queue *q, const struct fib_change *c)
 	}
 	w = q->waiting[c->index];
 	if (w && prefix_equal(&w->prefix, &c->prefix)) {
-		release(w);
+		queue_release(w);
 		*w = *c;
 		q->merged++;
 		return;

@@ -51,6 +51,8 @@ struct queue {
 };
 
 void queue_init(struct queue *q);
+/* The references of a change that was popped. */
+void queue_release(const struct fib_change *c);
 /* Releases what waits. */
 void queue_free(struct queue *q);
 /* Takes over the references in c's ids. */

@@ -134,12 +134,22 @@ static bool make_key(
 	return true;
 }
 
-void route_apply(struct fib_channel *ch, struct fib_change *c)
+static bool is_recent(struct fib *f, const struct recent_entry *e, const struct fib_change *c)
 {
+	return e->attrs == c->attrs && e->source == c->source && e->backup_attrs == c->backup_attrs &&
+	       e->backup_source == c->backup_source && e->changes == f->nh.changes && group_usable(e->group);
+}
+
+void route_apply(struct fib_channel *ch, const struct fib_change *c, struct recent *recent)
+{
+	struct recent_entry *e = &recent->e[(c->attrs ^ c->backup_attrs) % RECENT];
 	struct group *g = NULL;
 	uint16_t info = 0;
 
-	if (c->attrs) {
+	if (c->attrs && is_recent(ch->f, e, c)) {
+		g = e->group;
+		info = e->info;
+	} else if (c->attrs) {
 		const struct attrs *a = attrs_get(c->attrs);
 		struct group_key key;
 		struct route_info i;
@@ -147,11 +157,10 @@ void route_apply(struct fib_channel *ch, struct fib_change *c)
 			make_info(ch, a, &i);
 			info = route_info_intern(ch->f, &i);
 			g = group_get(ch->f, &key);
+			*e = (struct recent_entry){c->attrs, c->source, c->backup_attrs, c->backup_source,
+				ch->f->nh.changes, info, g};
 		}
-		attrs_release(c->attrs);
 	}
-	if (c->backup_attrs)
-		attrs_release(c->backup_attrs);
 	route_set(ch, &c->prefix, g, info);
 }
 

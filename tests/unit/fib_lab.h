@@ -412,3 +412,12 @@ static inline void link_event(struct lab *l, const char *addr, uint32_t ifindex,
 
 	fib_link_event(l->fib, &e, 1);
 }
+
+/* As when BFD has come up: the link is known, and its plan published. */
+static inline void link_known(struct lab *l, const char *addr, uint32_t ifindex)
+{
+	struct fib_plan_view v;
+
+	link_event(l, addr, ifindex, true);
+	fib_plans(l->fib, &v, 1); /* behind the event in the fib thread's mailbox */
+}

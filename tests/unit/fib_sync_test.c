@@ -111,6 +111,7 @@ static void test_adoption(void **state)
 	free(before);
 	free(after);
 	/* And they are ours now: a loss moves them. */
+	link_known(&lab, "10.1.0.2", lab.a);
 	link_event(&lab, "10.1.0.2", lab.a, false);
 	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
 	link_event(&lab, "10.1.0.2", lab.a, true);
@@ -211,6 +212,47 @@ static void test_foreign_removals(void **state)
 	unload();
 }
 
+static void doze(void *arg)
+{
+	sem_t *s = arg;
+
+	sem_wait(s);
+}
+
+/* What a changed route below a next hop does, before the monitor's socket is looked at. */
+static void doze_then_follow(void *arg)
+{
+	doze(arg);
+	nexthops_resolution_changed(lab.fib);
+}
+
+/* Somebody removes a group just before we write it anew, and we have not heard of it: its routes are gone,
+ * too. */
+static void test_group_gone_unheard(void **state)
+{
+	struct attr_nexthop nh = {.gw = ip("172.16.0.1"), .weight = 1, .flags = NH_RECURSIVE};
+	struct attrs a = {.dest = RTD_UNICAST, .preference = 200, .nexthop = &nh, .n_nexthop = 1};
+	sem_t s;
+
+	NEED_LAB(&lab);
+	lab_announce(&lab, lab.one, "172.16.0.0/16", "10.1.0.2", 200);
+	lab_announce_id(lab.one, "198.51.100.0/24", attrs_intern(&a));
+	expect_via("198.51.100.1", "10.1.0.2");
+	expect_in_step(&lab);
+	sem_init(&s, 0, 0);
+	loop_call(lab.fib->loop, doze_then_follow, &s);
+	sh("ip nexthop del id $(ip route show 198.51.100.0/24 | grep -o 'nhid [0-9]*' | cut -d' ' -f2)");
+	assert_string_equal(via("198.51.100.1"), "");
+	lab_announce(&lab, lab.one, "172.16.0.0/16", "10.3.0.2", 200); /* the group is to be replaced */
+	lab_barrier(&lab);
+	sem_post(&s);
+	expect_via("198.51.100.1", "10.3.0.2");
+	expect_in_step(&lab);
+	lab_withdraw(lab.one, "198.51.100.0/24");
+	lab_withdraw(lab.one, "172.16.0.0/16");
+	expect_routes(0);
+}
+
 /* What is not ours is not touched. */
 static void test_aliens(void **state)
 {
@@ -248,13 +290,6 @@ static void test_aliens(void **state)
 	assert_string_equal(via("203.0.113.1"), "10.3.0.2");
 	assert_non_null(strstr(output("ip nexthop show"), "id 7 "));
 	sh("ip route del 203.0.113.0/24; ip nexthop del id 7");
-}
-
-static void doze(void *arg)
-{
-	sem_t *s = arg;
-
-	sem_wait(s);
 }
 
 /* The fib thread sleeps while more happens than its socket can hold. */
@@ -451,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_start_without_recovery),
 		cmocka_unit_test(test_clean_exit),
 		cmocka_unit_test(test_foreign_removals),
+		cmocka_unit_test(test_group_gone_unheard),
 		cmocka_unit_test(test_aliens),
 		cmocka_unit_test(test_overrun),
 		cmocka_unit_test(test_learn),
