@@ -304,7 +304,8 @@ static uint32_t *link_at(struct part *p, struct net_record *n, uint32_t prev)
 	return prev == POOL_NONE ? &n->first : &route_at(p, prev)->next;
 }
 
-static void list_unlink(struct part *p, struct net_record *n, uint32_t route)
+/* Returns what was before it. */
+static uint32_t list_unlink(struct part *p, struct net_record *n, uint32_t route)
 {
 	uint32_t prev = POOL_NONE, i = n->first;
 
@@ -313,6 +314,7 @@ static void list_unlink(struct part *p, struct net_record *n, uint32_t route)
 		i = route_at(p, i)->next;
 	}
 	put32(link_at(p, n, prev), route_at(p, route)->next);
+	return prev;
 }
 
 static void list_insert(struct part *p, struct net_record *n, uint32_t prev, uint32_t route)
@@ -438,10 +440,13 @@ static bool newer_better(struct rib_shard *s, const struct route_record *a, cons
 }
 
 /*
- * A route that is not in the list comes in. best: a copy of the record that was best before (possibly this
- * one's former self), NULL: none. was_best: the one that was best has left its place.
+ * A route that is not in the list comes in. behind: the usable one after which it belongs by age: the last,
+ * or the one before its former self. best: a copy of the record that was best before (possibly this one's
+ * former self), NULL: none. was_best: the one that was best has left its place. Besides the best, which
+ * leads, usable routes stay in the order in which their sources first had one: MED and `prefer older` make it
+ * count.
  */
-static void place(struct rib_shard *s, struct part *p, struct net_record *n, uint32_t route,
+static void place(struct rib_shard *s, struct part *p, struct net_record *n, uint32_t route, uint32_t behind,
 	const struct route_record *best, bool was_best)
 {
 	struct route_record *r = route_at(p, route);
@@ -458,14 +463,13 @@ static void place(struct rib_shard *s, struct part *p, struct net_record *n, uin
 				break;
 		list_insert(p, n, prev, route);
 	} else if (p->deterministic) {
-		list_insert(p, n, POOL_NONE, route);
+		list_insert(p, n, behind, route);
 	} else if (!best || newer_better(s, r, best)) {
 		list_insert(p, n, POOL_NONE, route);
-	} else if (was_best) {
-		list_insert(p, n, POOL_NONE, route);
-		elect(s, p, n);
 	} else {
-		list_insert(p, n, n->first, route);
+		list_insert(p, n, behind, route);
+		if (was_best)
+			elect(s, p, n);
 	}
 }
 
@@ -556,9 +560,9 @@ static bool limit_allows(struct local_source *l, bool import)
 
 enum { COMMUNITY_LLGR_STALE = 0xffff0006 };
 
-/* The route of an origin in a net; *prev: before it in the list. */
-static uint32_t find_route(
-	struct rib_shard *s, struct part *p, const struct net_record *n, const struct update *u)
+/* The route of an origin in a net. *last: when there is none, the last usable one. */
+static uint32_t find_route(struct rib_shard *s, struct part *p, const struct net_record *n,
+	const struct update *u, uint32_t *last)
 {
 	uint32_t me = u->source->id, origin, path_id;
 
@@ -568,6 +572,8 @@ static uint32_t find_route(
 		if (r->path == u->path && route_owner(r) == me &&
 			!(route_flags(r) & RECORD_PIPED) == !u->piped)
 			return i;
+		if (usable(r))
+			*last = i;
 	}
 	if (!u->piped)
 		return POOL_NONE;
@@ -606,11 +612,11 @@ static void withdraw(struct rib_shard *s, const struct update *u)
 {
 	struct part *p = u->part;
 	struct local_source *l = u->source;
-	uint32_t net = find_net(p, u), route = POOL_NONE;
+	uint32_t net = find_net(p, u), route = POOL_NONE, last;
 
 	count_add(&l->stats.withdraws_received, 1);
 	if (net != POOL_NONE)
-		route = find_route(s, p, net_at(p, net), u);
+		route = find_route(s, p, net_at(p, net), u, &last);
 	if (route == POOL_NONE || route_owner(route_at(p, route)) != l->id) {
 		count_add(&l->stats.withdraws_ignored, 1);
 		return;
@@ -691,13 +697,13 @@ static void announce(struct rib_shard *s, const struct update *u)
 	struct net_record *n;
 	struct before b;
 	struct verdict v;
-	uint32_t net = find_net(p, u), route = POOL_NONE, origin = l->id, path_id;
+	uint32_t net = find_net(p, u), route = POOL_NONE, origin = l->id, path_id, behind = POOL_NONE;
 	bool was_best, old_usable, any;
 	unsigned flags;
 
 	count_add(&l->stats.updates_received, 1);
 	if (net != POOL_NONE)
-		route = find_route(s, p, net_at(p, net), u);
+		route = find_route(s, p, net_at(p, net), u, &behind);
 	if (route == POOL_NONE) {
 		if (!limit_allows(l, false)) {
 			count_add(&l->stats.updates_ignored, 1);
@@ -747,15 +753,17 @@ static void announce(struct rib_shard *s, const struct update *u)
 		count_route(l, r, -1);
 		flags = flags_for(s, l, &v, u->piped);
 		net_begin(n);
-		list_unlink(p, n, route);
+		behind = list_unlink(p, n, route);
+		if (!old_usable)
+			behind = last_usable(p, n);
 		fill(s, l, r, u->attrs, &v, u->path, flags, l->generation);
 		count_route(l, r, 1);
 		if (was_best) {
-			place(s, p, n, route, usable(&copy) ? &copy : NULL, true);
+			place(s, p, n, route, behind, usable(&copy) ? &copy : NULL, true);
 		} else {
 			struct route_record *head = n->first != POOL_NONE ? route_at(p, n->first) : NULL;
 
-			place(s, p, n, route, head && usable(head) ? head : NULL, false);
+			place(s, p, n, route, behind, head && usable(head) ? head : NULL, false);
 		}
 		settle(s, p, n);
 		net_end(n);
@@ -785,7 +793,7 @@ static void announce(struct rib_shard *s, const struct update *u)
 		if (!head)
 			list_insert(p, n, POOL_NONE, route);
 		else
-			place(s, p, n, route, usable(head) ? head : NULL, false);
+			place(s, p, n, route, behind, usable(head) ? head : NULL, false);
 		if (head)
 			settle(s, p, n);
 		net_end(n);
@@ -812,6 +820,7 @@ static void replace(struct rib_shard *s, struct part *p, uint32_t net, uint32_t 
 	struct local_source *l = shard_source(s, route_owner(r));
 	bool was_best = n->first == route, old_usable = usable(r);
 	struct before b;
+	uint32_t behind;
 	unsigned flags;
 
 	change_begin(s, p, net, &b);
@@ -820,14 +829,16 @@ static void replace(struct rib_shard *s, struct part *p, uint32_t net, uint32_t 
 	attrs_hold(copy.received);
 	flags = flags_for(s, l, v, route_flags(&copy) & RECORD_PIPED) | llgr;
 	net_begin(n);
-	list_unlink(p, n, route);
+	behind = list_unlink(p, n, route);
+	if (!old_usable)
+		behind = last_usable(p, n);
 	fill(s, l, r, copy.received, v, copy.path, flags, route_generation(&copy));
 	count_route(l, r, 1);
 	head = n->first != POOL_NONE ? route_at(p, n->first) : NULL;
 	if (was_best)
-		place(s, p, n, route, old_usable ? &copy : NULL, true);
+		place(s, p, n, route, behind, old_usable ? &copy : NULL, true);
 	else
-		place(s, p, n, route, head && usable(head) ? head : NULL, false);
+		place(s, p, n, route, behind, head && usable(head) ? head : NULL, false);
 	settle(s, p, n);
 	net_end(n);
 	drop(s, l, &copy);
@@ -922,7 +933,7 @@ void update_order(struct rib_shard *s, struct part *p, uint32_t net)
 			while (i != filtered) {
 				uint32_t next = route_at(p, i)->next;
 
-				place(s, p, n, i, NULL, false);
+				place(s, p, n, i, POOL_NONE, NULL, false);
 				i = next;
 			}
 		}

@@ -214,7 +214,7 @@ struct ctx {
 	struct net net;
 };
 
-static void open_all(struct ctx *x, bool deterministic, bool sorted)
+static void open_all(struct ctx *x, bool deterministic, bool sorted, bool older)
 {
 	x->rib = rib_create(1);
 	x->t = rib_table_open(x->rib, "t", NET_IP4, sorted);
@@ -222,6 +222,7 @@ static void open_all(struct ctx *x, bool deterministic, bool sorted)
 	for (unsigned i = 0; i < 4; i++) {
 		x->c[i] = bgp_source("p", i);
 		x->c[i].peer.deterministic_med = deterministic;
+		x->c[i].peer.prefer_older = older;
 		x->src[i] = rib_source_open(x->t, &x->c[i]);
 	}
 }
@@ -277,7 +278,7 @@ static void test_deterministic_med(void **state)
 		for (unsigned o = 0; o < 6; o++) {
 			struct ctx x;
 
-			open_all(&x, det, false);
+			open_all(&x, det, false, false);
 			for (unsigned i = 0; i < 3; i++) {
 				unsigned who = order[o][i];
 
@@ -297,6 +298,36 @@ static void test_deterministic_med(void **state)
 		}
 	assert_int_equal(seen[1], 1u << 1);
 	assert_true(seen[0] & (seen[0] - 1)); /* more than one outcome */
+}
+
+/* `prefer older`: of those that are equal up to the router id the one that came first stays, within a
+ * neighbouring AS and across, with deterministic med and without. */
+static void test_older_in_table(void **state)
+{
+	for (unsigned det = 0; det < 2; det++) {
+		struct ctx x;
+
+		open_all(&x, det, false, true);
+		say(&x, 0, 1, 5, 40);
+		say(&x, 1, 2, 5, 30);
+		assert_int_equal(best(&x), 0);
+		say(&x, 2, 1, 5, 20);
+		assert_int_equal(best(&x), 0);
+		say(&x, 3, 3, 5, 10);
+		assert_int_equal(best(&x), 0);
+		say(&x, 0, 1, 5, 41); /* says something else: still there */
+		assert_int_equal(best(&x), 0);
+		/* A better MED than the best one's, of one AS; with groups it is one of three that are equal.
+		 */
+		say(&x, 2, 1, 4, 20);
+		assert_int_equal(best(&x), det ? 1 : 2);
+		withdraw_net(x.src[0], &x.net, 0);
+		withdraw_net(x.src[2], &x.net, 0);
+		assert_int_equal(best(&x), 1);
+		withdraw_net(x.src[1], &x.net, 0);
+		assert_int_equal(best(&x), 3);
+		close_all(&x);
+	}
 }
 
 /* The views a listener gets are in order all the way down. */
@@ -319,7 +350,7 @@ static void test_backup(void **state)
 	uint8_t path[64];
 	union net_buffer b;
 
-	open_all(&x, false, false);
+	open_all(&x, false, false, false);
 	for (unsigned i = 0; i < 4; i++) {
 		struct attrs a = bgp_attrs(path, &nh, 5, i + 1, i < 3 ? 7 : 8);
 		uint32_t id = attrs_intern(&a);
@@ -353,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_order_of_rules),
 		cmocka_unit_test(test_prefer_older),
 		cmocka_unit_test(test_static_by_metric),
+		cmocka_unit_test(test_older_in_table),
 		cmocka_unit_test(test_deterministic_med),
 		cmocka_unit_test(test_backup),
 	};
