@@ -420,7 +420,7 @@ def test_sockets_come_and_go_with_the_configuration(users):
     one, two = users.dir + "/one", users.dir + "/two"
     users.start(SMALL % (users.dir, f'cli "{one}";'), "-g", str(users.GROUP))
     session = Session(one)
-    assert session.ask(b"disable s1")[0] == b"0009-s1: disabled\n"
+    assert session.ask(b"enable s1")[0] == b"0010-s1: already enabled\n"
     with open(users.conf, "w", encoding="ascii") as f:
         f.write(SMALL % (users.dir, f'cli "{two}" {{ restrict; }};'))
     assert session.ask(b"configure")[-1] == b"0003 Reconfigured\n"
@@ -432,5 +432,5 @@ def test_sockets_come_and_go_with_the_configuration(users):
     with open(users.conf, "w", encoding="ascii") as f:
         f.write(SMALL % (users.dir, f'cli "{two}"; cli "{one}" {{ restrict; }};'))
     assert session.ask(b"configure")[-1] == b"0003 Reconfigured\n"
-    assert Session(two).ask(b"disable s1")[0] == b"0009-s1: disabled\n"
+    assert Session(two).ask(b"enable s1")[0] == b"0010-s1: already enabled\n"
     assert Session(one).ask(b"enable s1")[-1] == b"8007 Access denied\n"
