@@ -297,7 +297,8 @@ static void on_hold_timer(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	struct bgp_conn *c = w->data;
 	/* Before Established the whole exchange has to finish in time; then it is about silence. */
-	uint64_t limit = c->state == BS_ESTABLISHED || c->state == BS_OPENCONFIRM ? c->hold_time : 0;
+	uint64_t limit =
+		c->state == BS_ESTABLISHED || (c->state == BS_OPENCONFIRM && !c->bfd_wait) ? c->hold_time : 0;
 	double left = limit ? (double)limit - (double)(clock_now_ns() - c->rx_ns) / 1e9 : 0;
 	int unread = 0;
 

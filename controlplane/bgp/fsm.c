@@ -393,6 +393,53 @@ static void agree(struct bgp_conn *c)
 	c->send_hold_time = cf->send_hold_time != UINT32_MAX ? cf->send_hold_time : hold * 2;
 }
 
+static void establish(struct bgp_conn *c)
+{
+	struct bgp_session *s = c->s;
+	struct bgp_conn *o = other_conn(c);
+	struct bgp_error e;
+
+	bgp_fail(&e, BGP_ERR_CEASE, CEASE_COLLISION);
+	conn_close(o, &e); /* nothing to say where nothing was said yet */
+	c->state = BS_ESTABLISHED;
+	s->conn = c;
+	session_established(s);
+}
+
+static void confirm(struct bgp_conn *c)
+{
+	send_keepalive(c);
+	conn_set_hold_timer(c, c->hold_time);
+	conn_start_keepalives(c);
+}
+
+/*
+ * draft-ietf-idr-bgp-bfd-strict-mode: the KEEPALIVE that says yes to the neighbour's OPEN is not sent before
+ * BFD is Up. Until then the hold timer has the time allowed for that; a neighbour that has said yes itself is
+ * remembered.
+ */
+static void wait_for_bfd(struct bgp_conn *c)
+{
+	session_trace(c->s, DBG_EVENTS, "Waiting for BFD session");
+	c->bfd_wait = true;
+	c->confirmed = false;
+	conn_set_hold_timer(c, c->s->cf->c.bfd_strict_hold);
+	session_publish(c->s);
+}
+
+void fsm_bfd_up(struct bgp_conn *c)
+{
+	bool confirmed = c->confirmed;
+
+	if (!c->bfd_wait || c->state != BS_OPENCONFIRM)
+		return;
+	c->bfd_wait = c->confirmed = false;
+	confirm(c);
+	session_publish(c->s);
+	if (confirmed)
+		establish(c);
+}
+
 static bool on_open(struct bgp_conn *c, const uint8_t *body, size_t len)
 {
 	struct bgp_session *s = c->s;
@@ -411,24 +458,16 @@ static bool on_open(struct bgp_conn *c, const uint8_t *body, size_t len)
 	agree(c);
 	keep_open(&c->open_received, body - BGP_HEADER_LEN, BGP_HEADER_LEN + len);
 	s->remote_as = c->peer.as;
-	send_keepalive(c);
-	conn_set_hold_timer(c, c->hold_time);
-	conn_start_keepalives(c);
 	set_state(c, BS_OPENCONFIRM);
+	if (s->cf->c.bfd_strict && !s->bfd) {
+		session_note_address(s, c); /* where it was not known before */
+		session_open_bfd(s);
+	}
+	if (session_needs_bfd(s))
+		wait_for_bfd(c);
+	else
+		confirm(c);
 	return true;
-}
-
-static void establish(struct bgp_conn *c)
-{
-	struct bgp_session *s = c->s;
-	struct bgp_conn *o = other_conn(c);
-	struct bgp_error e;
-
-	bgp_fail(&e, BGP_ERR_CEASE, CEASE_COLLISION);
-	conn_close(o, &e); /* nothing to say where nothing was said yet */
-	c->state = BS_ESTABLISHED;
-	s->conn = c;
-	session_established(s);
 }
 
 /* ---- errors ---- */
@@ -575,6 +614,10 @@ void fsm_hold_expired(struct bgp_conn *c)
 {
 	struct bgp_error e;
 
+	if (c->bfd_wait) {
+		session_bfd_missing(c->s);
+		return;
+	}
 	session_trace(c->s, DBG_EVENTS, "Hold timer expired");
 	c->s->silent_loss = true;
 	bgp_fail(&e, BGP_ERR_HOLD, 0);
@@ -653,7 +696,10 @@ bool fsm_message(struct bgp_conn *c, const uint8_t *msg, size_t len)
 	case BS_OPENCONFIRM:
 		if (type != BGP_MSG_KEEPALIVE)
 			return unexpected(c, type);
-		establish(c);
+		if (c->bfd_wait)
+			c->confirmed = true;
+		else
+			establish(c);
 		return true;
 	case BS_ESTABLISHED: return on_established(c, type, body, len);
 	default: return false;

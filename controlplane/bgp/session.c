@@ -170,6 +170,11 @@ void session_publish(struct bgp_session *s)
 	st->established = s->conn != NULL;
 	st->start_deadline = s->start_deadline;
 	st->start_total = s->start_total;
+	st->bfd_deadline =
+		!c->bfd_wait ? 0
+		: ev_is_active(&c->hold_timer)
+			? clock_now_ns() + (uint64_t)(ev_timer_remaining(ev_of(s), &c->hold_timer) * 1e9)
+			: UINT64_MAX;
 	st->restart_deadline =
 		ev_is_active(&s->gr_timer)
 			? clock_now_ns() + (uint64_t)(ev_timer_remaining(ev_of(s), &s->gr_timer) * 1e9)
@@ -283,10 +288,10 @@ struct bfd_message {
 static void fail_all(struct bgp_session *s, enum bgp_error_class cls, const char *what, uint8_t code,
 	uint8_t subcode, bool retain, bool delay);
 
-/* draft-ietf-idr-bgp-bfd-strict-mode: BGP comes up on a path that BFD has proved, and on no other. */
-static bool strict(const struct bgp_session *s)
+/* BGP comes up on a path that BFD has proved, and on no other. */
+bool session_needs_bfd(const struct bgp_session *s)
 {
-	return s->cf->c.bfd_strict && s->cf->c.bfd != BGP_BFD_OFF;
+	return s->cf->c.bfd_strict && s->cf->c.bfd != BGP_BFD_OFF && !s->bfd_up;
 }
 
 static void bfd_down(struct bgp_session *s, bool remote_cbit)
@@ -294,10 +299,12 @@ static void bfd_down(struct bgp_session *s, bool remote_cbit)
 	/* RFC 5882 section 4.3: a neighbour whose BFD does not share fate with its control plane is really
 	 * gone. */
 	bool retain = s->cf->c.bfd == BGP_BFD_GRACEFUL && !remote_cbit && session_can_retain(s);
+	bool passed = s->cf->c.bfd_strict && s->bfd_up &&
+		      (s->in.state == BS_OPENCONFIRM || s->out.state == BS_OPENCONFIRM);
 
 	s->bfd_up = false;
-	/* Without `strict` BFD has a say only once BGP is up. */
-	if (!s->conn && !(strict(s) && s->start_state == BSS_CONNECT))
+	/* BFD has a say once BGP is up, or is about to be because BFD was. */
+	if (!s->conn && !passed)
 		return;
 	session_log(s, LOG_CLASS_INFO, "BFD session down");
 	fail_all(s, BE_MISC, "BFD session down", BGP_ERR_CEASE, CEASE_BFD_DOWN, retain, !retain);
@@ -318,12 +325,14 @@ static void run_bfd_event(void *arg)
 		case BFD_EVENT_UP:
 			s->bfd_up = true;
 			session_trace(s, DBG_EVENTS, "BFD session up");
-			/* The path works again: no point in waiting out the delay, or for strictness. */
-			if ((s->start_state == BSS_DELAY && s->bfd_wait) || s->start_state == BSS_WAIT) {
+			/* The path works again: no point in waiting out the delay. */
+			if (s->start_state == BSS_DELAY && s->bfd_wait) {
 				s->startup_delay = 0;
 				s->bfd_wait = false;
 				session_begin(s);
 			}
+			fsm_bfd_up(&s->in);
+			fsm_bfd_up(&s->out);
 			break;
 		case BFD_EVENT_DOWN: bfd_down(s, m->remote_cbit); break;
 		case BFD_EVENT_FAILED:
@@ -355,7 +364,7 @@ static void bfd_event(void *ctx, enum bfd_event ev, uint8_t diag, bool remote_cb
 	loop_call(s->thread->loop, run_bfd_event, m);
 }
 
-static void open_bfd(struct bgp_session *s)
+void session_open_bfd(struct bgp_session *s)
 {
 	struct bfd_request_config r = {.options = s->cf->c.bfd_options, .event = bfd_event, .ctx = s};
 
@@ -433,11 +442,7 @@ void session_begin(struct bgp_session *s)
 	case NEIGHBOR_LINK_DOWN: wait_state(s, "Waiting for link on %s", s->ifname); return;
 	case NEIGHBOR_READY: break;
 	}
-	open_bfd(s);
-	if (strict(s) && !s->bfd_up) {
-		wait_state(s, "Waiting for BFD session to %s", ipaddr_format(&s->cf->c.remote, text));
-		return;
-	}
+	session_open_bfd(s);
 	if (s->startup_delay && !s->gr_active) {
 		s->start_state = BSS_DELAY;
 		session_trace(s, DBG_EVENTS, "Startup delayed by %u seconds due to errors", s->startup_delay);
@@ -563,13 +568,13 @@ bool session_can_retain(const struct bgp_session *s)
 	return false;
 }
 
-static void note_addresses(struct bgp_session *s)
+void session_note_address(struct bgp_session *s, const struct bgp_conn *c)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	uint32_t scope;
 
-	if (getsockname(s->conn->fd, (struct sockaddr *)&ss, &len) == 0)
+	if (getsockname(c->fd, (struct sockaddr *)&ss, &len) == 0)
 		ipaddr_from_sockaddr((struct sockaddr *)&ss, &s->local_addr, NULL, &scope);
 }
 
@@ -577,7 +582,7 @@ void session_established(struct bgp_session *s)
 {
 	struct bgp_conn *c = s->conn;
 
-	note_addresses(s);
+	session_note_address(s, c);
 	s->had_connection = true;
 	atomic_store_explicit(&s->rx_ns, c->rx_ns, memory_order_relaxed);
 	atomic_store_explicit(&s->tx_ns, c->tx_ns, memory_order_relaxed);
@@ -588,7 +593,7 @@ void session_established(struct bgp_session *s)
 	pthread_mutex_unlock(&s->lock);
 	mark_link(s, true, true);
 	if (!s->cf->direct)
-		open_bfd(s);
+		session_open_bfd(s);
 	ev_timer_stop(ev_of(s), &s->gr_timer);
 	for (unsigned i = 0; i < s->n_channels; i++)
 		if (bgp_family_agreed(c, s->channel[i].afi, s->channel[i].safi))
@@ -735,6 +740,14 @@ void session_iface_changed(struct bgp_session *s)
 	}
 }
 
+/* draft-ietf-idr-bgp-bfd-strict-mode: the neighbour agreed to everything, but BFD did not come up. */
+void session_bfd_missing(struct bgp_session *s)
+{
+	session_log(s, LOG_CLASS_INFO, "BFD session not up in %u s", s->cf->c.bfd_strict_hold);
+	fail_all(s, BE_MISC, "BFD session not up", BGP_ERR_CEASE, CEASE_BFD_DOWN, false, true);
+	s->bfd_wait = s->start_state == BSS_DELAY;
+}
+
 void session_limit(struct bgp_session *s, enum limit_action action)
 {
 	if (!s->running || s->ending)
@@ -823,7 +836,7 @@ void session_take_settings(struct bgp_session *s, struct bgp_settings *cf, bool 
 		else if (bfd_changed && s->bfd)
 			close_bfd(s);
 		else if (bfd_changed && s->start_state != BSS_WAIT)
-			open_bfd(s);
+			session_open_bfd(s);
 		for (unsigned i = 0; i < s->n_channels; i++)
 			channel_reconfigure(&s->channel[i], reload_in, reload_out);
 	}

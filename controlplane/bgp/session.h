@@ -75,6 +75,8 @@ struct bgp_conn {
 	struct ev_io rd, wr;
 	struct ev_timer connect_timer, hold_timer, keepalive_timer, send_hold_timer;
 	bool got_open;
+	bool bfd_wait,
+		confirmed; /* OpenConfirm, our KEEPALIVE is held back until BFD is Up; theirs has come */
 	uint8_t *open_sent, *open_received; /* whole messages, for BMP; their length is in them */
 	bool refresh, enhanced_refresh, as4, extended_messages; /* agreed */
 	size_t max_message;
@@ -129,8 +131,9 @@ struct bgp_status {
 	enum bgp_conn_state state;
 	enum bgp_start_state start_state;
 	bool passive, gr_active, established;
-	uint64_t start_deadline;   /* error wait, connect delay */
-	uint32_t start_total;      /* s */
+	uint64_t start_deadline; /* error wait, connect delay */
+	uint32_t start_total;    /* s */
+	uint64_t bfd_deadline;   /* OpenConfirm, BFD is waited for; 0: no. UINT64_MAX: as long as it takes */
 	uint64_t restart_deadline; /* of the neighbour's graceful restart */
 	struct bgp_caps local_caps, peer_caps;
 	uint32_t peer_id, peer_as;
@@ -241,6 +244,10 @@ void session_incoming(
 	struct bgp_session *s, int fd, const struct ipaddr *local, uint32_t ifindex, uint16_t port);
 void session_iface_changed(struct bgp_session *s);
 void session_gr_done(struct bgp_session *s);
+bool session_needs_bfd(const struct bgp_session *s); /* `bfd strict`, and it is not Up */
+void session_open_bfd(struct bgp_session *s);        /* once it is known from which address */
+void session_bfd_missing(struct bgp_session *s);     /* it did not come up in the time allowed */
+void session_note_address(struct bgp_session *s, const struct bgp_conn *c);
 void session_limit(struct bgp_session *s, enum limit_action action);
 /* Main: takes over cf's reference; the first reference of the session is the caller's. */
 struct bgp_session *session_create(struct bgp_thread *t, struct daemon *d, struct bgp_settings *cf);
@@ -287,6 +294,7 @@ bool bgp_family_agreed(const struct bgp_conn *c, uint8_t afi, uint8_t safi);
 const char *bgp_conn_state_name(enum bgp_conn_state s);
 bool fsm_message(struct bgp_conn *c, const uint8_t *msg, size_t len);
 void fsm_keepalive_due(struct bgp_conn *c);
+void fsm_bfd_up(struct bgp_conn *c);
 void fsm_hold_expired(struct bgp_conn *c);
 void fsm_send_hold_expired(struct bgp_conn *c);
 /* error 0: closed by the neighbour */

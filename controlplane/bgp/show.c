@@ -209,6 +209,10 @@ static void show_start(struct cli_out *o, const struct bgp_status *st)
 	else if (st->state == BS_ACTIVE && !st->passive)
 		cli_line(
 			o, CODE, "    Connect delay:    %s/%u", left(t, st->start_deadline), st->start_total);
+	if (st->bfd_deadline == UINT64_MAX)
+		cli_line(o, CODE, "    BFD wait:         ---");
+	else if (st->bfd_deadline)
+		cli_line(o, CODE, "    BFD wait:         %s/-", left(t, st->bfd_deadline));
 	if (st->gr_active && st->restart_deadline)
 		cli_line(o, CODE, "    Restart timer:    %s/-", left(t, st->restart_deadline));
 }

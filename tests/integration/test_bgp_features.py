@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What sessions can be besides a plain one on a link, and what a neighbour may do without hurting anybody."""
 import random
+import re
 import time
 
 import pytest
@@ -432,3 +433,15 @@ def test_many_sessions(make_pair):
     finally:
         for r in raws:
             r.close()
+
+
+def test_bfd_strict(make_pair):
+    """BIRD does not know the capability; without its BFD the session ends in OpenConfirm, and comes up with it."""
+    p = make_pair("bird", bfd=False)
+    p.start(bfd="bfd strict hold time 2;")
+    p.logged("peer_v4: BFD session not up in 2 s")
+    p.wait(lambda: re.search(r"node_v4: Received: .*", p.peer.daemon.log_text()), "BIRD is told")
+    assert "BGP session established" not in p.node.log_text()
+    p.peer.bfd = True
+    p.peer.daemon.configure(p.peer.config())
+    p.up()

@@ -187,10 +187,14 @@ static bool read_all(int fd, void *buf, size_t n)
 static uint8_t msg[65536];
 static size_t msg_len;
 
+static unsigned msg_bypassed; /* KEEPALIVEs that expect() went past */
+
 /* The next message of that type; KEEPALIVEs in between are skipped. False: closed. */
 static bool expect(int fd, uint8_t type)
 {
+	msg_bypassed = UINT_MAX;
 	do {
+		msg_bypassed++;
 		if (!read_all(fd, msg, BGP_HEADER_LEN))
 			return false;
 		msg_len = get_u16(msg + 16);
@@ -1079,6 +1083,24 @@ static void test_bfd(void **state)
 	close(fd);
 }
 
+/* The next message is of that type: not even a KEEPALIVE comes before it. */
+static void expect_next(int fd, uint8_t type)
+{
+	assert_true(expect(fd, type));
+	assert_int_equal(msg_bypassed, 0);
+}
+
+static void strict_peer(uint32_t hold)
+{
+	bgp.bfd = BGP_BFD_ON;
+	bgp.bfd_strict = true;
+	bgp.bfd_strict_hold = hold;
+	peer_open.caps.bfd_strict = true;
+	start();
+	assert_true(world_wait(bfd_asked, NULL));
+}
+
+/* OPENs are exchanged without BFD; the KEEPALIVE that ends the handshake waits for it. */
 static void test_bfd_strict(void **state)
 {
 	struct bfd_stamps t = {0};
@@ -1087,23 +1109,58 @@ static void test_bfd_strict(void **state)
 	int fd;
 
 	(void)state;
-	bgp.bfd = BGP_BFD_ON;
-	bgp.bfd_strict = true;
-	start();
-	assert_true(world_wait(bfd_asked, NULL));
-	fd = peer_connect_from("127.0.0.2"); /* nobody is let in before BFD is Up */
-	expect_closed(fd);
-	wait_info("Idle          ");
-	w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_UP, 0, false, &t, NULL);
+	strict_peer(0);
+	for (unsigned confirmed = 0; confirmed < 2; confirmed++) {
+		fd = peer_connect();
+		expect_next(fd, BGP_MSG_OPEN);
+		assert_int_equal(bgp_open_decode(msg + 19, msg_len - 19, &o, &e), 0);
+		assert_true(o.caps.bfd_strict);
+		send_open(fd);
+		if (confirmed) /* the neighbour has BFD Up before us, or does not care */
+			send_keepalive(fd);
+		wait_info(confirmed ? "OpenConfirm   Error: BFD session down" : "OpenConfirm   ");
+		w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_UP, 0, false, &t, NULL);
+		expect_next(fd, BGP_MSG_KEEPALIVE);
+		if (!confirmed)
+			send_keepalive(fd);
+		WAIT_STATE(proto, PS_UP);
+		w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_DOWN, 1, false, &t, NULL);
+		expect_notification(fd, 6, 10);
+		expect_closed(fd);
+		wait_info("Idle          Error: BFD session down");
+		/* Up and down again: the error wait is over, BFD is not Up. */
+		w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_UP, 0, false, &t, NULL);
+		w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_DOWN, 1, false, &t, NULL);
+	}
+	/* Lost again after our KEEPALIVE, before the neighbour's. */
 	fd = peer_connect();
-	assert_true(expect(fd, BGP_MSG_OPEN));
-	assert_int_equal(bgp_open_decode(msg + 19, msg_len - 19, &o, &e), 0);
-	assert_true(o.caps.bfd_strict);
-	/* lost again before BGP was up */
+	w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_UP, 0, false, &t, NULL);
+	expect_next(fd, BGP_MSG_OPEN);
+	send_open(fd);
+	expect_next(fd, BGP_MSG_KEEPALIVE);
 	w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_DOWN, 1, false, &t, NULL);
 	expect_notification(fd, 6, 10);
 	expect_closed(fd);
-	wait_info("Idle          Error: BFD session down");
+}
+
+/* BFD that does not come: the session ends with Cease/10, whatever the neighbour's KEEPALIVEs say. */
+static void test_bfd_strict_hold(void **state)
+{
+	struct bfd_stamps t = {0};
+	int fd;
+
+	(void)state;
+	strict_peer(1);
+	fd = peer_connect();
+	expect_next(fd, BGP_MSG_OPEN);
+	send_open(fd);
+	send_keepalive(fd);
+	expect_next(fd, BGP_MSG_NOTIFICATION);
+	assert_int_equal(msg[19], BGP_ERR_CEASE);
+	assert_int_equal(msg[20], CEASE_BFD_DOWN);
+	expect_closed(fd);
+	wait_info("Idle          Error: BFD session not up");
+	/* the error wait ends when it comes */
 	w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_UP, 0, false, &t, NULL);
 	fd = peer_connect();
 	establish(fd);
@@ -1289,6 +1346,7 @@ int main(void)
 		SESSION_TEST(test_notification_bit),
 		SESSION_TEST(test_bfd),
 		SESSION_TEST(test_bfd_strict),
+		SESSION_TEST(test_bfd_strict_hold),
 		SESSION_TEST(test_bfd_graceful),
 		SESSION_TEST(test_waits_for_interface),
 		SESSION_TEST(test_link_down),
