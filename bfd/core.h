@@ -155,6 +155,10 @@ void session_negotiate(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 void session_keep_down(struct session *s, uint64_t until_ns);
 /* The same, as long as it is held. */
 bool session_is_kept_down(struct session *s, uint64_t now_ns);
+/* The slot's place in what the engine keeps of all its sessions: look-up by address, sweep, least TTL. */
+void session_enter(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
+/* The opposite: out of everything, and the slot is free; its buffer is the caller's. */
+void session_forget(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 void session_poll_finished(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 /* Everything that follows from the session's variables: packet, transmit interval, detection time, what is
  * published. */
@@ -189,6 +193,8 @@ bool echo_is_wanted(const struct session *s);
 void echo_refresh(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 void echo_flush_counters(struct bfd_engine *e, uint32_t slot);
 void echo_forget(struct bfd_engine *e, uint32_t slot);
+/* A session with all its variables has come into the slot from another engine. */
+void echo_arrived(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 enum bfd_rx_result echo_receive(
 	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot);
 void echo_emit(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, struct bfd_tx *out);

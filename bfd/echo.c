@@ -93,6 +93,14 @@ void echo_forget(struct bfd_engine *e, uint32_t slot)
 		e->echo_deadline[slot] = e->deadline[slot];
 }
 
+void echo_arrived(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
+{
+	if (!e->session[slot].params.echo_tx_us)
+		return;
+	extend_sweep(e, slot, now_ns);
+	set_echo_deadline(e, slot, now_ns);
+}
+
 void echo_flush_counters(struct bfd_engine *e, uint32_t slot)
 {
 	struct linkstate_stats *st = &e->ls->stats[slot];

@@ -640,11 +640,43 @@ static void take_min_ttl(struct bfd_engine *e, uint32_t slot)
 	e->hot[slot].min_ttl = s->params.min_ttl;
 }
 
+void session_enter(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
+{
+	struct session *s = &e->session[slot];
+	uint32_t *chain = hash_chain(e, &s->key.remote, s->key.ifindex, is_multihop(&s->key));
+
+	e->disc_salt = (s->local_disc ^ slot) & SLOT_MASK;
+	s->hash_next = *chain;
+	*chain = slot;
+	if (!e->sessions++)
+		e->maintained_ns = now_ns;
+	if (e->sweep_end <= slot) {
+		uint32_t end = round_up_block(slot + 1);
+		for (uint32_t i = e->sweep_end; i < end; i++)
+			e->deadline[i] = bfd_tick_now(now_ns) + BFD_TICKS_FAR;
+		e->sweep_end = end;
+	}
+	take_min_ttl(e, slot);
+}
+
+void session_forget(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
+{
+	session_leave_fast_path(e, slot);
+	bfd_pacer_remove(&e->pacer, slot);
+	e->deadline[slot] = bfd_tick_now(now_ns) + BFD_TICKS_FAR;
+	echo_forget(e, slot);
+	hash_remove(e, slot);
+	memset(&e->session[slot], 0, sizeof(e->session[slot]));
+	if (!--e->sessions) {
+		e->min_ttl[0] = e->min_ttl[1] = 255;
+		flush_worker(e);
+	}
+}
+
 int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uint32_t local_disc,
 	const struct bfd_key *key, const struct bfd_params *p, uint64_t now_ns)
 {
 	struct session *s;
-	uint32_t *chain;
 
 	if (slot >= e->capacity || !generation || !local_disc || bfd_params_check(key, p))
 		return -EINVAL;
@@ -666,7 +698,6 @@ int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uin
 	s->buffer = buffer;
 	s->buffer_len = buffer_len;
 	e->line[slot].composed = buffer != NULL;
-	e->disc_salt = (local_disc ^ slot) & SLOT_MASK;
 	s->generation = generation;
 	s->local_disc = local_disc;
 	s->key = *key;
@@ -679,18 +710,7 @@ int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uin
 	s->echo_cookie = (uint64_t)bfd_random(&e->random) << 32 | bfd_random(&e->random);
 	s->said_tx_us = s->used_tx_us = wanted_tx_us(s);
 	s->said_rx_us = s->used_rx_us = p->min_rx_us;
-	chain = hash_chain(e, &key->remote, key->ifindex, is_multihop(key));
-	s->hash_next = *chain;
-	*chain = slot;
-	if (!e->sessions++)
-		e->maintained_ns = now_ns;
-	if (e->sweep_end <= slot) {
-		uint32_t end = round_up_block(slot + 1);
-		for (uint32_t i = e->sweep_end; i < end; i++)
-			e->deadline[i] = bfd_tick_now(now_ns) + BFD_TICKS_FAR;
-		e->sweep_end = end;
-	}
-	take_min_ttl(e, slot);
+	session_enter(e, slot, now_ns);
 	session_refresh(e, slot, now_ns);
 	if (e->line[slot].list == BFD_LIST_WHEEL) {
 		/* Many sessions are added at once: do not start them all in one slot. */
@@ -744,20 +764,11 @@ int bfd_engine_remove(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 		return -ENOENT;
 	s = &e->session[slot];
 	session_flush_counters(e, slot);
-	session_leave_fast_path(e, slot);
-	bfd_pacer_remove(&e->pacer, slot);
-	echo_forget(e, slot);
-	hash_remove(e, slot);
-	e->deadline[slot] = bfd_tick_now(now_ns) + BFD_TICKS_FAR;
 	free(s->buffer);
-	memset(s, 0, sizeof(*s));
+	session_forget(e, slot, now_ns);
 	linkstate_write(e->ls, slot, &gone);
 	linkstate_push(e->ls, e->worker, slot);
 	e->notify = true;
-	if (!--e->sessions) {
-		e->min_ttl[0] = e->min_ttl[1] = 255;
-		flush_worker(e);
-	}
 	return 0;
 }
 

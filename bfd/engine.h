@@ -54,6 +54,15 @@ int bfd_engine_update(struct bfd_engine *e, uint32_t slot, const struct bfd_para
  * call bfd_engine_update() with admin_down first and wait if it should be told. */
 int bfd_engine_remove(struct bfd_engine *e, uint32_t slot, uint64_t now_ns);
 
+/* A running session moves to the engine of another thread, which has the same slot free: neither its remote
+ * nor a reader of the link state notices. Between the calls, which are made by the two threads, the session
+ * is in `moved` and nothing is done for it. -ENOENT, -EEXIST, -EINVAL: nothing has changed. */
+struct bfd_moved;
+struct bfd_moved *bfd_moved_create(void);        /* NULL: no memory */
+void bfd_moved_destroy(struct bfd_moved *moved); /* NULL is fine; a session in it is lost */
+int bfd_engine_export(struct bfd_engine *e, uint32_t slot, struct bfd_moved *moved, uint64_t now_ns);
+int bfd_engine_import(struct bfd_engine *e, uint32_t slot, struct bfd_moved *moved, uint64_t now_ns);
+
 /* local discriminator = salt ^ (generation << 20 | slot), never 0: the slot is found without a hash,
  * a stale or guessed value is refused. */
 uint32_t bfd_discriminator_make(uint32_t salt, uint32_t generation, uint32_t slot);

@@ -47,6 +47,11 @@ void bfd_pacer_schedule(struct bfd_pacer *p, uint32_t id, uint64_t due_ns)
 	place(p, id);
 }
 
+void bfd_pacer_restore(struct bfd_pacer *p, uint32_t id)
+{
+	place(p, id);
+}
+
 void bfd_pacer_remove(struct bfd_pacer *p, uint32_t id)
 {
 	struct bfd_line *l = &p->lines[id];

@@ -58,6 +58,8 @@ struct bfd_pacer {
 void bfd_pacer_init(struct bfd_pacer *p, struct bfd_line *lines);
 /* Puts the session, which must be in no list, into the wheel. */
 void bfd_pacer_schedule(struct bfd_pacer *p, uint32_t id, uint64_t due_ns);
+/* Puts the session, which must be in no list, back to where its due_slot says. */
+void bfd_pacer_restore(struct bfd_pacer *p, uint32_t id);
 /* Into the urgent queue, out of the wheel if it was there. Nothing if it is urgent already. */
 void bfd_pacer_urge(struct bfd_pacer *p, uint32_t id);
 /* Out of whatever list it is in. */
