@@ -49,6 +49,9 @@ struct dp {
 	uint32_t route_cursor, leaving;
 	bool filters_due; /* who may have echo packets sent back has changed */
 	unsigned on_worker[WORKER_MAX];
+	unsigned active;    /* workers in use, the first ones */
+	bool changing;      /* see worker_tables */
+	bool rebalance_due; /* some session could not be moved at once */
 	/* Commands that did not fit into a worker's ring yet, in order. */
 	struct dp_command *backlog, **backlog_tail;
 	unsigned outstanding;
@@ -77,6 +80,9 @@ int dp_watch(struct dp *dp, struct dp_source *s, int fd, uint32_t events); /* EP
 void dp_unwatch(struct dp *dp, struct dp_source *s);
 /* Gives a command to a worker, in order, and forgets about it: it comes back to session_done(). */
 void dp_command(struct dp *dp, unsigned worker, const struct command *c);
+/* How many workers have queues and sessions from now on; what the others have moves, no session notices. 0:
+ * all there are; more than those: also. */
+void dp_use_workers(struct dp *dp, unsigned n);
 /* After a change of ports or subscribers: what the workers shall see from now on. */
 void dp_publish(struct dp *dp);
 /* An eventfd that is written at each Up or Down. -ENOSPC */

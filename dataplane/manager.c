@@ -71,6 +71,8 @@ void dp_command(struct dp *dp, unsigned worker, const struct command *command)
 	}
 	c->c = *command;
 	c->worker = worker;
+	if (command->type != COMMAND_STOP)
+		dp->session[command->slot].pending++;
 	if (!dp->backlog && try_command(dp, c))
 		return;
 	*dp->backlog_tail = c;
@@ -124,6 +126,8 @@ void dp_publish(struct dp *dp)
 	t->strangers = dp->strangers;
 	t->sbfd_disc = dp->sbfd_disc;
 	t->sbfd_min_rx_us = dp->sbfd_min_rx_us;
+	t->active = dp->active;
+	t->changing = dp->changing;
 	t->nports = dp->nports;
 	for (unsigned i = 0; i < dp->nports; i++) {
 		const struct port *p = &dp->port[i];
@@ -143,12 +147,30 @@ void dp_publish(struct dp *dp)
 		wp->nqueues = p->nqueues;
 		memcpy(wp->q, p->q, sizeof(wp->q));
 		for (unsigned q = 0; q < p->nqueues; q++)
-			wp->worker[q] = (uint8_t)((turn + q) % dp->workers.n);
+			wp->worker[q] = (uint8_t)((turn + q) % dp->active);
 		turn++;
 		if (p->kernel)
 			add_vlans(dp, p, wp);
 	}
 	worker_publish(&dp->workers, t);
+}
+
+void dp_use_workers(struct dp *dp, unsigned n)
+{
+	if (n > dp->workers.n)
+		log_msg(LOG_CLASS_WARNING, "%u workers are wanted, there are %u (--core)", n, dp->workers.n);
+	if (n == 0 || n > dp->workers.n)
+		n = dp->workers.n;
+	if (n == dp->active)
+		return;
+	log_msg(LOG_CLASS_INFO, "%u of %u workers are in use", n, dp->workers.n);
+	/* A queue has one user: for a moment it has none. */
+	dp->changing = true;
+	dp_publish(dp);
+	dp->active = n;
+	dp->changing = false;
+	dp_publish(dp);
+	session_rebalance(dp);
 }
 
 int dp_subscribe(struct dp *dp, int fd)
@@ -505,6 +527,8 @@ static int start_workers(struct dp *dp, char err[OPTIONS_ERR])
 			strerror(-rc));
 		return rc;
 	}
+	dp->active =
+		dp->opt->workers && dp->opt->workers < dp->eal.nworkers ? dp->opt->workers : dp->eal.nworkers;
 	rc = worker_group_create(
 		&dp->workers, &dp->ls, dp->eal.nworkers, dp->how.adaptive, dp->opt->sessions, dp->seed);
 	if (rc == 0)

@@ -13,6 +13,8 @@ const char options_usage[] =
 	"  --port SPEC            af_xdp:IFACE, af_packet:IFACE, pci:ADDRESS, "
 	"memif:PATH[,role=server|client]...\n"
 	"  --core LIST            worker cores, like 2 or 2,4-5 (default: one worker, not pinned)\n"
+	"  --workers N            how many of them are used at first (default all; peregrined may change "
+	"it)\n"
 	"  --poll busy|adaptive   spin, or sleep between packets (default: busy with --core, else adaptive)\n"
 	"  --sessions N           room for N sessions (default 16384)\n"
 	"  --frr unix:PATH        serve FRR's bfdd (its --dplaneaddr) as a distributed BFD data plane\n"
@@ -94,6 +96,12 @@ static int one_option(struct options *o, const char *name, const char *value, ch
 			o->poll = POLL_ADAPTIVE;
 		else
 			return refuse(err, "--poll %.100s: write busy or adaptive", value);
+	} else if (!strcmp(name, "--workers")) {
+		unsigned long n = strtoul(value, &end, 10);
+
+		if (!isdigit((unsigned char)*value) || *end || n < 1 || n > OPTIONS_WORKERS)
+			return refuse(err, "--workers %.100s: a number from 1 to 15", value);
+		o->workers = (unsigned)n;
 	} else if (!strcmp(name, "--sessions")) {
 		unsigned long n = strtoul(value, &end, 10);
 
@@ -148,6 +156,8 @@ int options_parse(struct options *o, int argc, char **argv, char err[OPTIONS_ERR
 		return refuse(err, "%s", "no --socket given: peregrined could not connect (see --help)");
 	if (o->nports == 0)
 		return refuse(err, "%s", "no --port given (see --help)");
+	if (o->workers > (o->ncores ? o->ncores : 1) && !o->neal)
+		return refuse(err, "%s", "--workers is more than there are cores in --core");
 	if (o->poll == POLL_DEFAULT)
 		o->poll = o->ncores ? POLL_BUSY : POLL_ADAPTIVE;
 	return 0;

@@ -16,7 +16,8 @@ struct options {
 	struct port_spec port[PORT_MAX];
 	unsigned nports;
 	unsigned core[OPTIONS_WORKERS];
-	unsigned ncores; /* 0: one worker on whichever core is free */
+	unsigned ncores;  /* 0: one worker on whichever core is free */
+	unsigned workers; /* in use at the start; 0: all */
 	enum poll_mode poll;
 	unsigned sessions; /* capacity */
 	bool verbose;

@@ -307,6 +307,7 @@ static void on_settings(struct client *c, const struct ipc_settings *m)
 	dp->sbfd_disc = m->sbfd_disc;
 	dp->sbfd_min_rx_us = m->sbfd_min_rx_us;
 	dp_publish(dp);
+	dp_use_workers(dp, m->workers ? m->workers : dp->opt->workers);
 }
 
 /* Told to the client that provisions, as long as it reads: the neighbour will ask again. */

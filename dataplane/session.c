@@ -4,7 +4,8 @@
  *
  *   FREE -> LIVE -> LEAVING -> REMOVING -> FREE
  *
- * Its slot and worker are fixed while it lives. The path (port, VLAN, local
+ * Its slot is fixed while it lives. Its worker changes when workers are added or
+ * taken out of use (session_rebalance()). The path (port, VLAN, local
  * address, next hop, MAC) is worked out again whenever the kernel reports
  * something that may matter, and given to the worker only when it differs;
  * routes to multihop peers are asked for again each second, because route
@@ -395,13 +396,88 @@ static unsigned choose_worker(struct dp *dp, const struct session *s)
 	bool own_queues = p && p->nqueues;
 	unsigned best = own_queues ? p->worker[0] : 0;
 
-	for (unsigned i = 0; i < (own_queues ? p->nqueues : dp->workers.n); i++) {
+	for (unsigned i = 0; i < (own_queues ? p->nqueues : dp->active); i++) {
 		unsigned w = own_queues ? p->worker[i] : i;
 
 		if (dp->on_worker[w] < dp->on_worker[best])
 			best = w;
 	}
 	return best;
+}
+
+static bool may_be_on(struct dp *dp, const struct session *s, unsigned worker)
+{
+	const struct worker_port *p = s->port >= 0 ? &dp->workers.tables->port[s->port] : NULL;
+
+	for (unsigned q = 0; p && q < p->nqueues; q++)
+		if (p->worker[q] == worker)
+			return true;
+	return (!p || !p->nqueues) && worker < dp->active;
+}
+
+static void move_session(struct dp *dp, uint32_t slot, unsigned to)
+{
+	struct session *s = &dp->session[slot];
+	struct command c = {.type = COMMAND_MOVE, .slot = slot, .to = to, .moved = bfd_moved_create()};
+
+	if (!c.moved) {
+		dp->rebalance_due = true;
+		return;
+	}
+	s->moving = true;
+	dp->on_worker[s->worker]--;
+	dp->on_worker[to]++;
+	dp_command(dp, s->worker, &c);
+}
+
+void session_rebalance(struct dp *dp)
+{
+	dp->rebalance_due = false;
+	for (uint32_t i = 0; dp->workers.n > 1 && i < dp->opt->sessions; i++) {
+		struct session *s = &dp->session[i];
+		unsigned best;
+
+		if (s->state != SESSION_LIVE && s->state != SESSION_LEAVING)
+			continue;
+		if (s->pending) { /* first what is under way */
+			dp->rebalance_due = true;
+			continue;
+		}
+		best = choose_worker(dp, s);
+		if (best != s->worker &&
+			(!may_be_on(dp, s, s->worker) || dp->on_worker[s->worker] > dp->on_worker[best] + 1))
+			move_session(dp, i, best);
+	}
+}
+
+/* Everything that was given to the old worker has come back: from now on the new one is asked. */
+static void settle_move(struct session *s)
+{
+	if (!s->moved || s->pending)
+		return;
+	s->worker = s->moved_to;
+	s->moved = false;
+}
+
+static void move_done(struct dp *dp, const struct command *c)
+{
+	struct session *s = &dp->session[c->slot];
+	char name[128];
+
+	bfd_moved_destroy(c->moved);
+	if (!s->moving)
+		return;
+	s->moving = false;
+	if (c->result) { /* it has not left */
+		dp->on_worker[c->to]--;
+		dp->on_worker[s->worker]++;
+		if (s->state == SESSION_LIVE)
+			log_msg(LOG_CLASS_ERROR, "BFD session %s does not move to worker %u: %s",
+				session_name(s, name, sizeof(name)), c->to, strerror(-c->result));
+		return;
+	}
+	s->moved = true;
+	s->moved_to = c->to;
 }
 
 static void send_add(struct dp *dp, uint32_t slot)
@@ -576,6 +652,13 @@ void session_done(struct dp *dp, struct command *c)
 	struct session *s = &dp->session[c->slot];
 	char name[128];
 
+	if (c->type == COMMAND_STOP)
+		return;
+	if (s->pending)
+		s->pending--;
+	if (c->type == COMMAND_MOVE)
+		move_done(dp, c);
+	settle_move(s);
 	switch (c->type) {
 	case COMMAND_ADD:
 		s->adding = false;
@@ -633,6 +716,8 @@ void session_tick(struct dp *dp)
 {
 	uint32_t n = dp->opt->sessions;
 
+	if (dp->rebalance_due)
+		session_rebalance(dp);
 	for (uint32_t i = 0; dp->leaving && i < n; i++)
 		if (dp->session[i].state == SESSION_LEAVING && dp->now_ns >= dp->session[i].leave_ns)
 			finish_removal(dp, i);

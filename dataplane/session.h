@@ -24,8 +24,11 @@ struct session {
 	char ifname[IF_NAMESIZE]; /* single hop: survives the interface's coming and going */
 	struct bfd_params params;
 	uint32_t generation, local_disc;
-	uint32_t tag; /* FRR's lid */
-	unsigned worker;
+	uint32_t tag;      /* FRR's lid */
+	unsigned worker;   /* whom its commands are given to */
+	unsigned moved_to; /* with `moved`: who has it now */
+	unsigned pending;  /* commands that have not come back */
+	bool moving, moved;
 	uint32_t next_by_key;
 	bool adding;        /* the worker has not confirmed it yet */
 	bool named;         /* since the client's last HELLO */
@@ -74,6 +77,8 @@ void session_repath_watch(struct dp *dp, const struct neigh_watch *w);
 void session_port_returned(struct dp *dp, const struct port *p);
 /* The remote's echo packets are to be sent back on this port. */
 bool session_reflects_on(const struct dp *dp, uint32_t slot, const struct port *p);
+/* After dp->active or the owners of queues have changed: moves sessions to where they should be now. */
+void session_rebalance(struct dp *dp);
 void session_tick(struct dp *dp);
 /* Text for people: "192.0.2.1%eth0 from 192.0.2.2". */
 const char *session_name(const struct session *s, char *buf, size_t size);

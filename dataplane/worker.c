@@ -72,6 +72,7 @@
 #define SPIN_NS (20 * NS_PER_US) /* not worth sleeping for */
 #define SLEEP_MAX_NS (50 * NS_PER_MS)
 #define SLEEP_BLIND_NS (250 * NS_PER_US) /* a port without a descriptor to sleep on */
+#define CHANGING_NAP_NS (50 * NS_PER_US)
 #define AWAKE_MAX_NS NS_PER_MS
 #define NAP_PERCENT 6
 #define COMMAND_RING 4096
@@ -81,7 +82,9 @@
 #define AHEAD 4
 #define DRAIN_BURSTS 64
 
-/* What a mbuf in an inbox is for: in its hash.usr. */
+/* What a mbuf in an inbox is for: in its hash.usr. A packet that went to its owner counts as refused PASSED
+ * times. */
+#define PASSED 64u
 enum { HANDOFF_SEND = 0, HANDOFF_RX = 1 /* + number of workers that have refused it */ };
 
 struct out_queue {
@@ -97,6 +100,7 @@ struct worker {
 	struct linkstate_worker *stats; /* only this thread writes it: what the engine doesn't count itself */
 	struct worker_path *paths;      /* [capacity] */
 	struct rte_ring *commands, *done;
+	struct rte_ring *moves;      /* commands that came with a session from another worker, or after it */
 	struct rte_ring *inbox;      /* frames from other workers and the manager */
 	struct rte_mempool *handoff; /* what we put into other inboxes */
 	int wake_fd;
@@ -115,6 +119,15 @@ struct worker {
 static inline void bump(_Atomic uint64_t *c, uint64_t by)
 {
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/* Even a busy one sleeps while it is not among the active. */
+static void wake_surely(struct worker *w)
+{
+	uint64_t one = 1;
+
+	if (write(w->wake_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is awake already */
 }
 
 static void wake(struct worker *w)
@@ -144,7 +157,7 @@ static void flush_port(struct worker *w, const struct worker_tables *t, unsigned
 	bool usable = p->open && p->up;
 	unsigned sent = 0;
 
-	if (usable) {
+	if (usable && !t->changing) {
 		for (unsigned q = 0; q < p->nqueues; q++) {
 			if (p->worker[q] != w->number)
 				continue;
@@ -230,6 +243,8 @@ static bool send_due(struct worker *w, const struct worker_tables *t, uint64_t n
 	struct bfd_tx due[WORKER_BURST];
 	unsigned n;
 
+	if (t->changing)
+		return false;
 	do {
 		if (!flush_ports(w, t))
 			return false;
@@ -430,7 +445,7 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 	uint32_t len, unsigned refused, uint64_t now)
 {
 	const struct worker_port *p = &t->port[port];
-	unsigned n = w->group->n;
+	unsigned n = t->active;
 	struct bfd_rx rx = {0};
 	uint32_t slot;
 	int rc = parse(p, frame, len, &rx);
@@ -452,19 +467,20 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 		answer_sbfd(w, t, port, frame, &rx);
 		return;
 	}
-	if (n > 1 && refused == 0 && rx.dport != BFD_PORT_ECHO) {
+	if (w->group->n > 1 && rx.dport != BFD_PORT_ECHO && (refused == 0 || refused == PASSED)) {
 		unsigned owner = owner_of(w, &rx);
 
-		if (owner != w->number && owner < n) {
-			pass_on(w, owner, port, frame, len, n); /* n: do not pass it on once more */
+		/* Passed on already, and its session has moved on meanwhile: once more, and no further. */
+		if (owner != w->number && owner < w->group->n) {
+			pass_on(w, owner, port, frame, len, refused + PASSED);
 			return;
 		}
 	}
 	switch (bfd_engine_rx(w->engine, &rx, now, &slot)) {
 	case BFD_RX_UNKNOWN:
-		if (refused + 1 < n)
+		if (refused + 1 < n && w->number < n)
 			pass_on(w, (w->number + 1) % n, port, frame, len, refused + 1);
-		else if (t->strangers && bfd_rx_may_begin(&rx))
+		else if (refused < PASSED && t->strangers && bfd_rx_may_begin(&rx))
 			report_stranger(w, port, frame, len);
 		break;
 	case BFD_RX_REFLECT: reflect(w, t, port, frame, len); break;
@@ -500,7 +516,7 @@ static unsigned receive_ports(
 	for (unsigned i = 0; i < t->nports; i++) {
 		const struct worker_port *p = &t->port[i];
 
-		if (!p->open)
+		if (!p->open || t->changing)
 			continue;
 		for (unsigned q = 0; q < p->nqueues; q++) {
 			if (p->worker[q] != w->number)
@@ -562,7 +578,12 @@ static unsigned receive_inbox(struct worker *w, const struct worker_tables *t)
 			unsigned port = m[k]->port;
 
 			if (port < t->nports && m[k]->hash.usr == HANDOFF_SEND) {
-				queue_out(w, t, port, m[k]); /* freed there if the port has gone meanwhile */
+				unsigned other = w->number;
+
+				if (own_queue(w, &t->port[port], &other) || other == w->number)
+					queue_out(w, t, port, m[k]); /* freed there if the port has gone */
+				else
+					hand_over(w->group->worker[other], m[k], port, HANDOFF_SEND);
 				continue;
 			}
 			if (port < t->nports)
@@ -577,6 +598,26 @@ static unsigned receive_inbox(struct worker *w, const struct worker_tables *t)
 }
 
 /* Commands */
+
+/* The session leaves; the command with it goes on to its new worker. False: it stays. */
+static bool give_away(struct worker *w, struct command *c, uint64_t now)
+{
+	struct worker *to = w->group->worker[c->to];
+
+	if (to == w)
+		return c->result = 0, false;
+	c->result = bfd_engine_export(w->engine, c->slot, c->moved, now);
+	if (c->result)
+		return false;
+	c->path = w->paths[c->slot];
+	w->paths[c->slot].resolved = false;
+	/* Never full: it has room for all commands that can be outstanding. */
+	rte_ring_enqueue(to->moves, c);
+	/* After it: whoever sees the new owner hands a packet over behind the session. */
+	atomic_store_explicit(&w->group->owner[c->slot], (uint8_t)c->to, memory_order_release);
+	wake_surely(to);
+	return true;
+}
 
 static void apply(struct worker *w, struct command *c, uint64_t now)
 {
@@ -604,8 +645,19 @@ static void apply(struct worker *w, struct command *c, uint64_t now)
 		c->result = bfd_engine_remove(w->engine, c->slot, now);
 		path->resolved = false;
 		break;
+	case COMMAND_MOVE: /* it has come with its session */
+		c->result = bfd_engine_import(w->engine, c->slot, c->moved, now);
+		w->paths[c->slot] = c->path;
+		break;
 	case COMMAND_STOP: w->stop = true; break;
 	}
+}
+
+/* done is as big as commands, and the manager never has more than that outstanding at a worker: it cannot be
+ * full. */
+static void finished(struct worker *w, struct command *c)
+{
+	rte_ring_enqueue(w->group->worker[c->given]->done, c);
 }
 
 static unsigned apply_commands(struct worker *w, uint64_t now)
@@ -614,10 +666,37 @@ static unsigned apply_commands(struct worker *w, uint64_t now)
 	unsigned n = rte_ring_sc_dequeue_burst(w->commands, (void **)c, COMMANDS_A_ROUND, NULL);
 
 	for (unsigned i = 0; i < n; i++) {
+		unsigned owner =
+			c[i]->type == COMMAND_STOP
+				? w->number
+				: atomic_load_explicit(&w->group->owner[c[i]->slot], memory_order_relaxed);
+
+		c[i]->given = w->number;
+		if (owner != w->number) { /* the session has gone there: after it */
+			rte_ring_enqueue(w->group->worker[owner]->moves, c[i]);
+			wake_surely(w->group->worker[owner]);
+			continue;
+		}
+		if (c[i]->type == COMMAND_MOVE && give_away(w, c[i], now))
+			continue;
+		if (c[i]->type != COMMAND_MOVE)
+			apply(w, c[i], now);
+		finished(w, c[i]);
+	}
+	return n;
+}
+
+/* Sessions that come from other workers, and what was sent after them. Before the inbox, where their packets
+ * are. */
+static unsigned apply_moves(struct worker *w)
+{
+	struct command *c[COMMANDS_A_ROUND];
+	unsigned n = rte_ring_sc_dequeue_burst(w->moves, (void **)c, COMMANDS_A_ROUND, NULL);
+	uint64_t now = n ? clock_now_ns() : 0; /* not before anything that was done for them elsewhere */
+
+	for (unsigned i = 0; i < n; i++) {
 		apply(w, c[i], now);
-		/* done is as big as commands, and the manager never has more than that outstanding: it cannot
-		 * be full. */
-		rte_ring_sp_enqueue(w->done, c[i]);
+		finished(w, c[i]);
 	}
 	return n;
 }
@@ -645,6 +724,7 @@ static unsigned take_in(struct worker *w, const struct worker_tables *t)
 		bfd_engine_drained(w->engine, w->drained_ns);
 		return n + receive_inbox(w, t);
 	}
+	n += apply_moves(w);
 	atomic_store_explicit(&w->taken_ns, w->drained_ns, memory_order_release);
 	until = others_taken(w);
 	n += receive_inbox(w, t);
@@ -750,13 +830,12 @@ static uint64_t sleep_until_due(struct worker *w, const struct worker_tables *t,
 
 /* An adaptive worker that cannot keep up never sleeps, and the kernel would stop a real-time thread that uses
  * more than 95 % of its core for 50 ms in each second. A nap now and then keeps below that. */
-static uint64_t nap(struct worker *w, uint64_t now, uint64_t ns)
+static uint64_t nap(uint64_t now, uint64_t ns)
 {
 	struct timespec ts = {.tv_nsec = (long)(ns < NS_PER_S ? ns : NS_PER_S - 1)};
 
-	rest(w);
+	/* Not offline: packets may be in hand, and the ports they are for must stay. */
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
-	awake(w);
 	return now + ns;
 }
 
@@ -829,13 +908,19 @@ static int worker_main(void *arg)
 		bump(&w->stats->loops, 1);
 		if (work)
 			bump(&w->stats->busy_ns, clock_now_ns() - start);
-		if (adaptive && all_sent) {
+		if (unlikely(t->changing)) {
+			/* The manager must get on with it, and may need our core. */
+			expected = nap(clock_now_ns(), CHANGING_NAP_NS);
+			slept = clock_now_ns();
+		}
+		/* One that has nothing to do by order sleeps too: until then somebody else has its queues. */
+		if (adaptive || w->number >= t->active) {
 			uint64_t end = clock_now_ns(), back = 0;
 
-			if (work == 0)
+			if (work == 0 && all_sent)
 				back = sleep_until_due(w, t, end);
-			else if (end - slept > AWAKE_MAX_NS)
-				back = nap(w, end, (end - slept) * NAP_PERCENT / 100);
+			else if (adaptive && end - slept > AWAKE_MAX_NS)
+				back = nap(end, (end - slept) * NAP_PERCENT / 100);
 			if (back) {
 				expected = back;
 				slept = clock_now_ns();
@@ -879,13 +964,15 @@ static struct worker *make_worker(struct worker_group *g, unsigned number, uint6
 	w->paths = calloc(g->capacity, sizeof(*w->paths));
 	w->engine = bfd_engine_create(g->ls, &o);
 	w->commands = make_ring("commands", number, COMMAND_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
-	w->done = make_ring("done", number, COMMAND_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	w->done = make_ring("done", number, COMMAND_RING, RING_F_SC_DEQ);
+	w->moves = make_ring("moves", number, COMMAND_RING * 16, RING_F_SC_DEQ);
 	w->inbox = make_ring("inbox", number, INBOX_RING, RING_F_SC_DEQ);
 	snprintf(name, sizeof(name), "handoff%u", number);
 	w->handoff = rte_pktmbuf_pool_create(
 		name, HANDOFF_MBUFS, 128, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	g->worker[number] = w;
-	return w->wake_fd >= 0 && w->paths && w->engine && w->commands && w->done && w->inbox && w->handoff
+	return w->wake_fd >= 0 && w->paths && w->engine && w->commands && w->done && w->moves && w->inbox &&
+			       w->handoff
 		       ? w
 		       : NULL;
 }
@@ -901,6 +988,8 @@ int worker_group_create(struct worker_group *g, struct linkstate *ls, unsigned n
 	g->ls = ls;
 	g->owner = calloc(capacity, sizeof(*g->owner));
 	g->tables = calloc(1, sizeof(*g->tables));
+	if (g->tables)
+		g->tables->active = n;
 	g->exceptions = make_ring("exceptions", 0, 1024, RING_F_SC_DEQ);
 	g->strangers = make_ring("strangers", 0, 128, RING_F_SC_DEQ);
 	if (!g->owner || !g->tables || !g->exceptions || !g->strangers)
@@ -937,6 +1026,7 @@ void worker_group_destroy(struct worker_group *g)
 			bfd_engine_destroy(w->engine);
 		rte_ring_free(w->commands);
 		rte_ring_free(w->done);
+		rte_ring_free(w->moves);
 		rte_ring_free(w->inbox);
 		rte_mempool_free(w->handoff);
 		free(w->paths);
@@ -957,7 +1047,7 @@ void worker_publish(struct worker_group *g, struct worker_tables *t)
 
 	rcu_assign_pointer(g->tables, t);
 	for (unsigned i = 0; i < g->n; i++)
-		wake(g->worker[i]);
+		wake_surely(g->worker[i]);
 	/* Twice: what a worker could not send it keeps in hand into the next round, and lets go of in the
 	 * first one that sees the new tables. */
 	urcu_qsbr_synchronize_rcu();
@@ -972,7 +1062,7 @@ int worker_command(struct worker_group *g, unsigned i, struct command *c)
 	if (w->outstanding >= COMMAND_RING - 1 || rte_ring_sp_enqueue(w->commands, c))
 		return -EAGAIN;
 	w->outstanding++;
-	wake(w);
+	wake_surely(w);
 	return 0;
 }
 

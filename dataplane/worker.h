@@ -11,8 +11,19 @@
  *     notify) is one immutable struct worker_tables behind an RCU (QSBR)
  *     pointer: after worker_publish() returns, no worker uses the old one.
  *     A worker is quiescent between two rounds and offline while it sleeps.
- *   - owner[slot] is written by the manager before the slot's ADD is queued and
- *     only read by the workers, to hand a packet to the worker it belongs to.
+ *   - owner[slot] is written by the manager before the slot's ADD is queued, and
+ *     by the worker that has a session when it gives it away; the workers read it
+ *     to hand a packet to the worker it belongs to.
+ *   - A session moves from worker to worker without the manager, which may be
+ *     waiting for the kernel: COMMAND_MOVE goes to the one that has it, which puts
+ *     the session into the command, the command into the other's `moves`, and then
+ *     changes owner[slot]. Whatever the manager still sends to the first one for
+ *     that slot goes the same way behind it, so the order is kept; the manager
+ *     turns to the second one when everything has come back (session_done()).
+ *     A command comes back by `done` of the worker that it was given to.
+ *   - A queue of a port changes hands in two steps: first nobody uses the port
+ *     (worker_tables.changing), then, when no worker can be in a round that began
+ *     before, its new worker.
  *   - Packets that change hands (to another worker, or to the manager) are
  *     copied into buffers of the sender's own pool, so that a port and its
  *     buffers can go without asking who else holds one.
@@ -37,7 +48,7 @@ struct worker_path {
 	bool resolved;
 };
 
-enum command_type { COMMAND_ADD, COMMAND_UPDATE, COMMAND_PATH, COMMAND_REMOVE, COMMAND_STOP };
+enum command_type { COMMAND_ADD, COMMAND_UPDATE, COMMAND_PATH, COMMAND_REMOVE, COMMAND_MOVE, COMMAND_STOP };
 
 struct command {
 	enum command_type type;
@@ -47,7 +58,10 @@ struct command {
 	struct bfd_key key;
 	struct bfd_params params;
 	struct worker_path path;
-	bool path_down; /* COMMAND_PATH: the port is down, nothing can pass: Down at once */
+	unsigned given;          /* the worker whose `done` it comes back by; the workers' own */
+	unsigned to;             /* COMMAND_MOVE: the worker that gets the session */
+	struct bfd_moved *moved; /* COMMAND_MOVE: for the way; the manager's */
+	bool path_down;          /* COMMAND_PATH: the port is down, nothing can pass: Down at once */
 };
 
 struct rte_ring;
@@ -71,6 +85,8 @@ struct worker_port {
 
 struct worker_tables {
 	unsigned nports, nsubscribers;
+	bool changing;                      /* queues change hands: nobody receives or sends for the moment */
+	unsigned active;                    /* workers that have queues and sessions: the first ones */
 	bool strangers;                     /* packets that may begin a session go to the manager: RFC 9468 */
 	uint32_t sbfd_disc, sbfd_min_rx_us; /* S-BFD reflector; 0: none */
 	int subscriber[WORKER_SUBSCRIBERS]; /* eventfds */

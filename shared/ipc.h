@@ -12,7 +12,8 @@
  *   SYNC                    ->                (all sessions wanted have been named: drop what was not named)
  *   SESSION_REMOVE          ->     SESSION_REPLY
  *                           <-     PORT_EVENT (a port came, went, lost its carrier)
- *   SETTINGS                ->                (unsolicited sessions, S-BFD reflector: until the next one)
+ *   SETTINGS                ->                (unsolicited sessions, S-BFD reflector, workers: until the next
+ * one)
  *                           <-     STRANGER (a packet without a session, if SETTINGS asked for it)
  * The session is described by its key; a second ADD with the same key and other parameters is an update,
  * never a reset. When the client's connection goes away the dataplane keeps its sessions for hold_s seconds,
@@ -25,7 +26,7 @@
 #include <net/if.h>
 #include <stdint.h>
 
-#define IPC_VERSION 2u
+#define IPC_VERSION 3u
 #define IPC_MAGIC 0x50475243u /* "PGRC" */
 #define IPC_TEXT 160
 #define IPC_MAX_MSG 1024
@@ -103,6 +104,7 @@ struct ipc_settings {
 	uint32_t strangers;      /* tell about single-hop packets without a session: RFC 9468 */
 	uint32_t sbfd_disc;      /* reflect S-BFD packets for this discriminator: RFC 7880; 0: none */
 	uint32_t sbfd_min_rx_us; /* what the reflector says its Required Min RX is */
+	uint32_t workers;        /* to be used, of those that there are; 0: as the dataplane was started */
 };
 
 struct ipc_stranger {

@@ -151,7 +151,7 @@ static uint32_t diff_bfd(const struct bfd_config *a, const struct bfd_config *b)
 		memcmp(&a->multihop, &b->multihop, sizeof(a->multihop)) != 0)
 		return PROTO_RECONFIGURE;
 	if (a->sbfd_reflector != b->sbfd_reflector || a->sbfd_min_rx_us != b->sbfd_min_rx_us ||
-		!same_unsolicited(&a->unsolicited, &b->unsolicited))
+		a->workers != b->workers || !same_unsolicited(&a->unsolicited, &b->unsolicited))
 		return PROTO_RECONFIGURE;
 	return same_bfd_lists(a, b) ? PROTO_SAME : PROTO_RECONFIGURE;
 }

@@ -316,6 +316,7 @@ struct bfd_config {
 	struct bfd_unsolicited_config unsolicited;
 	uint32_t sbfd_reflector; /* ours: our discriminator as an S-BFD reflector; 0: none */
 	uint32_t sbfd_min_rx_us;
+	uint32_t workers; /* ours: of peregrine-dp's workers, how many are used; 0: as it was started */
 };
 
 struct pipe_config {

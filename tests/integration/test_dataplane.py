@@ -68,10 +68,10 @@ class DataPlane(Daemon):
         found = {}
         for line in self.ctl("hello observer", "show").splitlines():
             m = re.match(r"slot (\d+) gen (\d+) (\w+) diag '([^']*)' remote (\w+) .* rx (\d+) tx (\d+) up (\d+) down (\d+) "
-                         r"gap (\d+)/(\d+) us overshoot (\d+) us", line)
+                         r"gap (\d+)/(\d+) us overshoot (\d+) us owner (\d+)", line)
             if m:
                 found[int(m[1])] = {"generation": int(m[2]), "state": m[3], "diag": m[4], "up": int(m[8]), "down": int(m[9]),
-                                    "overshoot_us": int(m[12])}
+                                    "overshoot_us": int(m[12]), "owner": int(m[13])}
         return found
 
     def all_up(self, n):
@@ -127,11 +127,12 @@ class FrrBfd(Daemon):
         wait_for(lambda: os.path.exists(f"{self.dir}/z.sock"), "zebra listens", failed=self.dead)
         return self.start_bfdd()
 
-    def start_bfdd(self):
+    def start_bfdd(self, wait=True):
         argv = ["/usr/lib/frr/bfdd", "-f", self.conf, "-i", f"{self.dir}/bfdd.pid", "--bfdctl", f"{self.dir}/bfdd.sock"]
         argv += ["--dplaneaddr", f"unix:{self.offload}"] if self.offload else []
         self.spawn("bfdd", [*argv, *self.common], self.file(".out"))
-        wait_for(lambda: "peer" in self.vtysh("show bfd peers"), "bfdd answers", failed=self.dead)
+        if wait:
+            wait_for(lambda: "peer" in self.vtysh("show bfd peers"), "bfdd answers", failed=self.dead)
         return self
 
     def kill_bfdd(self):
@@ -240,7 +241,7 @@ def test_one_provisioner(net):
     wait_for(lambda: "dpctl connected" in dp.said(), "the first client is in")
     assert "dpctl is connected already" in dp.ctl("hello", check=False)
     assert "port af_xdp:up0" in dp.ctl("hello observer", "ports")
-    assert "version 2, not 9" in dp.ctl("hello version=9", check=False)
+    assert "version 3, not 9" in dp.ctl("hello version=9", check=False)
 
 
 def test_refusals(net):
@@ -406,6 +407,33 @@ def test_workers_share_the_sessions(net):
     assert all(p.poll() is None for p in c)
 
 
+def test_sessions_move_with_the_workers(net):
+    """A second core comes into use and goes again, ten times, while sessions run: they are moved, none is reset, and the
+    neighbour notices nothing."""
+    if os.cpu_count() < 2:
+        pytest.skip("one core: nothing can be added")
+    for role, ifname in (("node", "up0"), ("peer", "cust0")):
+        net.run(role, "ethtool", "-L", ifname, "rx", "2", "tx", "2")
+    dp = DataPlane(net, "node", "--port", "af_xdp:up0", "--core", "0,1", "--workers", "1", "--poll", "adaptive").start()
+    other = DataPlane(net, "peer", "--port", "af_xdp:cust0", name="peer-dp").start()
+    n = 64
+    net.run("peer", "ip", "-batch", "-", input="".join(f"addr add 10.9.0.{i}/32 dev cust0\n" for i in range(1, n + 1)))
+    net.ip("node", "route", "add", "10.9.0.0/24", "via", PEER[4])
+    opts = f"multihop ttl=255 {CALM}"
+    other.client("hello", f"range 10.9.0.1 {n} {opts} peer={US[4]}", "watch 100")
+    dp.client("hello", f"range 10.9.0.1 {n} {opts} from={US[4]}", f"wait up {n} 30",
+              *["sleep 0.5", "settings workers=2", "sleep 0.5", "settings workers=1"] * 10, "settings workers=2", "watch 100")
+    wait_for(lambda: dp.said().count("2 of 2 workers are in use") == 11, "it was told eleven times", limit=60, failed=dp.dead)
+
+    def owners():
+        return sorted(x["owner"] for x in dp.sessions().values())
+    wait_for(lambda: owners() == [0] * (n // 2) + [1] * (n // 2), "each worker has half of the sessions", failed=dp.dead)
+    assert dp.said().count("1 of 2 workers are in use") == 10
+    for who in (dp, other):
+        assert all(x["state"] == "Up" and x["up"] == 1 and x["down"] == 0 for x in who.sessions().values()), who.sessions()
+        assert all(x["generation"] == 1 for x in who.sessions().values())
+
+
 def test_frr_offload(net):
     """bfdd gives its sessions to peregrine-dp, hears Up and Down, and can be killed without a flap."""
     bird_peer(net, ms=300, mult=5)
@@ -450,7 +478,21 @@ def test_frr_offload_more_than_a_burst(net):
     for a in (peers[0], peers[100], peers[-1]):
         text = frr.vtysh(f"show bfd peer {a} local-address 10.9.0.1 interface up0 counters")
         assert int(re.search(r"Control packet input: (\d+)", text)[1]) > 0, text
-    assert all(x["down"] == 0 for x in dp.sessions().values()), "a session flapped"
+    before = dp.sessions()
+    assert all(x["down"] == 0 for x in before.values()), "a session flapped"
+
+    def handed_over():
+        """By the new bfdd: its connections, as many as it needs, each with so many sessions."""
+        return sum(int(x) for x in re.findall(r"FRR bfdd: connected, (\d+) sessions", dp.said().rpartition("connection lost")[2]))
+    frr.kill_bfdd()
+    wait_for(lambda: "connection lost" in dp.said(), "the loss is noticed", failed=dp.dead)
+    frr.start_bfdd(wait=False)
+    wait_for(lambda: handed_over() >= n, "the new bfdd has handed over all its sessions", limit=60, failed=dp.dead)
+    after = dp.sessions()
+    assert len(after) == n and all(after[k]["state"] == "Up" and after[k]["down"] == 0 and after[k]["up"] == 1 and
+                                   after[k]["generation"] == before[k]["generation"] for k in before), "a session flapped"
+    wait_for(known, "the new bfdd knows", limit=30, failed=dp.dead)
+    assert all(x["down"] == 0 for x in other.sessions().values()), "the neighbour saw a flap"
 
 
 @pytest.mark.parametrize("port", ["af_xdp", "af_packet"])

@@ -7,7 +7,7 @@
  *   add REMOTE[%IFACE] [from=ADDR] [tx=US] [rx=US] [mult=N] [multihop] [ttl=N] [passive] [down] [echo=US]
  * [cbit] range FIRST[%IFACE] COUNT [options of add]   COUNT sessions to consecutive IPv4 addresses,
  * pipelined; churn FIRST%IFACE A_SECOND SECONDS   sessions come and go; settings [strangers] [sbfd=DISC]
- * with peer=ADDR all to that one, from consecutive addresses remove REMOTE[%IFACE] ... sync |
+ * [workers=N] * with peer=ADDR all to that one, from consecutive addresses remove REMOTE[%IFACE] ... sync |
  * ports | show | workers wait up|down N SECONDS               until N sessions are in that state; exit 1 if
  * they are not in time watch SECONDS                        state changes as they are published sleep SECONDS
  */
@@ -247,12 +247,12 @@ static void print_entry(uint32_t slot, const struct linkstate_entry *e, const st
 {
 	printf("slot %u gen %u %s diag '%s' remote %s '%s' disc %08x/%08x mult %u tx %u us detect %u us "
 	       "flags %x rx %lu tx %lu "
-	       "up %lu down %lu gap %lu/%lu us overshoot %lu us echo rx %lu tx %lu\n",
+	       "up %lu down %lu gap %lu/%lu us overshoot %lu us owner %u echo rx %lu tx %lu\n",
 		slot, e->generation, bfd_state_name(e->state), bfd_diag_name(e->diag),
 		bfd_state_name(e->remote_state), bfd_diag_name(e->remote_diag), e->local_disc, e->remote_disc,
 		e->remote_detect_mult, e->tx_us, e->detect_us, e->flags, st->rx_packets, st->tx_packets,
 		st->up_count, st->down_count, st->worst_rx_gap_us, st->worst_tx_gap_us,
-		st->worst_overshoot_us, st->echo_rx, st->echo_tx);
+		st->worst_overshoot_us, e->owner, st->echo_rx, st->echo_tx);
 }
 
 static void show(struct ctl *c)
@@ -384,7 +384,7 @@ static void ports(struct ctl *c)
 	await(c, h.id, "ports", true);
 }
 
-/* settings [strangers] [sbfd=DISCRIMINATOR] */
+/* settings [strangers] [sbfd=DISCRIMINATOR] [workers=N] */
 static void settings(struct ctl *c, char *args)
 {
 	struct ipc_settings m = {.h = {IPC_SETTINGS, sizeof(m), 0}, .sbfd_min_rx_us = 10000};
@@ -394,6 +394,8 @@ static void settings(struct ctl *c, char *args)
 			m.strangers = 1;
 		else if (!strncmp(t, "sbfd=", 5))
 			m.sbfd_disc = (uint32_t)strtoul(t + 5, NULL, 0);
+		else if (!strncmp(t, "workers=", 8))
+			m.workers = (uint32_t)atoi(t + 8);
 	}
 	send_all(c, &m, sizeof(m));
 }

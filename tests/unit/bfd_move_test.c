@@ -147,7 +147,8 @@ static void test_poll_goes_on(void **state)
 	sim_free(s);
 }
 
-/* Two threads, one link state table, a session that is thrown back and forth: what ThreadSanitizer looks at. */
+/* Two threads, one link state table, a session that is thrown back and forth: what ThreadSanitizer looks at.
+ */
 
 struct thrower {
 	struct bfd_engine *engine;
@@ -225,7 +226,8 @@ static void test_refusals(void **state)
 	assert_int_equal(bfd_engine_export(other, SIM_CAPACITY, m, s->now), -ENOENT);
 	assert_int_equal(bfd_engine_import(other, 0, m, s->now), -EINVAL);
 	/* The slot is taken there: the session stays where it is, and can go back. */
-	assert_int_equal(bfd_engine_add(other, 0, 9, sim_disc(s, 0, 0) ^ 9u << BFD_SLOT_BITS, &k, &p, s->now), 0);
+	assert_int_equal(
+		bfd_engine_add(other, 0, 9, sim_disc(s, 0, 0) ^ 9u << BFD_SLOT_BITS, &k, &p, s->now), 0);
 	assert_int_equal(bfd_engine_export(s->node[0].engine, 0, m, s->now), 0);
 	assert_int_equal(bfd_engine_import(other, 0, m, s->now), -EEXIST);
 	assert_int_equal(bfd_engine_import(s->node[0].engine, 0, m, s->now), 0);

@@ -439,6 +439,7 @@ static void test_bfd_ours(void **state)
 		"  neighbor 192.0.2.1 dev \"eth0\" echo only;\n"
 		"  neighbor 192.0.2.2 local 192.0.2.9 sbfd 4711;\n"
 		"  sbfd reflector 4712 min rx interval 3300 us;\n"
+		"  workers 3;\n"
 		"  unsolicited { interface \"ix*\"; allow 192.0.2.0/24, 2001:db8::/32; limit 7; keep 3 s; "
 		"};\n"
 		"}");
@@ -463,6 +464,7 @@ static void test_bfd_ours(void **state)
 	assert_int_equal(n->sbfd_disc, 4711);
 	assert_int_equal(b->sbfd_reflector, 4712);
 	assert_int_equal(b->sbfd_min_rx_us, 3300);
+	assert_int_equal(b->workers, 3);
 	assert_true(b->unsolicited.on);
 	assert_int_equal(b->unsolicited.n_allow, 2);
 	assert_int_equal(b->unsolicited.limit, 7);
