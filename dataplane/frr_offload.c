@@ -10,7 +10,10 @@
  *     one brings less.
  *   - On each connect bfdd forgets what it knew: a session that is Up here is
  *     reported Up at once, and keeps running untouched if the ADD is identical.
- *     So bfdd can be restarted without a flap: sessions are kept for HOLD_NS.
+ *     So bfdd can be restarted without a flap: sessions are kept for HOLD_NS. A
+ *     bfdd that starts listens before it reads its configuration, and with some
+ *     hundred peers that takes it minutes (each line is validated against all):
+ *     until it has said something it is starting, and the hold time waits.
  *   - bfdd may stop reading a connection without closing it; an ECHO each few
  *     seconds finds out.
  *   - Every STATE_CHANGE makes bfdd notify its clients: a change of timers
@@ -37,6 +40,7 @@
 #define FULL_BURST 58
 #define BUCKETS 4096
 #define HOLD_NS (30 * NS_PER_S)
+#define STARTING_NS (600 * NS_PER_S)
 #define RECONNECT_NS NS_PER_S
 #define QUIET_NS (300 * NS_PER_MS) /* a first burst is over */
 #define ECHO_NS (5 * NS_PER_S)
@@ -49,8 +53,9 @@
 struct connection {
 	struct frr *frr;
 	struct dp_source source;
-	bool used, connected, burst_over;
-	unsigned adds;
+	bool used, connected, spoken; /* spoken: something has come from bfdd */
+	bool told;                    /* our log */
+	unsigned adds;                /* of a burst */
 	uint64_t last_add_ns, echo_sent_ns, echo_seen_ns;
 	uint8_t *in, *out;
 	size_t nin, nout, out_size;
@@ -409,7 +414,7 @@ static void on_ready(struct dp_source *src, uint32_t events)
 			return;
 		}
 		c->connected = true;
-		c->last_add_ns = c->echo_seen_ns = c->frr->dp->now_ns;
+		c->echo_seen_ns = c->frr->dp->now_ns;
 		dp_watch(c->frr->dp, src, src->fd, EPOLLIN);
 	}
 	if (events & EPOLLOUT && c->nout)
@@ -424,6 +429,9 @@ static void on_ready(struct dp_source *src, uint32_t events)
 		return;
 	}
 	c->nin += (size_t)n;
+	if (!c->spoken)
+		c->echo_seen_ns = c->frr->dp->now_ns;
+	c->spoken = true;
 	consume(c);
 }
 
@@ -521,25 +529,41 @@ static void tick_connections(struct frr *f)
 		any = true;
 		if (!c->connected)
 			continue;
-		if (now - c->echo_seen_ns > ECHO_LOST_NS) {
+		if (now - c->echo_seen_ns > (c->spoken ? ECHO_LOST_NS : STARTING_NS)) {
 			disconnect(c, "no answer");
 			continue;
 		}
-		if (now - c->echo_sent_ns > ECHO_NS) {
+		/* One is enough while it starts: it does not read them. */
+		if ((c->spoken || !c->echo_sent_ns) && now - c->echo_sent_ns > ECHO_NS) {
 			c->echo_sent_ns = now;
 			send_message(c, m, bfddp_build_echo(m, BFDDP_ECHO_REQUEST, 0, now / NS_PER_US, 0));
 		}
-		if (!c->burst_over && now - c->last_add_ns > QUIET_NS) {
-			c->burst_over = true;
-			more |= c->adds >= FULL_BURST;
+		if (!c->spoken || now - c->last_add_ns <= QUIET_NS)
+			continue;
+		if (!c->told)
 			log_msg(LOG_CLASS_INFO, "FRR bfdd: connected, %u sessions%s", c->adds,
 				c->adds >= FULL_BURST ? ", there may be more" : "");
-		}
+		c->told = true;
+		more |= c->adds >= FULL_BURST;
+		c->adds = 0;
 	}
 	if (more || (!any && now >= f->next_connect_ns)) {
 		f->next_connect_ns = now + RECONNECT_NS;
 		open_connection(f);
 	}
+}
+
+/* bfdd is there, and has not said a word yet. */
+static bool is_starting(const struct frr *f)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < CONNECTIONS; i++) {
+		if (f->connection[i].connected && f->connection[i].spoken)
+			return false;
+		any |= f->connection[i].connected;
+	}
+	return any;
 }
 
 static void tick_session(struct frr *f, struct frr_session *s)
@@ -548,7 +572,7 @@ static void tick_session(struct frr *f, struct frr_session *s)
 	struct linkstate_entry e;
 
 	if (!s->via) {
-		if (now - s->lost_ns > HOLD_NS)
+		if (now - s->lost_ns > (is_starting(f) ? STARTING_NS : HOLD_NS))
 			forget(f, s);
 		return;
 	}

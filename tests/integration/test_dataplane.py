@@ -487,7 +487,7 @@ def test_frr_offload_more_than_a_burst(net):
     frr.kill_bfdd()
     wait_for(lambda: "connection lost" in dp.said(), "the loss is noticed", failed=dp.dead)
     frr.start_bfdd(wait=False)
-    wait_for(lambda: handed_over() >= n, "the new bfdd has handed over all its sessions", limit=60, failed=dp.dead)
+    wait_for(lambda: handed_over() >= n, "the new bfdd has handed over all its sessions", limit=120, failed=dp.dead)
     after = dp.sessions()
     assert len(after) == n and all(after[k]["state"] == "Up" and after[k]["down"] == 0 and after[k]["up"] == 1 and
                                    after[k]["generation"] == before[k]["generation"] for k in before), "a session flapped"
