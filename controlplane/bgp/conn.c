@@ -234,11 +234,14 @@ static void blocked(struct bgp_conn *c)
 
 void conn_flush(struct bgp_conn *c)
 {
+	enum { FLUSH_BYTES = 64 << 10 };
+	size_t written = 0;
+
 	if (c->fd < 0 || c->state == BS_CONNECT)
 		return;
 	/* A bounded share of the thread: what is left goes on when the socket says writable, after the others
 	 * had their turn. */
-	for (unsigned turns = 0; turns < 16; turns++) {
+	while (written < FLUSH_BYTES) {
 		ssize_t n;
 
 		if (c->iov_at < c->iov_n) {
@@ -253,6 +256,7 @@ void conn_flush(struct bgp_conn *c)
 		}
 		if (n > 0) {
 			wrote(c);
+			written += (size_t)n;
 			continue;
 		}
 		if (errno == EAGAIN || errno == EINTR)

@@ -152,12 +152,19 @@ static int set_ttl(int fd, bool v6, const struct transport_options *o, char err[
 	return rc < 0 ? fail(err, "cannot set TTL security") : 0;
 }
 
+/*
+ * What the kernel takes from us ahead of what it can send: a change has to wait for it, keepalives too, and
+ * what is still here can be replaced by what is newer.
+ */
+enum { UNSENT_MAX = 128 << 10 };
+
 static int set_common(int fd, bool v6, const struct transport_options *o, char err[TRANSPORT_ERR])
 {
 	int tclass = 0xc0; /* CS6: internetwork control */
 
 	/* Failing these costs nothing but a little latency. */
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
 	if (v6)
 		set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, tclass);
 	else
@@ -245,6 +252,7 @@ static int prepare_listen(int fd, bool v6, const struct transport_options *o, ch
 
 	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
 	if (v6)
 		set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (o->free_bind)

@@ -264,16 +264,27 @@ static void forget_range(struct group_shard *gs, struct member *m, uint32_t rang
 
 /* ---- the task ---- */
 
-static bool has_room(struct member *m)
+/*
+ * How much a member may have in its ring before it is given another range: what comes behind it, a change
+ * among them, waits that long. All of theirs together is some milliseconds of work for the sessions' thread.
+ */
+static uint32_t round_limit(const struct group_shard *gs)
 {
-	if (ring_has_room(&m->ring, 2 * MADE_BLOCKS))
-		return true;
-	atomic_store(&m->ring.wanted, true);
-	return ring_has_room(&m->ring, 2 * MADE_BLOCKS);
+	uint32_t share = RING_BYTES / (gs->n_slow ? gs->n_slow : 1);
+
+	return share < 64u << 10 ? 64u << 10 : share > 256u << 10 ? 256u << 10 : share;
 }
 
-/* Members that have room now, in gs->needing from `from` on. */
-static uint32_t collect(struct group_shard *gs)
+static bool has_room(struct member *m, uint32_t bytes)
+{
+	if (ring_has_room(&m->ring, 2 * MADE_BLOCKS, bytes))
+		return true;
+	ring_want(&m->ring, bytes / 2);
+	return ring_has_room(&m->ring, 2 * MADE_BLOCKS, bytes);
+}
+
+/* Members that have room now, in gs->needing; *others: how many have none. */
+static uint32_t collect(struct group_shard *gs, uint32_t bytes, uint32_t *others)
 {
 	struct cds_list_head *node;
 	uint32_t n = 0;
@@ -284,14 +295,39 @@ static uint32_t collect(struct group_shard *gs)
 		if (!gs->needing)
 			abort();
 	}
+	*others = 0;
 	cds_list_for_each(node, &gs->members)
 	{
 		struct member *m = member_of(node);
 
-		if (m->state == MEMBER_SYNC && has_room(m))
+		if (m->state != MEMBER_SYNC)
+			continue;
+		if (has_room(m, bytes))
 			gs->needing[n++] = m;
+		else
+			++*others;
 	}
 	return n;
+}
+
+/*
+ * A range is worked out once for all that get it in one step. So most of them have to have room, or one to be
+ * out of work: else the n that have room wait, for the others or until one of them is.
+ */
+static bool worth_a_step(struct group_shard *gs, uint32_t n, uint32_t others)
+{
+	if (n >= 3 * others)
+		return true;
+	for (uint32_t i = 0; i < n; i++) {
+		struct ring *r = &gs->needing[i]->ring;
+
+		if (ring_is_empty(r))
+			return true;
+		ring_want(r, 0);
+		if (ring_is_empty(r))
+			return true;
+	}
+	return false;
 }
 
 /* Those of the n that need the range come first; returns how many. */
@@ -386,35 +422,60 @@ static bool finish_complete(struct group_shard *gs, uint32_t n)
 	return any;
 }
 
+/* The range that has waited longest to be told of a change, to those that have not heard. */
+static bool step_stale(struct group_shard *gs)
+{
+	while (gs->first_stale) {
+		uint32_t range = gs->first_stale - 1, next = gs->stale[range], others, k;
+
+		gs->stale[range] = 0;
+		gs->first_stale = next == STALE_LAST ? 0 : next;
+		k = sort_needing(gs, collect(gs, 4 * round_limit(gs), &others), range);
+		if (k) {
+			step(gs, k, range);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The next range of the round. */
+static bool step_round(struct group_shard *gs)
+{
+	uint32_t others, n = collect(gs, round_limit(gs), &others), ranges = 0, k = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (ranges_of(gs, gs->needing[i]) > ranges)
+			ranges = ranges_of(gs, gs->needing[i]);
+	for (uint32_t r = 0; r < ranges && !k; r++) {
+		if (gs->sync_at >= ranges)
+			gs->sync_at = 0;
+		k = sort_needing(gs, n, gs->sync_at);
+		if (!k)
+			gs->sync_at++;
+	}
+	if (!k)
+		return finish_complete(gs, n);
+	if (!worth_a_step(gs, n, others))
+		return false;
+	step(gs, k, gs->sync_at++);
+	return true;
+}
+
 bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_ns)
 {
 	struct group_shard *gs = caa_container_of(t, struct group_shard, task);
-	bool more = false;
+	uint32_t others;
+	bool more;
 
 	(void)s;
 	export_group_flush(gs);
 	do {
-		uint32_t n = collect(gs), ranges = 0, k = 0;
-
-		for (uint32_t i = 0; i < n; i++)
-			if (ranges_of(gs, gs->needing[i]) > ranges)
-				ranges = ranges_of(gs, gs->needing[i]);
-		for (uint32_t r = 0; r < ranges && !k; r++) {
-			if (gs->sync_at >= ranges)
-				gs->sync_at = 0;
-			k = sort_needing(gs, n, gs->sync_at);
-			if (!k)
-				gs->sync_at++;
-		}
-		if (k) {
-			step(gs, k, gs->sync_at++);
-			more = true;
-		} else {
-			more = finish_complete(gs, n);
-		}
+		more = step_stale(gs);
+		more |= step_round(gs);
 	} while (more && clock_now_ns() < deadline_ns);
 	if (more) {
-		finish_complete(gs, collect(gs));
+		finish_complete(gs, collect(gs, round_limit(gs), &others));
 		more = gs->n_slow > 0;
 	}
 	if (!more) {

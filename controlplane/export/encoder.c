@@ -335,7 +335,11 @@ static bool one_message(struct encoder *e, const struct sent *a, uint32_t *at)
 
 	if (room < 21)
 		return false;
-	while (i != NONE && n + 21 <= room) {
+	while (i != NONE) {
+		size_t len = (e->class.add_path ? 5u : 1u) + (e->entry[i].prefix.len + 7u) / 8;
+
+		if (n + len > room)
+			break;
 		n += bgp_encode_nlri(
 			&e->entry[i].prefix, e->entry[i].path_id, e->class.add_path, e->nlri + n);
 		i = e->entry[i].next;

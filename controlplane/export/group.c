@@ -40,6 +40,7 @@ static void need_index(struct group_shard *gs, uint32_t index)
 	gs->n_index = n;
 	gs->changed_max = zero_grow(gs->changed_max, ranges, group_ranges(gs), sizeof(*gs->changed_max));
 	gs->range_gen = zero_grow(gs->range_gen, ranges, group_ranges(gs), sizeof(*gs->range_gen));
+	gs->stale = zero_grow(gs->stale, ranges, group_ranges(gs), sizeof(*gs->stale));
 	for (; ranges < group_ranges(gs); ranges++)
 		gs->range_gen[ranges] = gs->choose.gen; /* all lanes will have seen what comes in here */
 }
@@ -753,7 +754,7 @@ static void hand_out(struct group_shard *gs, const struct made *made)
 		 * are pinned from now on only. */
 		member_give(m, made, m->lane->number);
 		peer_check_limit(m->peer, gs->number, export_group_member_exported(gs, m));
-		if (!ring_has_room(&m->ring, MADE_BLOCKS))
+		if (!ring_has_room(&m->ring, MADE_BLOCKS, RING_BYTES))
 			become_slow(gs, m);
 	}
 }
@@ -790,6 +791,19 @@ static void encode_change(struct group_shard *gs, const struct change *c)
 	}
 }
 
+/* Members that are brought up to date are told of it before they are given the next range. */
+static void note_stale(struct group_shard *gs, uint32_t range)
+{
+	if (gs->stale[range])
+		return;
+	gs->stale[range] = STALE_LAST;
+	if (gs->first_stale)
+		gs->stale[gs->last_stale] = range + 1;
+	else
+		gs->first_stale = range + 1;
+	gs->last_stale = range;
+}
+
 void export_group_flush(struct group_shard *gs)
 {
 	struct made made = {0};
@@ -807,6 +821,8 @@ void export_group_flush(struct group_shard *gs)
 
 		gs->changed_at[c->index] = (uint32_t)gs->seq;
 		gs->changed_max[range] = gs->seq;
+		if (gs->n_slow)
+			note_stale(gs, range);
 		c->plan = plan_for(gs, c->old, c->now);
 		if (gs->range_gen[range] == gs->choose.gen) {
 			gs->plan[c->plan].count++;
@@ -1234,6 +1250,7 @@ static void closed(void *ctx, struct rib_shard *s)
 	free(gs->changed_at);
 	free(gs->changed_max);
 	free(gs->range_gen);
+	free(gs->stale);
 	free(gs->change);
 	free(gs->needing);
 	free(gs->owner);

@@ -39,6 +39,10 @@
  * blocks by lane, which are kept while the range does not change. A member starts at the range the
  * others are at. It is LIVE when no range needs it.
  *
+ * A change does not wait for that: its range comes next, in turn with the one that the round is at,
+ * for all that need it, so that a million prefixes under way to a member do not hold up one. And no
+ * more is put into a ring than is soon out of it again.
+ *
  * A new lane is known in a range when the range's routes have been put through
  * its filter (range_gen, lane_gen): that is done by the first step that is about
  * the range; the bits of a lane mean nothing before.
@@ -139,6 +143,8 @@ struct range_cache {
 	bool valid;
 };
 
+#define STALE_LAST UINT32_MAX
+
 struct group_shard {
 	struct group *group;
 	struct rib_shard *shard; /* known from the first call */
@@ -159,7 +165,10 @@ struct group_shard {
 	unsigned n_live, n_slow;
 	struct rib_task task;
 	bool task_started;
-	uint32_t sync_at;        /* range */
+	uint32_t sync_at; /* range */
+	/* Ranges with changes that SYNC members have not heard of: a queue. By range the next one + 1, or
+	 * STALE_LAST, 0 when it is not in it; first_stale + 1. */
+	uint32_t *stale, first_stale, last_stale;
 	struct member **needing; /* of a step */
 	uint32_t cap_needing;
 	struct member **owner;   /* by source id */

@@ -21,8 +21,6 @@
 #include <sched.h>
 #include <string.h>
 
-#define ROOM_BLOCKS (RING_BLOCKS / 2) /* a ring emptied to this is worth a call to its shard */
-
 struct export_peer {
 	struct export_engine *engine;
 	struct export_peer_config cf;
@@ -304,12 +302,9 @@ void export_refresh(struct export_peer *p, bool enhanced)
 
 static void ask_for_more(struct export_peer *p, unsigned i)
 {
-	struct ring *r = &p->member[i].ring;
 	struct shard_call *c;
 
-	if (!atomic_load(&r->wanted) || ring_count(r) > ROOM_BLOCKS / 2 ||
-		atomic_load_explicit(&r->queued, memory_order_relaxed) > RING_BYTES / 2 ||
-		!atomic_exchange(&r->wanted, false))
+	if (!ring_is_wanted(&p->member[i].ring))
 		return;
 	c = malloc(sizeof(*c));
 	if (!c)

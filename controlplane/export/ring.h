@@ -7,21 +7,23 @@
  * is done with an entry before it moves head (release); the producer reads head
  * (acquire) before it writes the entry again. `queued` counts bytes for the
  * producer's judgement of lag only: relaxed.
- * Room: a producer that found none sets `wanted` and looks again; the consumer
- * looks at it after each pop. Both sequentially consistent, so one of them sees.
+ * Room: a producer that found none sets `low`, then `wanted`, and looks again; the consumer
+ * looks at them after each pop. All sequentially consistent, so one of them sees.
  */
 #pragma once
 #include "controlplane/export/block.h"
 #include <stdbool.h>
 
 #define RING_BLOCKS 1024u
-#define RING_BYTES (8u << 20) /* a peer with more than this waiting is lagging */
+#define RING_BYTES (8u << 20)      /* a peer with more than this waiting is lagging */
+#define RING_LOW (RING_BLOCKS / 4) /* with fewer blocks than this it may be worth a call to the producer */
 
 struct ring {
 	_Alignas(64) _Atomic uint32_t tail;
 	_Alignas(64) _Atomic uint32_t head;
 	_Alignas(64) _Atomic uint64_t queued;
-	_Atomic bool wanted; /* the producer has found no room and wants to hear when there is */
+	_Atomic bool wanted;  /* the producer wants to hear when there is room, */
+	_Atomic uint32_t low; /* which is when no more bytes than these are queued */
 	struct block *entry[RING_BLOCKS];
 	uint16_t bit[RING_BLOCKS]; /* the receiver's in the block's sets */
 };
@@ -40,13 +42,34 @@ static inline bool ring_push(struct ring *r, struct block *b, uint32_t bit)
 	return true;
 }
 
-static inline bool ring_has_room(const struct ring *r, uint32_t blocks)
+static inline bool ring_has_room(const struct ring *r, uint32_t blocks, uint32_t bytes)
 {
-	uint32_t used = atomic_load_explicit(&r->tail, memory_order_relaxed) -
-			atomic_load_explicit(&r->head, memory_order_acquire);
+	uint32_t used = atomic_load_explicit(&r->tail, memory_order_relaxed) - atomic_load(&r->head);
 
-	return used + blocks <= RING_BLOCKS &&
-	       atomic_load_explicit(&r->queued, memory_order_relaxed) < RING_BYTES;
+	return used + blocks <= RING_BLOCKS && atomic_load(&r->queued) < bytes;
+}
+
+/* Producer: the consumer is to call when it is down to `low` bytes. Look again after this. */
+static inline void ring_want(struct ring *r, uint32_t low)
+{
+	atomic_store(&r->low, low);
+	atomic_store(&r->wanted, true);
+}
+
+/* Consumer, after a pop: is it to call? Once. */
+static inline bool ring_is_wanted(struct ring *r)
+{
+	return atomic_load(&r->wanted) &&
+	       atomic_load_explicit(&r->tail, memory_order_relaxed) -
+			       atomic_load_explicit(&r->head, memory_order_relaxed) <=
+		       RING_LOW &&
+	       atomic_load(&r->queued) <= atomic_load(&r->low) && atomic_exchange(&r->wanted, false);
+}
+
+/* Producer. */
+static inline bool ring_is_empty(const struct ring *r)
+{
+	return atomic_load(&r->queued) == 0;
 }
 
 static inline uint32_t ring_count(const struct ring *r)
@@ -70,7 +93,7 @@ static inline struct block *ring_pop(struct ring *r)
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
 	struct block *b = r->entry[head % RING_BLOCKS];
 
-	atomic_fetch_sub_explicit(&r->queued, b->len, memory_order_relaxed);
-	atomic_store_explicit(&r->head, head + 1, memory_order_release);
+	atomic_fetch_sub(&r->queued, b->len);
+	atomic_store(&r->head, head + 1); /* and before `wanted` is looked at */
 	return b;
 }

@@ -34,34 +34,45 @@ struct loop {
 	char name[16];
 };
 
+/* What is in the mailbox now; false: nothing. */
+static bool run_batch(struct loop *l)
+{
+	struct call *c = atomic_exchange_explicit(&l->mailbox, NULL, memory_order_acquire), *oldest = NULL,
+		    *below;
+
+	if (!c)
+		return false;
+	for (; c; c = below) {
+		below = c->below;
+		c->below = oldest;
+		oldest = c;
+	}
+	for (c = oldest; c; c = below) {
+		sem_t *done = c->done;
+
+		below = c->below;
+		c->fn(c->arg);
+		if (done)
+			sem_post(done); /* c was on the waiter's stack */
+		else
+			free(c);
+	}
+	return true;
+}
+
 static void run_mailbox(struct loop *l)
 {
-	struct call *c, *oldest, *below;
-
-	while ((c = atomic_exchange_explicit(&l->mailbox, NULL, memory_order_acquire)) != NULL) {
-		for (oldest = NULL; c; c = below) {
-			below = c->below;
-			c->below = oldest;
-			oldest = c;
-		}
-		for (c = oldest; c; c = below) {
-			sem_t *done = c->done;
-
-			below = c->below;
-			c->fn(c->arg);
-			if (done)
-				sem_post(done); /* c was on the waiter's stack */
-			else
-				free(c);
-		}
-	}
+	while (run_batch(l))
+		;
 }
 
 static void on_wake(struct ev_loop *ev, ev_async *w, int revents)
 {
 	struct loop *l = w->data;
 
-	run_mailbox(l);
+	/* Not until it is empty: descriptors and timers have their turn, too, when calls beget calls. Who
+	 * came after this batch has woken us again. */
+	run_batch(l);
 	if (atomic_load_explicit(&l->stop, memory_order_acquire))
 		ev_break(ev, EVBREAK_ALL);
 }

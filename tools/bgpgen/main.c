@@ -101,6 +101,9 @@ static int set_up(struct run_state *s)
 				s->model.up[i] = false;
 		}
 	}
+	/* What waits in our own buffers is our delay, and would be taken for the daemon's: many megabytes a
+	 * peer are, if the kernel may. */
+	g->receive_buffer = o->pulse_ms ? 128 << 10 : 0;
 	s->pulse_peer = o->sc.mode == MODE_RS ? o->drop : 0;
 	s->busy_from = o->drop;
 	s->busy_to = o->sc.mode == MODE_RS ? g->n_peers - o->slow - o->join : o->sc.feeders;

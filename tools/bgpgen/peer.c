@@ -174,7 +174,7 @@ void peer_connect(struct peer *p)
 {
 	struct sockaddr_storage ss;
 	struct epoll_event ev = {.events = EPOLLOUT | EPOLLIN, .data.ptr = p};
-	int one = 1;
+	int one = 1, buffer;
 	socklen_t len;
 
 	p->retry_at_ns = UINT64_MAX;
@@ -186,11 +186,10 @@ void peer_connect(struct peer *p)
 	}
 	setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (p->slow_bytes_s) {
-		int small = 32768; /* or the kernel would read ahead for it */
-
-		setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	}
+	/* Of a slow one, or the kernel would read ahead for it. */
+	buffer = p->slow_bytes_s ? 32768 : p->gen->receive_buffer;
+	if (buffer)
+		setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
 	len = ipaddr_to_sockaddr(&p->local, 0, 0, &ss);
 	if (bind(p->fd, (struct sockaddr *)&ss, len) < 0) {
 		failed(p, strerror(errno));

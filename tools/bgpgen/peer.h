@@ -70,6 +70,7 @@ struct generator {
 	uint64_t now_ns;
 	bool check;
 	uint64_t *pulse_sent_ns; /* by number mod 65536 */
+	int receive_buffer;      /* of each peer's socket; 0: the kernel's choice */
 	/* A session is up: what it should send may have changed since it last was. */
 	void (*established)(struct generator *g, struct peer *p, void *user);
 	void (*lost)(struct generator *g, struct peer *p, void *user);

@@ -31,6 +31,9 @@ def wire(lab):
         for a in addresses:
             lab.ip(role, "addr", "add", a, "dev", ifname, *(["nodad"] if ":" in a else []))
         lab.ip(role, "link", "set", ifname, "up")
+        # A veth drops when its receiver's core is busy. What a host's default (BBR, on some) makes of that, seconds of silence
+        # at 15 kbit/s, would be measured instead of the daemons.
+        lab.run(role, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno")
     lab.ip("gen", "route", "add", "local", "10.64.128.0/17", "dev", "lo")
 
 
