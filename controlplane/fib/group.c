@@ -261,6 +261,9 @@ static bool claim(struct fib *f, struct group *g, const struct member *m, unsign
 		nh->groups[o->index] = g;
 		nh->groups[g->index] = o;
 		uint32_t index = g->index;
+		account(f, o, -1);
+		for (unsigned k = 0; k < o->n_members; k++)
+			o->member[k].primary = false;
 		g->index = o->index;
 		o->index = index;
 		g->id = o->id;
@@ -875,7 +878,12 @@ struct group *nexthops_add_left_over(
 	g->member = mem_grow(NULL, n * sizeof(*m));
 	memcpy(g->member, m, n * sizeof(*m));
 	g->n_members = n;
-	for (unsigned i = 0; i < n; i++)
+	/* As want() makes them: what has a share carries. Its neighbour may be lost before anybody claims it.
+	 */
+	for (unsigned i = 0; i < n; i++) {
 		g->member[i].obj->refs++;
+		g->member[i].primary = !buckets || m[i].weight > 1 || i == 0;
+	}
+	account(f, g, 1);
 	return g;
 }

@@ -434,6 +434,81 @@ static void test_does_not_wait(void **state)
 	unload();
 }
 
+/* ---- in the middle of a load ---- */
+
+#define LOAD 100000
+
+static uint64_t routes4(void)
+{
+	struct fib_channel_stats s;
+
+	fib_channel_stats(lab.ch4, &s);
+	return s.routes;
+}
+
+static bool load_under_way(void *arg)
+{
+	return routes4() > MANY + 1000;
+}
+
+static bool load_done(void *arg)
+{
+	return routes4() == MANY + LOAD;
+}
+
+static bool gave_way(void *arg)
+{
+	return atomic_load(&lab.fib->writer.gave_way) > *(uint64_t *)arg;
+}
+
+static void *lose_v6(void *arg)
+{
+	rcu_register_thread();
+	link_event(&lab, "2001:db8:1::2", lab.a, false);
+	rcu_unregister_thread();
+	return NULL;
+}
+
+/* The kernel has one lock for the writer's routes and the failover's objects. The writer keeps out of it
+ * while a failover is being written, and the failover has its answer long before the load ends. */
+static void test_writer_gives_way(void **state)
+{
+	uint64_t before;
+	pthread_t t;
+
+	NEED_LAB(&lab);
+	link_known(&lab, "10.1.0.2", lab.a);
+	link_known(&lab, "2001:db8:1::2", lab.a);
+	load();
+	uint32_t c = lab_attrs(&lab, "10.3.0.2", 200);
+	before = atomic_load(&lab.fib->writer.gave_way);
+	lab_announce_many(lab.one, false, MANY, LOAD, c);
+	assert_true(wait_for(load_under_way, NULL));
+	/* A failover that is held up has announced itself already. */
+	pthread_mutex_lock(&lab.fib->links.lock);
+	pthread_create(&t, NULL, lose_v6, NULL);
+	assert_true(wait_for(gave_way, &before));
+	pthread_mutex_unlock(&lab.fib->links.lock);
+	pthread_join(t, NULL);
+	link_event(&lab, "10.1.0.2", lab.a, false);
+	uint64_t loaded = routes4();
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	assert_string_equal(via("2400:0:5::1"), "2001:db8:2::2");
+	assert_true(loaded < MANY + LOAD);
+	assert_true(wait_for(load_done, NULL));
+	expect_in_step(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	link_event(&lab, "2001:db8:1::2", lab.a, true);
+	struct rib_batch *b = rib_batch_create(lab.one);
+	for (uint32_t i = LOAD; i-- > 0;) { /* from the end: what the kernel is quicker at */
+		struct net n = lab_net4(MANY + i);
+		rib_batch_withdraw(b, &n, 0);
+	}
+	rib_submit(b);
+	attrs_release(c);
+	unload();
+}
+
 /* What `show failover` shows of a group. */
 static void test_groups_seen(void **state)
 {
@@ -580,6 +655,7 @@ int main(void)
 		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_thousand_on_one_port),
 		cmocka_unit_test(test_does_not_wait),
+		cmocka_unit_test(test_writer_gives_way),
 		cmocka_unit_test(test_groups_seen),
 		cmocka_unit_test(test_churn),
 	};

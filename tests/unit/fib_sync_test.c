@@ -145,6 +145,52 @@ static void test_adoption_of_changes(void **state)
 	expect_in_step(&lab);
 }
 
+static void doze(void *arg)
+{
+	sem_t *s = arg;
+
+	sem_wait(s);
+}
+
+/* After a restart the kernel keeps what it has until the neighbours have sent theirs. A link that dies in
+ * that time moves what the earlier run left, at once, though nobody has asked for it again. */
+static void test_loss_while_deferred(void **state)
+{
+	sem_t s;
+
+	NEED_LAB(&lab);
+	for (int i = 0; i < 1000 && count_lines(output("ip nexthop show proto %d groups", LAB_PROTO)) != 2;
+		i++)
+		usleep(5000);
+	lab_close_channels(&lab, true);
+	fib_destroy(lab.fib, true);
+	lab_fib(&lab, true);
+	fib_defer(lab.fib);
+	lab_channels(&lab);
+	lab_barrier(&lab);
+	link_known(&lab, "10.1.0.2", lab.a);
+	assert_int_equal(stats(lab.ch4).adopted, 0);
+	assert_string_equal(via("20.0.5.1"), "10.1.0.2");
+	sem_init(&s, 0, 0);
+	loop_call(lab.fib->loop, doze, &s); /* the link thread does it by itself */
+	link_event(&lab, "10.1.0.2", lab.a, false);
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	struct fib_failover_view v;
+	assert_int_equal(fib_failovers(lab.fib, &v, 1), 1);
+	assert_int_equal(v.groups, 1);
+	assert_int_equal(v.prefixes, MANY);
+	sem_post(&s);
+	link_event(&lab, "10.2.0.2", lab.b, true); /* behind what follows from the loss */
+	assert_int_equal(kernel_routes(), 2 * MANY + 1);
+	fib_recovery_done(lab.fib);
+	expect_in_step(&lab);
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	assert_int_equal(kernel_routes(), 2 * MANY + 1);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	expect_via("20.0.5.1", "10.1.0.2");
+	expect_in_step(&lab);
+}
+
 static void test_start_without_recovery(void **state)
 {
 	NEED_LAB(&lab);
@@ -210,13 +256,6 @@ static void test_foreign_removals(void **state)
 	assert_string_equal(output("ip nexthop show | grep 100000999"), "");
 	expect_in_step(&lab);
 	unload();
-}
-
-static void doze(void *arg)
-{
-	sem_t *s = arg;
-
-	sem_wait(s);
 }
 
 /* What a changed route below a next hop does, before the monitor's socket is looked at. */
@@ -483,6 +522,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_adoption),
 		cmocka_unit_test(test_adoption_of_changes),
+		cmocka_unit_test(test_loss_while_deferred),
 		cmocka_unit_test(test_start_without_recovery),
 		cmocka_unit_test(test_clean_exit),
 		cmocka_unit_test(test_foreign_removals),
