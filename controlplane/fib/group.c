@@ -195,6 +195,16 @@ void group_unref(struct fib *f, struct group *g)
 				memory_order_relaxed);
 }
 
+void group_keep(struct group *g, bool on)
+{
+	if (g->kept == on)
+		return;
+	g->kept = on;
+	for (unsigned i = 0; i < g->n_members; i++)
+		if (g->member[i].obj)
+			g->member[i].obj->kept += on ? 1 : -1u;
+}
+
 /* ---- into the kernel ---- */
 
 static void put_group(
@@ -233,13 +243,16 @@ static void set_members(struct fib *f, struct group *g, const struct member *m, 
 {
 	struct member *old = g->member;
 	unsigned n_old = g->n_members;
+	bool kept = g->kept;
 
+	group_keep(g, false);
 	account(f, g, -1);
 	g->member = n ? mem_grow(NULL, n * sizeof(*m)) : NULL;
 	if (n)
 		memcpy(g->member, m, n * sizeof(*m));
 	g->n_members = n;
 	account(f, g, 1);
+	group_keep(g, kept);
 	for (unsigned i = 0; i < n_old; i++)
 		if (old[i].obj)
 			nhobj_put(f, old[i].obj, false);
@@ -546,6 +559,7 @@ static void free_group(struct fib *f, struct group *g, bool keep)
 	struct nexthops *nh = &f->nh;
 
 	unindex(f, g);
+	keep = keep || g->kept;
 	if (g->id && !keep)
 		nexthop_put_delete(f, g->id);
 	account(f, g, -1);
@@ -569,7 +583,7 @@ void nexthops_reap(struct fib *f, bool all)
 
 	for (uint32_t i = GROUP_INDEX_PROHIBIT + 1; i < f->nh.n_groups; i++) {
 		struct group *g = f->nh.groups[i];
-		if (!g || g->refs || g->left_over)
+		if (!g || g->refs || g->left_over || g->kept)
 			continue;
 		if (!g->unused_since_ns)
 			g->unused_since_ns = now;
@@ -791,6 +805,7 @@ void nexthops_repair_group(struct fib *f, struct group *g)
 	if (g->lost || g->moving || !g->key)
 		return;
 	/* As if we knew nothing of its content: it is written in any case. */
+	group_keep(g, false);
 	account(f, g, -1);
 	for (unsigned i = 0; i < g->n_members; i++)
 		nhobj_put(f, g->member[i].obj, false);

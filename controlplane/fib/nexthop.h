@@ -72,6 +72,7 @@ struct nhobj {
 	uint32_t id;    /* 0: not in the kernel */
 	int error;      /* of the last attempt to create it */
 	unsigned refs;  /* groups that have it as a member */
+	unsigned kept;  /* of these: kept ones, see group_keep() */
 	struct link_use use[HOP_LINKS];
 	/* Of the groups that send traffic through it and have something else: */
 	_Atomic uint32_t groups;
@@ -117,6 +118,7 @@ struct group {
 	bool can_grow; /* made as a resilient group */
 	bool dynamic;  /* content depends on resolution or interfaces */
 	bool tracked;
+	bool kept; /* routes that are not ours to remove any more (persist) are on it */
 	int error;
 	uint16_t buckets;
 	uint64_t unused_since_ns;
@@ -165,6 +167,9 @@ static inline size_t group_key_size(const struct group_key *k)
 struct group *group_at(struct fib *f, uint32_t index);
 void group_ref(struct fib *f, struct group *g);
 void group_unref(struct fib *f, struct group *g);
+/* The routes of a closed channel stay, so their group must, whoever lets go of it; until a channel takes them
+ * over again (on false). */
+void group_keep(struct group *g, bool on);
 /* Routes can be written through it. */
 static inline bool group_usable(const struct group *g)
 {

@@ -236,7 +236,7 @@ void nhobj_put(struct fib *f, struct nhobj *o, bool keep)
 
 	if (o->refs && --o->refs)
 		return;
-	if (o->id && !keep)
+	if (o->id && !keep && !o->kept)
 		nexthop_put_delete(f, o->id);
 	o->id = 0;
 	while (*at != o)

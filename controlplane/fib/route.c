@@ -448,6 +448,7 @@ void route_add_left_over(struct fib_channel *ch, const struct prefix *p, struct 
 	if (table_find(&ch->routes, p))
 		return;
 	r = table_take(&ch->routes, p);
+	group_keep(g, false);
 	init_entry(ch, r, g, info);
 	set_flags(ch, r, ROUTE_IN_KERNEL);
 	r->flags |= ROUTE_LEFT_OVER;
@@ -553,6 +554,8 @@ static bool sweep_entry(struct fib_channel *ch, struct route *r)
 	if (ch->flushing || (ch->drop_left_overs && (r->flags & ROUTE_LEFT_OVER))) {
 		if (there(r) && !(g->lost && (r->flags & ROUTE_IN_KERNEL)) && !ch->keep)
 			write_delete(ch, &p, f->infos[r->info].metric);
+		if (ch->keep)
+			group_keep(g, true);
 		remove_entry(ch, r);
 		return false;
 	}

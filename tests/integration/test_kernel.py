@@ -2,6 +2,8 @@
 """The kernel's table under real traffic: a link is lost in every way it can be, numbered packets cross, and those that never
 arrive are counted. Timing decides nothing here: after each loss the stream goes on over the backup, and kernel and RIB agree."""
 import re
+import socket
+import threading
 
 import pytest
 from conftest import kernel_in_step, tell
@@ -10,6 +12,8 @@ from netlab.proc import wait_for
 from netlab.twosite import BKP_I, PROBE_TO, UPA, TwoSite
 
 RATE = 1000
+CROWD = 20000
+SOCKET_HOLDS = 1000000  # bytes; more than a UNIX socket keeps for a reader who does not read
 
 pytestmark = [pytest.mark.ours]
 
@@ -90,11 +94,24 @@ def test_traffic_goes_on_over_the_backup(site, how):
     kernel_in_step(s.lab)
 
 
-def test_one_line_in_the_log(site):
-    """The line of the log has the same stages as show failover."""
-    site.wait(lambda: re.search(r"Failover: \S+ on up0 lost \(bfd\): \d+ groups, \d+ prefixes, last packet .*detected|"
-                                r"Failover: \S+ on up0 lost \(bfd\): \d+ groups.*acknowledged \+\d+ us", site.pri.log_text()),
-              "the failover's line")
+STAGES = {"last_packet": "last packet", "published": "published", "ring_read": "read", "plan_found": "plan", "netlink_sent": "sent",
+          "netlink_acked": "acknowledged", "bgp_told": "BGP told", "updates_out": "updates out"}
+
+
+def test_every_stage_in_show_and_in_one_line_of_the_log(site):
+    """Of the neighbour that BFD lost above (dead link): all stages, in their order, and the same in one line of the log."""
+    def told():
+        return [e for e in site.pri.client("show", "failover")["failovers"] if e["event"] == "down" and e["reason"] == "bfd"
+                and e["groups"] and set(STAGES) <= set(e["stages"])]
+    e = site.wait(told, "a failover with every stage")[-1]
+    order = [e["stages"][k] for k in ("last_packet", "detected", "published", "ring_read", "plan_found", "netlink_sent", "netlink_acked",
+                                      "bgp_told", "updates_out")]
+    assert order == sorted(order), e
+    zero = e["stages"]["detected"]
+    line = f"Failover: {e['address']} on up0 lost (bfd): {e['groups']} groups, {e['prefixes']} prefixes" + "".join(
+        f", {name} {(e['stages'][k] - zero) / 1000:+.0f} us" for k, name in STAGES.items())
+    lines = [x for x in site.pri.log_text().splitlines() if "Failover: " in x]
+    assert any(line in x for x in lines), f"{line}\n" + "\n".join(lines)
 
 
 def test_others_routes_are_left_alone(site):
@@ -107,3 +124,106 @@ def test_others_routes_are_left_alone(site):
               "flushed nexthop objects are put back")
     assert lab.routes("pri", 4, "exact", "192.0.2.128/25")
     lab.ip("pri", "route", "del", "192.0.2.128/25")
+
+
+# ---- while something else goes on ----
+
+def crowd_net(k):
+    return f"20.{k >> 8}.{k & 255}.0/24"
+
+
+def by(s, gateway):
+    """The first, a middle and the last prefix of the crowd go that way."""
+    return all(s.lab.route_get("pri", crowd_net(k).replace("0/24", "1")) == gateway for k in (0, CROWD // 2, CROWD - 1))
+
+
+@pytest.fixture(scope="module")
+def crowded(site):
+    """Many prefixes by upstream A, and by the other node where A cannot be used."""
+    text = ""
+    for name, gateway, preference in (("near", UPA[4], 210), ("far", BKP_I[4], 190)):
+        routes = "".join(f"\troute {crowd_net(k)} via {gateway};\n" for k in range(CROWD))
+        text += f"protocol static {name} {{\n\tipv4 {{ preference {preference}; }};\n{routes}}}\n"
+    site.set_pri(extra=text)
+    site.wait(lambda: by(site, UPA[4]), "the crowd goes by upstream A", 60)
+    yield site
+    site.set_pri(extra="")
+
+
+def lost(s, begin, address):
+    """The history's entry for this neighbour's loss since then."""
+    for e in s.pri.client("show", "failover")["failovers"]:
+        if e["event"] == "down" and e["address"] == address and e["stages"].get("detected", 0) > begin:
+            return e
+    return None
+
+
+def ready_for_a_cut(s):
+    s.wait(lambda: by(s, UPA[4]) and s.bfd_up() and backup_ready(s) and any(
+        g["prefixes"] >= CROWD and len(g["members"]) > 1 for g in s.pri.client("show", "failover")["groups"]),
+        "the crowd has its preferred way and a backup", 90)
+
+
+def test_lost_in_the_middle_of_a_dump(crowded):
+    """Somebody has asked for all routes and does not read the answer: the loss does not wait for that."""
+    s = crowded
+    ready_for_a_cut(s)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as reader:
+        reader.settimeout(60)
+        reader.connect(s.pri.sock)
+        reader.sendall(b"show route all\n")
+        answer = reader.recv(100)
+        begin = now_ns()
+        s.lab.cut("a")
+        try:
+            s.wait(lambda: by(s, BKP_I[4]), "the crowd goes by the other node")
+            e = s.wait(lambda: lost(s, begin, UPA[4]), "the failover is in the history")
+            assert e["prefixes"] >= CROWD and not e["error"], e
+            unread = 0
+            while not re.search(rb"(^|\n)0000 ", answer[-64:]):
+                piece = reader.recv(1 << 20)
+                assert piece, "the answer ended too early"
+                unread += len(piece)
+                answer = answer[-64:] + piece
+            assert unread > 2 * SOCKET_HOLDS, "the dump was over before the link was lost"
+        finally:
+            s.lab.mend()
+    kernel_in_step(s.lab)
+
+
+def test_lost_in_the_middle_of_a_reload(crowded):
+    """One reload after another while the link is lost: some are over before, one is under way, and sessions stay."""
+    s = crowded
+    ready_for_a_cut(s)
+    configs = [s.pri_config(s.pri_policy.but(local_pref=p)) for p in (200, 201)]
+    stop, over, broken = threading.Event(), [], []
+
+    def reload():
+        while not stop.is_set():
+            start = now_ns()
+            try:
+                s.pri.configure(configs[len(over) % 2])
+            except (OSError, RuntimeError) as e:
+                broken.append(e)
+                return
+            over.append((start, now_ns()))
+    t = threading.Thread(target=reload)
+    t.start()
+    try:
+        wait_for(lambda: over or broken, "the first reload is over")
+        begin = now_ns()
+        s.lab.cut("a")
+        s.wait(lambda: by(s, BKP_I[4]), "the crowd goes by the other node")
+        e = s.wait(lambda: lost(s, begin, UPA[4]), "the failover is in the history")
+        assert e["prefixes"] >= CROWD and not e["error"], e
+        acked = e["stages"]["netlink_acked"]
+        wait_for(lambda: broken or (over and over[-1][0] > acked), "reloads go on")
+    finally:
+        stop.set()
+        t.join()
+        s.lab.mend()
+    assert not broken
+    assert over[0][1] < acked < over[-1][0]
+    s.pri.configure(configs[0])
+    s.wait(lambda: by(s, UPA[4]), "the crowd is back on its preferred way", 90)
+    kernel_in_step(s.lab)

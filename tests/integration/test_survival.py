@@ -119,6 +119,30 @@ def test_clean_stop_removes_the_routes(make_watched):
     assert text.strip() == "", text
 
 
+def test_persist_keeps_the_routes(make_watched):
+    """`persist` of the kernel protocol: a clean stop leaves its routes, the next start takes them over without a hole."""
+    p = make_watched("bird")
+    config = p.config(bgp="graceful restart on;").replace("protocol kernel { ipv4", "protocol kernel { persist; ipv4")
+    p.ctl.cmd("down")
+    p.node.running[p.node.name].wait(15)
+    assert all(p.lab.route_gateway("node", f, PEER_NET[f]) == [] for f in (4, 6))
+    p.node.start(config)
+    p.up()
+    for f in (4, 6):
+        p.wait(lambda: p.lab.route_gateway("node", f, PEER_NET[f]) == [PEER[f]], "the kernel has the peer's routes")
+    start = now_ns()
+    p.ctl.cmd("down")
+    p.node.running[p.node.name].wait(15)
+    assert p.lab.route_gateway("node", 4, PEER_NET[4]) == [PEER[4]], "persist did not keep the route"
+    assert p.lab.route_gateway("node", 6, PEER_NET[6]) == [], "kept without persist"
+    p.node.start(config)
+    p.up()
+    p.wait(lambda: p.lab.route_gateway("node", 6, PEER_NET[6]) == [PEER[6]], "the kernel has the peer's routes")
+    p.wait(lambda: p.ctl.best(PEER_NET[4]), "the route is in the table again")
+    assert p.lab.route_gateway("node", 4, PEER_NET[4]) == [PEER[4]]
+    assert PEER_NET[4] not in {e["dst"] for e in routes_lost(p, start)}, "the route left the kernel in between"
+
+
 def test_both_killed_and_started(make_watched):
     p = make_watched("frr")
     p.node.kill()

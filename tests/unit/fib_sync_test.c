@@ -203,6 +203,44 @@ static void test_start_without_recovery(void **state)
 	assert_true(wait_for(no_nexthops, NULL));
 }
 
+/* `persist` of one protocol: its routes stay, and so does what they go through, whoever else used it; what is
+ * not kept goes. The next run has it all again. */
+static void test_persist(void **state)
+{
+	struct fib_channel_config c4 = {
+		.table = lab.t4, .kernel = &lab.kernel, .export = {.kind = FILTER_ALL}};
+	sem_t s;
+
+	NEED_LAB(&lab);
+	load();
+	sem_init(&s, 0, 0);
+	/* The protocol alone is disabled and enabled again: the FIB lives, and reaps what nobody uses. */
+	fib_channel_close(lab.ch4, true, lab_posted, &s);
+	sem_wait(&s);
+	sleep(4);
+	assert_int_equal(kernel_routes(), 2 * MANY + 1);
+	lab.ch4 = fib_channel_open(lab.fib, &c4);
+	lab_barrier(&lab);
+	expect_in_step(&lab);
+	assert_int_equal(stats(lab.ch4).adopted, MANY + 1);
+	/* The daemon stops. */
+	fib_channel_close(lab.ch4, true, lab_posted, &s);
+	fib_channel_close(lab.ch6, false, lab_posted, &s);
+	sem_wait(&s);
+	sem_wait(&s);
+	fib_destroy(lab.fib, false);
+	assert_int_equal(kernel_routes(), MANY + 1);
+	assert_string_equal(via("20.0.5.1"), "10.1.0.2");
+	assert_string_equal(output("ip nexthop show proto %d | grep 2001", LAB_PROTO), "");
+	lab_fib(&lab, true);
+	lab_channels(&lab);
+	expect_routes(2 * MANY + 1);
+	expect_in_step(&lab);
+	assert_int_equal(stats(lab.ch4).adopted, MANY + 1);
+	unload();
+	assert_true(wait_for(no_nexthops, NULL));
+}
+
 static void test_clean_exit(void **state)
 {
 	NEED_LAB(&lab);
@@ -524,6 +562,7 @@ int main(void)
 		cmocka_unit_test(test_adoption_of_changes),
 		cmocka_unit_test(test_loss_while_deferred),
 		cmocka_unit_test(test_start_without_recovery),
+		cmocka_unit_test(test_persist),
 		cmocka_unit_test(test_clean_exit),
 		cmocka_unit_test(test_foreign_removals),
 		cmocka_unit_test(test_group_gone_unheard),
