@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #define FIRST_SLOTS 256
+#define GROW_AHEAD 16 /* entries: so long the memory takes to answer */
 
 /* A big table is touched all over: without huge pages each look-up also misses the TLB. */
 static uint8_t *new_slots(size_t bytes)
@@ -49,14 +50,18 @@ static const uint8_t *addr_bytes(const struct table *t, const struct prefix *p)
 	return t->family == 4 ? p->addr.b + 12 : p->addr.b;
 }
 
+/* Of constant size: no call, and this is the hottest compare of the writer. */
+static bool same_addr(const struct table *t, const uint8_t *a, const uint8_t *b)
+{
+	return t->family == 4 ? !memcmp(a, b, 4) : !memcmp(a, b, 16);
+}
+
 /* The prefix's entry, or the free one where it belongs. */
 static struct route *probe(const struct table *t, const uint8_t *addr, uint8_t len)
 {
-	size_t bytes = t->family == 4 ? 4 : 16;
-
 	for (uint32_t i = home(t, addr, len);; i = (i + 1) & t->mask) {
 		struct route *r = table_at(t, i);
-		if (!r->group || (r->len == len && !memcmp(r->addr, addr, bytes)))
+		if (!r->group || (r->len == len && same_addr(t, r->addr, addr)))
 			return r;
 	}
 }
@@ -81,6 +86,9 @@ static void grow(struct table *t)
 	t->slots = new_slots((size_t)(t->mask + 1) * t->stride);
 	for (uint32_t i = 0; i <= old.mask; i++) {
 		const struct route *r = table_at(&old, i);
+		const struct route *ahead = table_at(&old, (i + GROW_AHEAD) & old.mask);
+		if (ahead->group)
+			__builtin_prefetch(table_at(t, home(t, ahead->addr, ahead->len)), 1);
 		if (r->group)
 			memcpy(probe(t, r->addr, r->len), r, t->stride);
 	}

@@ -95,7 +95,9 @@ static void test_down_and_up(void **state)
 		}
 	assert_int_equal(seen, 2);
 
+	uint64_t messages = lab.fib->links.batch.messages;
 	link_event(&lab, "10.1.0.2", lab.a, false);
+	assert_int_equal(lab.fib->links.batch.messages - messages, 1); /* whatever is on it */
 	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
 	assert_string_equal(via("20.7.207.1"), "10.2.0.2"); /* the last */
 	assert_string_equal(via("2400:0:5::1"), "2001:db8:1::2");
@@ -105,7 +107,9 @@ static void test_down_and_up(void **state)
 	assert_int_equal(v.error, 0);
 	assert_false(v.up);
 	assert_true(v.t.netlink_sent >= v.t.plan_found && v.t.netlink_acked > v.t.netlink_sent);
+	messages = lab.fib->links.batch.messages;
 	link_event(&lab, "2001:db8:1::2", lab.a, false);
+	assert_int_equal(lab.fib->links.batch.messages - messages, 1);
 	assert_string_equal(via("2400:0:5::1"), "2001:db8:2::2");
 	assert_int_equal(latest().prefixes, MANY);
 	expect_in_step(&lab);

@@ -261,9 +261,12 @@ static void test_foreign_removals(void **state)
 {
 	NEED_LAB(&lab);
 	load();
+	uint64_t repaired4 = stats(lab.ch4).repaired, repaired6 = stats(lab.ch6).repaired;
 	sh("ip route del 20.0.5.0/24; ip -6 route del 2400:0:5::/48; ip route del blackhole 192.0.2.0/24");
 	expect_routes(2 * MANY + 1);
 	expect_in_step(&lab);
+	assert_int_equal(stats(lab.ch4).repaired - repaired4, 2); /* counted */
+	assert_int_equal(stats(lab.ch6).repaired - repaired6, 1);
 	sh("ip route flush proto %d", LAB_PROTO);
 	expect_routes(2 * MANY + 1);
 	/* Objects and groups: the routes go silently with them. */
@@ -397,6 +400,38 @@ static void test_overrun(void **state)
 	fib_audit(lab.fib, &a);
 	expect_in_step(&lab);
 	unlink(path);
+	unload();
+}
+
+static void deafen(void *arg)
+{
+	monitor_close(arg);
+}
+
+static void hear(void *arg)
+{
+	assert_int_equal(monitor_open(arg), 0);
+}
+
+/* `scan time`: the audit comes by itself. Nothing is heard of the kernel meanwhile. */
+static void test_scan_time(void **state)
+{
+	struct fib_channel_config c4 = {
+		.table = lab.t4, .kernel = &lab.kernel, .export = {.kind = FILTER_ALL}};
+
+	NEED_LAB(&lab);
+	load();
+	loop_call_sync(lab.fib->loop, deafen, lab.fib);
+	sh("ip route del 20.0.5.0/24; ip route add 203.0.113.0/24 via 10.3.0.2 metric 32 proto %d",
+		LAB_PROTO);
+	lab.kernel.scan_time = 1;
+	fib_channel_reconfigure(lab.ch4, &c4);
+	expect_via("20.0.5.1", "10.1.0.2");
+	expect_via("203.0.113.1", "");
+	lab.kernel.scan_time = 3600;
+	fib_channel_reconfigure(lab.ch4, &c4);
+	loop_call_sync(lab.fib->loop, hear, lab.fib);
+	expect_in_step(&lab);
 	unload();
 }
 
@@ -568,6 +603,7 @@ int main(void)
 		cmocka_unit_test(test_group_gone_unheard),
 		cmocka_unit_test(test_aliens),
 		cmocka_unit_test(test_overrun),
+		cmocka_unit_test(test_scan_time),
 		cmocka_unit_test(test_learn),
 		cmocka_unit_test(test_merge_paths),
 		cmocka_unit_test(test_without_privilege),

@@ -45,7 +45,7 @@ class OfBird:
     def version():
         return run(have("bird"), "--version", check=False).strip() or "BIRD"
 
-    def words(self):
+    def words(self, since):
         return None
 
 
@@ -60,12 +60,11 @@ class Ours(OfBird):
     def version():
         return "this tree"
 
-    def words(self):
-        """What it says of its last failover."""
-        for e in self.daemon.client("show", "failover").get("failovers", []):
-            if e["event"] == "down" and e["reason"] == "bfd" and "netlink_acked" in e["stages"]:
-                return e
-        return None
+    def words(self, since):
+        """The stages of feed A's loss, as it tells them: of the first one since then."""
+        lost = [e for e in self.daemon.client("show", "failover").get("failovers", []) if e["event"] == "down" and e["reason"] == "bfd"
+                and e["address"] == self.net.A[0] and e["stages"].get("detected", 0) > since and e["stages"].get("netlink_acked")]
+        return min((e["stages"] for e in lost), key=lambda s: s["detected"], default=None)
 
 
 class OfFrr:
@@ -101,7 +100,7 @@ class OfFrr:
     def version():
         return run(f"{FRR_DIR}/bgpd", "--version", check=False).splitlines()[0]
 
-    def words(self):
+    def words(self, since):
         return None
 
 
