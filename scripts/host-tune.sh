@@ -34,6 +34,8 @@ want() { # sysctl value why
 
 want net.ipv4.nexthop_compat_mode 0 "with 1 the kernel announces every route of a nexthop group that changes, one by one, under its lock:" \
 	"a failover of many routes then takes that long; other routing daemons in the namespace see nexthop ids only"
+want net.ipv4.fib_sync_mem 67108864 "while routes go in, the kernel waits for all its processors whenever so many bytes of its trie" \
+	"have been replaced, under the one lock that a failover needs, too"
 want net.ipv6.route.skip_notify_on_dev_down 1 "a lost interface is one message, not one for each IPv6 route"
 want net.core.rmem_max 16777216 "netlink and BGP sockets may ask for a buffer that a full table fits"
 want net.core.wmem_max 16777216 "the same for sending"

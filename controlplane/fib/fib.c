@@ -20,6 +20,8 @@
 #define SWEEP_SLICE 50000
 /* A crash is survived by the kernel's routes for as long as peers wait for us: graceful restart's default. */
 #define HOLD_S 240.0
+#define SYNC_MEM "/proc/sys/net/ipv4/fib_sync_mem"
+#define SYNC_MEM_WANTED (64UL << 20)
 #define COMPAT_MODE "/proc/sys/net/ipv4/nexthop_compat_mode"
 
 void fib_wake(struct fib *f)
@@ -228,6 +230,28 @@ static void set_compat_mode(void)
 	close(fd);
 }
 
+/* While the kernel inserts IPv4 routes it waits for a grace period, under its lock, whenever so much of its
+ * trie has been replaced; a failover waits as long. The setting is the host's, not the namespace's: it is its
+ * owner's to change. */
+static void look_at_sync_mem(void)
+{
+	char text[32] = "";
+	int fd = open(SYNC_MEM, O_RDONLY | O_CLOEXEC);
+	unsigned long now;
+
+	if (fd < 0)
+		return; /* not there in other namespaces than the host's */
+	now = read(fd, text, sizeof(text) - 1) > 0 ? strtoul(text, NULL, 10) : SYNC_MEM_WANTED;
+	close(fd);
+	if (now < SYNC_MEM_WANTED)
+		log_msg(LOG_CLASS_INFO,
+			"net.ipv4.fib_sync_mem is %lu: with %lu a full table is loaded faster, and a "
+			"failover "
+			"meanwhile has "
+			"less to wait for",
+			now, SYNC_MEM_WANTED);
+}
+
 static void probe(struct fib *f)
 {
 	if (!f->nh.objects)
@@ -317,6 +341,7 @@ struct fib *fib_create(const struct fib_options *o)
 		return NULL;
 	}
 	set_compat_mode();
+	look_at_sync_mem();
 	probe(f);
 	f->audit = audit_create(f);
 	start_in_loop(f);
