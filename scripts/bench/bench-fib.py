@@ -188,11 +188,17 @@ class Trial:
                                  log=self.lab.path("probe.out"))
         time.sleep(1)
 
+    def arrived(self):
+        """Packets that have come in from the stream, and when that was: a busy machine sends less than it is asked for."""
+        link = json.loads(self.lab.ip("dut", "-s", "-j", "link", "show", "h0"))[0]
+        return now_ns(), link.get("stats64", link.get("stats"))["rx"]["packets"]
+
     def cut(self):
         lab, net = self.lab, self.net
         w = Watch(lab, net, self.n, "-d", "b0", pause_us=20, seconds=self.limit, samples=CUT_SAMPLES)
+        before = self.arrived()
         time.sleep(0.2)
-        begin = now_ns()
+        begin, after = now_ns(), self.arrived()
         lab.cut("a")
         answer = w.wait()
         time.sleep(0.2)
@@ -208,6 +214,7 @@ class Trial:
             return EARLY
         found = {k: (answer[k] - last) / 1e6 for k in ("first", "median", "last")}
         found["lost"] = lost
+        found["stream"] = (after[1] - before[1]) * 1e9 / (after[0] - before[0])
         if s:
             found["detected"] = (s["detected"] - last) / 1e6
             found["acked"] = (s["netlink_acked"] - last) / 1e6
@@ -284,8 +291,8 @@ def print_cuts(say, rows, rate):
     for key, title in (("cuts_idle", "idle"), ("cuts_loaded", "while another feed announces and withdraws")):
         if not any(r.get(key) for runs in rows.values() for r in runs):
             continue
-        say(f"\n  link cut, {title}: ms since the last packet, median / worst     (packets of {rate}/s lost)")
-        say(f"  {'':12} {'cuts':>5} {'first prefix':>20} {'median prefix':>20} {'last prefix':>20} {'lost':>16}")
+        say(f"\n  link cut, {title}: ms since the last packet, median / worst     (stream: {rate}/s asked for; lost, of what came)")
+        say(f"  {'':12} {'cuts':>5} {'first prefix':>20} {'median prefix':>20} {'last prefix':>20} {'lost':>26}")
         for device, runs in rows.items():
             cuts = [c for r in runs for c in r.get(key, [])]
             good = [c for c in cuts if c]
@@ -293,7 +300,8 @@ def print_cuts(say, rows, rate):
                 continue
             cells = [" / ".join(text(x, 1) for x in spread([c[k] for c in good])) for k in ("first", "median", "last")]
             lost = " / ".join(text(x, 0) for x in spread([c["lost"] for c in good]))
-            say(f"  {device:12} {len(good):>5} " + " ".join(f"{c:>20}" for c in cells) + f" {lost:>16}")
+            lost += f" of {text(spread([c['stream'] for c in good])[0], 0)}/s"
+            say(f"  {device:12} {len(good):>5} " + " ".join(f"{c:>20}" for c in cells) + f" {lost:>26}")
             if len(good) < len(cuts):
                 say(f"  {device:12} {len(cuts) - len(good)} cuts were not followed by a switch in time")
             if good and any("swap" in c for c in good):
@@ -320,7 +328,7 @@ def print_tables(say, rows, floor, family, n):
     for device, runs in rows.items():
         say(f"| {device} | " + " | ".join(text(spread([r.get(k) for r in runs])[0]) + " s" for k in ("in", "replaced", "removed")) + " |")
     say("| bare loop | " + " | ".join(f"{floor[k]:.2f} s" for k in ("in", "replaced", "removed")) + " |")
-    say("\n| | cuts | detected | first prefix | last prefix | detection to last prefix | packets lost |\n|---|---|---|---|---|---|---|")
+    say("\n| | cuts | detected | first prefix | last prefix | detection to last prefix | packets lost | of a stream of |\n|---|---|---|---|---|---|---|---|")
     for key, title in (("cuts_idle", "idle"), ("cuts_loaded", "under load")):
         for device, runs in rows.items():
             cuts = [c for r in runs for c in r.get(key, []) if c]
@@ -328,7 +336,8 @@ def print_tables(say, rows, floor, family, n):
                 say(f"| {device}, {n} IPv{family}, {title} | {len(cuts)} | " + " | ".join(
                     both([c.get(k) for c in cuts], d) + unit for k, d, unit in (("detected", 2, " ms"), ("first", 1, " ms"),
                                                                                ("last", 1, " ms"), ("swap", 3, " ms"),
-                                                                               ("lost", 0, ""))) + " |")
+                                                                               ("lost", 0, "")))
+                    + f" | {text(spread([c['stream'] for c in cuts])[0], 0)}/s |")
 
 
 def where_we_lose(say, rows, floor):
