@@ -194,11 +194,13 @@ static const char *set_extra(struct filter_vm *vm, uint32_t id, enum value_type 
 
 /* ---- reading ---- */
 
-static struct value list_value(enum value_type type, const void *data, uint32_t count, bool present)
+/* Field by field: a value that is put together elsewhere and copied as a whole waits for its parts to be
+ * stored. */
+static void put_list(struct value *out, enum value_type type, const void *data, uint32_t count, bool present)
 {
-	if (!present)
-		return value_empty(type);
-	return (struct value){.type = type, .list = {count ? data : &present_but_empty, count}};
+	out->type = type;
+	out->list.data = !present ? NULL : count ? data : &present_but_empty;
+	out->list.count = present ? count : 0;
 }
 
 const char *vm_get(
@@ -235,19 +237,19 @@ const char *vm_get(
 	case FA_GW_MPLS: RETURN(T_INT, i, MPLS_NULL);
 	case FA_GW_MPLS_STACK: *out = value_empty(T_CLIST); return NULL;
 	case FA_PATH:
-		*out = list_value(T_PATH, a->as_path, a->as_path_bytes, a->present & ATTR_AS_PATH);
+		put_list(out, T_PATH, a->as_path, a->as_path_bytes, a->present & ATTR_AS_PATH);
 		return NULL;
 	case FA_COMMUNITY:
-		*out = list_value(T_CLIST, a->community, a->n_community, a->present & ATTR_COMMUNITY);
+		put_list(out, T_CLIST, a->community, a->n_community, a->present & ATTR_COMMUNITY);
 		return NULL;
 	case FA_EXT_COMMUNITY:
-		*out = list_value(T_ECLIST, a->ext, a->n_ext, a->present & ATTR_EXT_COMMUNITY);
+		put_list(out, T_ECLIST, a->ext, a->n_ext, a->present & ATTR_EXT_COMMUNITY);
 		return NULL;
 	case FA_LARGE_COMMUNITY:
-		*out = list_value(T_LCLIST, a->large, a->n_large, a->present & ATTR_LARGE_COMMUNITY);
+		put_list(out, T_LCLIST, a->large, a->n_large, a->present & ATTR_LARGE_COMMUNITY);
 		return NULL;
 	case FA_CLUSTER_LIST:
-		*out = list_value(T_CLIST, a->cluster, a->n_cluster, a->present & ATTR_CLUSTER_LIST);
+		put_list(out, T_CLIST, a->cluster, a->n_cluster, a->present & ATTR_CLUSTER_LIST);
 		return NULL;
 	case FA_EXTRA: return get_extra(vm, extra, type, out);
 	case FA_EXTRA_BIT: {

@@ -528,6 +528,7 @@ class Raw:
 
     def __init__(self, lab, address, node, asn, role="peer", hold=90, read=True, capabilities=None, port=179, router_id=None):
         self.got, self.closed, self.asn = [], False, asn
+        self.sending = threading.Lock()  # the reading thread answers keepalives
         with lab.inside(role):
             self.s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.s.bind((address, 0))
@@ -546,7 +547,8 @@ class Raw:
             self.thread.start()
 
     def send(self, kind, body=b""):
-        self.s.sendall(MARKER + (19 + len(body)).to_bytes(2, "big") + bytes([kind]) + body)
+        with self.sending:
+            self.s.sendall(MARKER + (19 + len(body)).to_bytes(2, "big") + bytes([kind]) + body)
 
     def update(self, attributes=b"", prefixes=(), withdrawn=()):
         w = b"".join(nlri(p) for p in withdrawn)

@@ -3,6 +3,7 @@
 reload looks at a million routes again.
 """
 import re
+import socket
 import time
 
 import pytest
@@ -117,8 +118,9 @@ def million(mark):
 
 
 def test_reload_with_a_million_routes_holds_nobody_up(lab):
-    """Sessions with a hold time of 3 s on both sides live through reloads that look at a million routes again; the neighbours
-    get a keepalive in every second; questions are answered meanwhile."""
+    """Sessions with a hold time of 3 s on both sides live through reloads that look at a million routes again: no neighbour's
+    hold timer would have expired either. Questions are answered meanwhile. Then a dump of all routes whose reader stands
+    still: changes go through, another reload too, and in the end the dump is whole."""
     lab.add("rs", "peer")
     lab.link("lan", ("rs", "up0", ["192.0.2.2/24"]), ("peer", "cust0", [f"{a}/24" for a, _ in CLIENT.values()]))
     node = Peregrine(lab, "rs")
@@ -126,6 +128,7 @@ def test_reload_with_a_million_routes_holds_nobody_up(lab):
     raws = [Raw(lab, a, "192.0.2.2", n, hold=3) for a, n in CLIENT.values()]
     try:
         alive = Alive(raws)
+        heard = [Heard(r) for r in raws]
         attributes = origin() + as_path(65011, 65111) + next_hop("192.0.2.11") + attribute(8, b"\0\1\0\2")
         tail = len(attributes).to_bytes(2, "big") + attributes
         nets = [bytes([24, 20 + i // 65536, i >> 8 & 255, i & 255]) for i in range(MANY)]
@@ -152,9 +155,58 @@ def test_reload_with_a_million_routes_holds_nobody_up(lab):
         # one more with nothing changed: nothing is looked at
         node.ctl.cmd("configure")
         assert count(4) + count(104) == MANY
+        dump_beside_changes(node, raws, alive)
+        assert node.ctl.session_since("feeder", "quiet1", "quiet2") == since
+        for r, h in zip(raws, heard):
+            assert not r.closed and len(h.keepalives) > 1
+            assert max(b - a for a, b in zip(h.keepalives, h.keepalives[1:])) < 3, "the neighbour's hold timer has expired"
     finally:
         for r in raws:
             r.close()
+
+
+def dump_beside_changes(node, raws, alive):
+    """`show route` of everything, of which the first line is read and no more until all else has happened."""
+    attributes = origin() + as_path(65012) + next_hop("192.0.2.19")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(60)
+        s.connect(node.sock)
+        f = s.makefile("rb")
+        assert f.readline().startswith(b"0001 ")
+        s.sendall(b"show route protocol feeder\n")
+        assert f.readline() == b"1007-Table master4:\n"
+        for i in range(20):  # each is seen by the third before the next is sent
+            raws[1].update(attributes, [f"198.51.100.{i}/32"])
+            alive.until(lambda: f"198.51.100.{i}/32" in raws[2].announced()[0], f"change {i} arrives beside the dump")
+        node.write(".conf", million(5)(node.log_path))
+        assert "Reconfigured" in node.ctl.cmd("configure")
+        again = lambda: int(re.search(r"(\d+) of", node.ctl.cmd("show route where (64500,5) ~ bgp_community || (64500,105) ~ bgp_community count", timeout=60)).group(1))
+        alive.until(lambda: again() == MANY, "a million routes looked at again beside the dump")
+        raws[1].update(withdrawn=[f"198.51.100.{i}/32" for i in range(20)])
+        alive.until(lambda: not raws[2].announced()[0], "withdrawals beside the dump")
+        nets = 0
+        for line in f:
+            alive.beat()
+            if line == b"0000 \n":
+                break
+            nets += b" unicast [feeder " in line
+        assert nets == MANY
+        s.sendall(b"eval 1\n")
+        assert f.readline() == b"0023 1\n"
+
+
+class Heard(list):
+    """What a neighbour gets, with the times of its keepalives."""
+
+    def __init__(self, raw):
+        super().__init__(raw.got)
+        self.keepalives = []
+        raw.got = self
+
+    def append(self, message):
+        if message[0] == 4:
+            self.keepalives.append(time.monotonic())
+        super().append(message)
 
 
 class Alive:
