@@ -337,7 +337,7 @@ static uint64_t bytes_of_tables(struct daemon *d)
 void cli_show_memory(struct cli_session *s, struct parser *p)
 {
 	struct attrs_usage au;
-	uint64_t tables, config, known, rss, rest;
+	uint64_t tables, config, export, known, rss, rest;
 	struct json j;
 	char t[32];
 
@@ -346,6 +346,7 @@ void cli_show_memory(struct cli_session *s, struct parser *p)
 	tables = bytes_of_tables(s->daemon);
 	attrs_usage(&au);
 	config = arena_bytes(s->config->arena);
+	export = export_bytes(s->daemon->export);
 	known = tables + au.bytes + config;
 	rest = rss > known ? rss - known : 0;
 	if (s->json) {
@@ -354,13 +355,15 @@ void cli_show_memory(struct cli_session *s, struct parser *p)
 		json_u64(&j, "tables", tables);
 		json_u64(&j, "attributes", au.bytes);
 		json_u64(&j, "attribute_sets", au.sets);
+		json_u64(&j, "export", export);
 		json_u64(&j, "config", config);
 		json_u64(&j, "resident", rss);
 		json_close(&j, '}');
 		json_end(&j);
 		return;
 	}
-	/* Where the rest goes (sessions, filters, groups, the allocator's) is not known apart. */
+	/* Where the rest goes (sessions, filters, groups, the allocator's) is not known apart, but for what
+	 * groups keep; the lines are BIRD's. */
 	cli_line(&s->out, 1018, "BIRD memory usage");
 	cli_line(&s->out, 1018, "%-17s Effective    Overhead", "");
 	memory_line(s, "Routing tables:", tables, 0);

@@ -45,12 +45,24 @@ static void memo_drop(struct choose *c, struct lane_memo *m)
 	m->attrs = 0;
 }
 
-void choose_free(struct choose *c)
+void choose_forget(struct choose *c)
 {
 	for (uint32_t i = 0; c->memo && i <= c->memo_mask; i++)
 		if (c->memo[i].attrs)
 			memo_drop(c, &c->memo[i]);
 	free(c->memo);
+	c->memo = NULL;
+	c->memo_used = 0;
+}
+
+size_t choose_bytes(const struct choose *c)
+{
+	return fans_bytes(&c->fans) + (c->memo ? ((size_t)c->memo_mask + 1) * sizeof(*c->memo) : 0);
+}
+
+void choose_free(struct choose *c)
+{
+	choose_forget(c);
 	for (unsigned i = 0; i < c->n_keys; i++)
 		filter_release(c->keys[i].filter);
 	free(c->keys);

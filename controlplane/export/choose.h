@@ -79,6 +79,8 @@ struct choose {
 
 void choose_init(struct choose *c, unsigned shard, const struct bgp_encode_class *encode);
 void choose_free(struct choose *c);
+void choose_forget(struct choose *c); /* drops what it remembers: there are no routes */
+size_t choose_bytes(const struct choose *c);
 void choose_add(struct choose *c, struct lane *l); /* gets a gen of its own */
 void choose_remove(struct choose *c, struct lane *l);
 /* One reference for the caller. *rejected: the rules before the filters said no. */

@@ -28,6 +28,9 @@ struct export_peer;
 
 struct export_engine *export_create(struct rib *rib);
 void export_destroy(struct export_engine *x);
+/* What is kept for peers beside the tables: what they are sent of each prefix. Rings and blocks under way are
+ * not in it. Any thread. */
+size_t export_bytes(struct export_engine *x);
 
 enum export_mode {
 	EXPORT_BEST,      /* the best route, if the filter takes it */

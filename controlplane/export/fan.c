@@ -19,10 +19,33 @@ static size_t size_of(uint32_t n, uint32_t words)
 	return sizeof(struct fan) + n * (sizeof(struct variant) + (size_t)words * sizeof(uint64_t));
 }
 
+static void count_sources(struct fans *s, const struct fan *f)
+{
+	for (uint32_t i = 0; i < f->n; i++) {
+		uint32_t source = f->v[i].source;
+
+		if (source >= s->n_source) {
+			uint32_t n = s->n_source ? s->n_source : 64;
+
+			while (n <= source)
+				n *= 2;
+			s->of_source = realloc(s->of_source, n * sizeof(*s->of_source));
+			if (!s->of_source)
+				abort();
+			memset(s->of_source + s->n_source, 0, (n - s->n_source) * sizeof(*s->of_source));
+			s->n_source = n;
+		}
+		s->of_source[source]++;
+	}
+}
+
 static void drop(struct fans *s, struct fan *f)
 {
-	for (uint32_t i = 0; i < f->n; i++)
+	for (uint32_t i = 0; i < f->n; i++) {
 		sent_release(&s->sents, f->v[i].attrs);
+		s->of_source[f->v[i].source]--;
+	}
+	s->bytes -= slab_size(size_of(f->n, f->words));
 	slab_give(&s->slab, f, size_of(f->n, f->words));
 }
 
@@ -38,18 +61,14 @@ void fans_free(struct fans *s)
 			drop(s, s->fan[i]);
 	free(s->fan);
 	free(s->bucket);
+	free(s->of_source);
 	sents_free(&s->sents);
 }
 
 size_t fans_bytes(const struct fans *s)
 {
-	size_t sum = s->cap * sizeof(*s->fan) + ((size_t)s->mask + 1) * sizeof(*s->bucket);
-
-	for (uint32_t i = 1; i < s->n; i++)
-		if (!is_free(s, i))
-			sum += (size_of(s->fan[i]->n, s->fan[i]->words) + SLAB_STEP - 1) / SLAB_STEP *
-			       SLAB_STEP;
-	return sum;
+	return s->bytes + s->n_source * sizeof(*s->of_source) + s->cap * sizeof(*s->fan) +
+	       ((size_t)s->mask + 1) * sizeof(*s->bucket) + sents_bytes(&s->sents);
 }
 
 void fan_hold(struct fans *s, uint32_t id)
@@ -291,12 +310,14 @@ uint32_t fan_intern(struct fans *s, struct draft *d, const uint64_t *mask)
 			return id;
 		}
 	f = slab_take(&s->slab, size_of(d->n, words));
+	s->bytes += slab_size(size_of(d->n, words));
 	*f = (struct fan){.refs = 1, .hash = h, .n = (uint16_t)d->n, .words = (uint16_t)words};
 	memcpy(f->v, d->v, d->n * sizeof(*d->v));
 	for (uint32_t i = 0; i < d->n; i++)
 		memcpy((uint64_t *)(void *)(f->v + f->n) + (size_t)i * words, set_of(d, i),
 			words * sizeof(uint64_t));
 	d->n = 0;
+	count_sources(s, f);
 	id = take_number(s);
 	s->fan[id] = f;
 	if (++s->used > s->mask) {

@@ -57,7 +57,9 @@ struct fans {
 	uint32_t *bucket;
 	uint32_t mask, used;
 	struct slab slab;
-	struct sents sents; /* what the variants' attributes are */
+	size_t bytes;                  /* of the fans */
+	uint32_t *of_source, n_source; /* by source: variants that are its own */
+	struct sents sents;            /* what the variants' attributes are */
 };
 
 /* A fan in the making. */
@@ -74,13 +76,17 @@ static inline const struct fan *fan_get(const struct fans *s, uint32_t id)
 {
 	return s->fan[id];
 }
+static inline uint32_t fans_of_source(const struct fans *s, uint32_t source)
+{
+	return source < s->n_source ? s->of_source[source] : 0;
+}
 void fan_hold(struct fans *s, uint32_t id);
 void fan_release(struct fans *s, uint32_t id);
 /* A number with one reference. Lanes outside `mask` (of d->words words) are left out. */
 uint32_t fan_intern(struct fans *s, struct draft *d, const uint64_t *mask);
 /* Do both send the same to all lanes in `mask`? */
 bool fans_agree(const struct fan *a, const struct fan *b, const uint64_t *mask, uint32_t words);
-size_t fans_bytes(const struct fans *s);
+size_t fans_bytes(const struct fans *s); /* with what is sent */
 
 /* Empty, with room for so many lanes. Those that send take over a reference. */
 void draft_init(struct draft *d, struct sents *s);

@@ -175,7 +175,7 @@ static void count_own(struct group_shard *gs, const struct member *m)
 	const struct fans *s = &gs->choose.fans;
 	uint32_t sum = 0;
 
-	for (uint32_t id = 1; id < s->n; id++) {
+	for (uint32_t id = 1; id < s->n && fans_of_source(s, m->own_source); id++) {
 		const struct fan *f = fan_get(s, id);
 
 		if ((uintptr_t)f & 1)
@@ -403,6 +403,7 @@ static uint32_t path_id_for(
 	if (!may_add)
 		return 0;
 	if (!free_id) {
+		gs->path_bytes += (ps ? 0 : sizeof(*ps)) + sizeof(ps->path[0]);
 		ps = realloc(ps, sizeof(*ps) + (n + 1) * sizeof(ps->path[0]));
 		if (!ps)
 			abort();
@@ -413,6 +414,17 @@ static uint32_t path_id_for(
 	ps->path[free_id - 1].source = r->source;
 	ps->path[free_id - 1].path_in = r->path_id;
 	return free_id;
+}
+
+static void forget_paths(struct group_shard *gs, uint32_t index)
+{
+	struct paths *ps = gs->all[index];
+
+	if (!ps)
+		return;
+	gs->path_bytes -= sizeof(*ps) + ps->n * sizeof(ps->path[0]);
+	free(ps);
+	gs->all[index] = NULL;
 }
 
 typedef void (*set_fan_fn)(struct group_shard *gs, const struct net *n, uint32_t index, uint32_t path_id,
@@ -470,10 +482,8 @@ static void changed(void *ctx, struct rib_shard *s, const struct rib_change *c, 
 		evaluate(gs, s, c->net, c->index, c->routes, c->n_routes, set_fan);
 		if (c->last) {
 			index_gone(gs, c->index);
-			if (g->mode == EXPORT_ALL) {
-				free(gs->all[c->index]);
-				gs->all[c->index] = NULL;
-			}
+			if (g->mode == EXPORT_ALL)
+				forget_paths(gs, c->index);
 		}
 	}
 }
@@ -791,6 +801,40 @@ static void encode_change(struct group_shard *gs, const struct change *c)
 	}
 }
 
+/* An empty table costs nothing. Nobody is on the way through it, so no index means anything. */
+static void forget_prefixes(struct group_shard *gs)
+{
+	void *all[] = {gs->out, gs->all, gs->change_of, gs->changed_at, gs->changed_max, gs->range_gen,
+		gs->stale, gs->change, gs->gone};
+
+	choose_forget(&gs->choose);
+	if (gs->choose.fans.used)
+		return;
+	dump_drop_cache(gs);
+	free(gs->cache);
+	gs->cache = NULL;
+	gs->n_cache = 0;
+	for (uint32_t i = 0; gs->all && i < gs->n_index; i++)
+		forget_paths(gs, i);
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		free(all[i]);
+	gs->out = gs->change_of = gs->changed_at = gs->stale = gs->gone = NULL;
+	gs->changed_max = gs->range_gen = NULL;
+	gs->all = NULL;
+	gs->change = NULL;
+	gs->n_index = gs->cap_change = gs->gone_mask = gs->first_stale = gs->sync_at = 0;
+}
+
+static size_t bytes_of(const struct group_shard *gs)
+{
+	size_t prefix = gs->group->mode == EXPORT_ALL ? sizeof(*gs->all) : sizeof(*gs->out);
+
+	prefix += sizeof(*gs->change_of) + sizeof(*gs->changed_at);
+	return choose_bytes(&gs->choose) + gs->path_bytes + gs->n_index * prefix +
+	       group_ranges(gs) * (2 * sizeof(uint64_t) + sizeof(*gs->stale)) +
+	       gs->cap_change * sizeof(*gs->change);
+}
+
 /* Members that are brought up to date are told of it before they are given the next range. */
 static void note_stale(struct group_shard *gs, uint32_t range)
 {
@@ -851,6 +895,9 @@ void export_group_flush(struct group_shard *gs)
 	forget_plans(gs);
 	drop_changes(gs);
 	start_task(gs);
+	if (!gs->n_slow && rib_shard_is_empty(gs->group->table, gs->shard))
+		forget_prefixes(gs);
+	__atomic_store_n(&gs->bytes, bytes_of(gs), __ATOMIC_RELAXED);
 }
 
 static void flush(void *ctx, struct rib_shard *s)

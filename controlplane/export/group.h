@@ -191,6 +191,8 @@ struct group_shard {
 	struct lane *first_lane;        /* in use before its member has joined */
 	struct export_feed_stats stats; /* relaxed atomics, read by others; accepted is by lane */
 	struct encoder *encoder;
+	size_t path_bytes; /* of all[] */
+	size_t bytes;      /* relaxed atomic: what the group takes here, for others to read */
 };
 
 struct group {

@@ -91,6 +91,7 @@ static uint32_t intern(struct sents *s, const uint8_t *bytes, unsigned nh, unsig
 		}
 	}
 	a = slab_take(&s->slab, sizeof(*a) + nh + len);
+	s->bytes += slab_size(sizeof(*a) + nh + len);
 	*a = (struct sent){.refs = 1, .hash = hash, .len = (uint16_t)len, .nh = (uint16_t)nh};
 	memcpy(a->bytes, bytes, nh + len);
 	id = take_number(s);
@@ -136,6 +137,7 @@ void sent_release(struct sents *s, uint32_t id)
 		at = &s->set[*at]->next;
 	*at = a->next;
 	s->used--;
+	s->bytes -= slab_size(size_of(a));
 	slab_give(&s->slab, a, size_of(a));
 	s->set[id] = (struct sent *)(((uintptr_t)s->free << 1) | 1);
 	s->free = id;
@@ -143,11 +145,6 @@ void sent_release(struct sents *s, uint32_t id)
 
 size_t sents_bytes(const struct sents *s)
 {
-	size_t sum =
-		s->cap * sizeof(*s->set) + ((size_t)s->mask + 1) * sizeof(*s->bucket) + NEXT_HOPS + ATTRS_MAX;
-
-	for (uint32_t i = 1; i < s->n; i++)
-		if (!is_free(s, i))
-			sum += (size_of(s->set[i]) + SLAB_STEP - 1) / SLAB_STEP * SLAB_STEP;
-	return sum;
+	return s->bytes + s->cap * sizeof(*s->set) + ((size_t)s->mask + 1) * sizeof(*s->bucket) + NEXT_HOPS +
+	       ATTRS_MAX;
 }

@@ -29,6 +29,7 @@ struct sents {
 	uint32_t mask, used;
 	uint64_t seed;
 	struct slab slab;
+	size_t bytes;     /* of the sets */
 	uint8_t *scratch; /* what is being encoded */
 };
 

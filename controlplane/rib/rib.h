@@ -252,6 +252,7 @@ void rib_table_stats(const struct rib_table *t, struct rib_table_stats *out);
 /* ---- for listeners, in the shard's thread ---- */
 /* Numbers of prefixes are below this; those in between may be unused. */
 uint32_t rib_shard_indexes(const struct rib_table *t, const struct rib_shard *s);
+bool rib_shard_is_empty(const struct rib_table *t, const struct rib_shard *s); /* no route in this shard */
 /* The prefix of an index in use, or kept while pinned. false: unused. */
 bool rib_shard_net(const struct rib_table *t, const struct rib_shard *s, uint32_t index, struct net *out);
 /* Usable routes, best first, of an index: as rib_change.routes, at most max; returns how many there are, 0:

@@ -13,5 +13,10 @@ struct slab {
 	struct slab_page *partial[SLAB_CLASSES]; /* pages with room */
 };
 
+static inline size_t slab_size(size_t n) /* what an object of n bytes takes */
+{
+	return (n + SLAB_STEP - 1) / SLAB_STEP * SLAB_STEP;
+}
+
 void *slab_take(struct slab *s, size_t n); /* not zeroed, aligned to 16 */
 void slab_give(struct slab *s, void *p, size_t n);

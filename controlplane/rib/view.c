@@ -107,6 +107,11 @@ uint32_t rib_shard_indexes(const struct rib_table *t, const struct rib_shard *s)
 	return t->part[s->number].nets.end;
 }
 
+bool rib_shard_is_empty(const struct rib_table *t, const struct rib_shard *s)
+{
+	return t->part[s->number].n_nets == 0;
+}
+
 /* In the index under its key: a net without routes that is kept while pinned is, a free record is not. */
 bool net_is_indexed(const struct part *p, uint32_t net)
 {

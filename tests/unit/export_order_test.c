@@ -320,9 +320,52 @@ static void sharing(void **state)
 	shared(true);
 }
 
+/* ---- memory ---- */
+
+/* What is said to be kept for peers grows with the table and is gone with it. */
+static void memory(void **state)
+{
+	struct reader *r = calloc(1, sizeof(*r));
+	struct filter_ref all = {.kind = FILTER_ALL};
+	struct rib_batch *b = NULL;
+	struct world w;
+	size_t empty, full;
+
+	make_world(&w);
+	attach(&w, r, all, false, 4096);
+	fill(&w, 1, 1);
+	read_all(&w, r);
+	empty = export_bytes(w.x);
+	for (unsigned round = 0; round < 3; round++) {
+		fill(&w, MANY, 5);
+		read_all(&w, r);
+		full = export_bytes(w.x);
+		/* A fan of a lane and a variant, the bytes of the attributes, and three numbers a prefix. */
+		assert_true(full > empty + MANY * 12u + MANY / 5 * (48 + 16 + 20));
+		assert_true(full < empty + 2 * (MANY * 12u + MANY / 5 * (48 + 16 + 32 + 24)) + (4u << 20));
+		for (unsigned i = 0; i < MANY; i++) {
+			struct net net = net4(BASE + 256 * i, 24);
+
+			if (!b)
+				b = rib_batch_create(w.source);
+			rib_batch_withdraw(b, &net, 0);
+			if (i % 1000 == 999) {
+				rib_submit(b);
+				b = NULL;
+			}
+		}
+		read_all(&w, r);
+		assert_true(export_bytes(w.x) < empty + (1u << 20));
+	}
+	detach(&w, r);
+	free(r);
+	end_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(memory),
 		cmocka_unit_test(change_in_a_reload),
 		cmocka_unit_test(packing),
 		cmocka_unit_test(sharing),
