@@ -2,6 +2,7 @@
 """make bench-bgp: the table and the fan-out, measured at the receivers, against the daemons of this host.
 
     scripts/bench.sh bgp                          the short form, within five minutes
+    scripts/bench.sh bgp --whole                  every case, BIRD beside us, the others where they are quick; 20 minutes
     scripts/bench.sh bgp --full                   every case and every daemon; hours
     scripts/bench.sh bgp --case feeds,rs50 --daemons peregrine,bird --runs 3
     scripts/bench.sh bgp --list
@@ -10,7 +11,7 @@ All are driven by the same generator (peregrine-bgpgen) over the same veth pair.
 another. Runs alternate between the daemons. The clock starts with the first byte of routes and stops when the last receiver
 has the last prefix; CPU time and peak memory are the daemon's, from /proc. "bare relay" is no daemon: it hands UPDATEs on
 unparsed, which is the floor for the same bytes on the same sockets. A daemon that exceeds the limit in its first run is not
-tried again in that case. Results: build/bench/bgp.json, bgp.txt and bgp-CASE.svg.
+tried again in that case. Results: build/bench/bgp.json, bgp.txt, bgp.md and bgp-CASE.svg.
 """
 import argparse
 import os
@@ -27,6 +28,10 @@ from bgpbench.scene import wire  # noqa: E402
 from bgpbench.trial import trial  # noqa: E402
 from netlab import Lab  # noqa: E402
 from netlab.daemons import build_dir  # noqa: E402
+
+
+WHOLE = ("relay", "peregrine", "bird")
+QUICK = {"feeds": ("frr", "openbgpd"), "rs50": ("frr", "openbgpd")}  # --whole: who is there beside those
 
 
 class Say:
@@ -76,6 +81,7 @@ def line(case, r):
 def arguments():
     a = argparse.ArgumentParser(prog="bench.sh bgp", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--full", action="store_true", help="every case, every daemon")
+    a.add_argument("--whole", action="store_true", help="every case; one run of the others, who have at most a minute a phase")
     a.add_argument("--list", action="store_true", help="name the cases and end")
     a.add_argument("--case", help="names, with commas")
     a.add_argument("--daemons", help="with commas: " + ", ".join(d.key for d in devices.ALL))
@@ -90,7 +96,7 @@ def arguments():
 
 
 def choose(o, say):
-    names = o.case.split(",") if o.case else [c.name for c in CASES if o.full or c.short]
+    names = o.case.split(",") if o.case else [c.name for c in CASES if o.full or o.whole or c.short]
     unknown = [n for n in names if n not in [c.name for c in CASES]]
     if unknown:
         sys.exit(f"bench-bgp: no such case: {', '.join(unknown)} (there are: {', '.join(c.name for c in CASES)})")
@@ -108,20 +114,24 @@ def choose(o, say):
 def run(o, cases, chosen, results, say, lab):
     for c in cases:
         keys = [d.strip() for d in o.daemons.split(",")] if o.daemons else c.daemons if o.full or o.case else c.short_daemons
+        if o.whole and not o.daemons:
+            keys = [k for k in c.daemons if k in WHOLE or c.name in QUICK and k in QUICK[c.name]]
         there = [d for d in chosen if d.key in keys and d.key in c.daemons + (("relay",) if not o.daemons else ()) or d.key in (o.daemons or "").split(",")]
         if o.table:
             c.scene.table = os.path.abspath(o.table)
         say(f"\n{c.name}: {c.title}")
         left_out = set()
-        for n in range(o.runs or (1 if c.runs == 1 else c.runs if o.full or o.case else min(2, c.runs))):
+        for n in range(o.runs or (1 if c.runs == 1 else c.runs if o.full or o.case or o.whole else min(2, c.runs))):
             for cls in there:
+                if o.whole and n and cls.key not in ("peregrine", "relay"):
+                    continue
                 device = cls(lab, o.dut_core)
                 why = device.cannot(c.scene)
                 if why and n == 0:
                     say(f"  {cls.title:12} left out: {why}")
                 if why or cls.key in left_out:
                     continue
-                r = trial(lab, device, c.scene, o.gen_core, o.limit or c.limit, ["--check"] if o.check else [])
+                r = trial(lab, device, c.scene, o.gen_core, o.limit or (min(c.limit, 60) if o.whole else c.limit), ["--check"] if o.check else [])
                 results.add(c, r)
                 say("  " + line(c, r))
                 if "error" in r:
@@ -157,8 +167,8 @@ def main():
     for c in shown:
         results.table(by_name, c, say)
     results.losses(shown, say)
-    plots = results.plots(shown)
-    say(f"\n{os.path.relpath(where)}: bgp.json, bgp.txt, {', '.join(plots)}")
+    files = [results.markdown(by_name, shown), *results.plots(shown)]
+    say(f"\n{os.path.relpath(where)}: bgp.json, bgp.txt, {', '.join(files)}")
     ours = [t for t in results.trials if t["device"] == "peregrined" and "error" in t]
     return 1 if ours else 0
 

@@ -103,6 +103,31 @@ class Results:
                 ("" if ok is None else f": {svg.number(value)} against {svg.number(limit)}"))
         return outcome
 
+    def markdown(self, by_name, cases):
+        """The tables of docs/performance.md: a line a figure, a column a daemon; and what was to be reached."""
+        columns = list(dict.fromkeys(d for c in cases for d in self.devices(c)))
+        lines = ["| case | | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
+        goals = ["", "| to reach | measured | against | |", "|---|---|---|---|"]
+        for c in cases:
+            head = f"`{c.name}`: {c.title}"
+            for f in c.figures:
+                cells = []
+                for d in columns:
+                    v, over = self.values(c, d, f), self.over(c, d)
+                    if v:
+                        cells.append(f"{svg.number(statistics.median(v))} {f[3]}" + (f" ({svg.number(max(v))})" if len(v) > 1 else ""))
+                    else:
+                        cells.append(f"> {over:g} s" if over and f[3] == "s" else "")
+                if any(cells):
+                    lines.append(f"| {head} | {f[0]} | " + " | ".join(cells) + " |")
+                    head = ""
+            m = self.lookup(by_name, c)
+            for words, goal in c.goals:
+                r = goal(m)
+                if r is not None:
+                    goals.append(f"| `{c.name}` {words} | {svg.number(r[0])} | {svg.number(r[1])} | {'reached' if r[0] <= r[1] else '**not reached**'} |")
+        return self.save("bgp.md", "\n".join(lines + goals) + "\n")
+
     def losses(self, cases, say):
         """Where another daemon has the smaller median."""
         found = []
