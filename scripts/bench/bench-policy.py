@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """make bench-policy: what a big policy costs to load, to reload and to run, against BIRD in the same run.
 
-    scripts/bench.sh policy                       both cases, three runs each, alternating
+    scripts/bench.sh policy                       all cases, three runs each, alternating
     scripts/bench.sh policy --runs 1 --members 32 --entries 10000
     scripts/bench.sh policy --case irr
 
 irr: an exchange that filters by IRR: members with a prefix set of so many entries and an origin set each (3.2 M entries), a
 route server session a member. routemap: members with a policy of 60 conditions each, and a table that the policies are run
-over. Figures: seconds from exec to the first answer on the control socket; resident memory then; seconds that `configure`
+over. pipes: as IXP-Manager writes it, a table and a pipe a member (200 at most) beside a table of 20,000 routes, which all of
+them get but what they filter; here the load lasts until the last member's table is full. Figures: seconds from exec to the first answer on the control socket; resident memory then; seconds that `configure`
 takes with nothing changed, with one entry of one member's set changed, and with one member's policy changed; nanoseconds a
 route that a policy costs, from `show route where POLICY count` over the table less the same with `where false`. Neither
 daemon has sessions that come up: this is about the policy, not about routes. Results: build/bench/policy.json.
@@ -30,6 +31,7 @@ from netlab.birdctl import BirdCtl  # noqa: E402
 from netlab.daemons import build_dir, have  # noqa: E402
 
 ROUTES = 100000
+PIPES, PIPED = 200, 20000
 POLICIES = 8  # of the members' policies, those that are timed
 
 
@@ -91,6 +93,20 @@ def routemap(members, changed=False):
     return "".join(text)
 
 
+def pipes(members, changed=False):
+    """Tags instead of refusals on the way in, control communities on the way out; some of the routes have those."""
+    members = min(members, PIPES)
+    text = ["filter to_master { if bgp_large_community ~ [ (64500, 1101, *) ] then reject; accept; }\n"
+            "function wanted(int member_as) { if (0, member_as) ~ bgp_community then return false; return true; }\n",
+            "protocol static { ipv4;\n" + "".join(
+                f"\troute 10.{j >> 8}.{j & 255}.0/24 blackhole {{ bgp_path.prepend({1000 + j // 5}); bgp_community.add((64500, {j // 5})); "
+                + (f"bgp_community.add((0, {j % 1000})); " if j % 10 == 0 else "") + "};\n" for j in range(PIPED)) + "}\n"]
+    for i in range(members):
+        asn = i + (1000 if changed and i == members // 2 else 0)
+        text.append(f"ipv4 table t_{i};\nprotocol pipe p_{i} {{ table master4; peer table t_{i}; import filter to_master; export where wanted({asn}); }}\n")
+    return "".join(text)
+
+
 class Daemon:
     def __init__(self, name, argv, where):
         self.name, self.program = name, argv
@@ -122,6 +138,16 @@ class Daemon:
             kb = {line.split(":")[0]: line.split()[1] for line in f if line.startswith(("VmRSS", "VmHWM"))}
         return int(kb["VmRSS"]) / 1024, int(kb["VmHWM"]) / 1024
 
+    def cpu(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as f:
+            words = f.read().rsplit(")", 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def fill(self, table, least):
+        """Until a member's table has at least so many routes."""
+        while int(self.ask(f"show route table {table} count")[1].split(" of ")[0].split()[-1]) < least:
+            time.sleep(0.1)
+
     def ask(self, command):
         t = time.monotonic()
         text = self.ctl.cmd(command, timeout=300)
@@ -143,11 +169,16 @@ def reload_s(d):
     return s
 
 
-def one_run(d, texts, policies):
+def one_run(d, texts, policies, last_table):
     f = {}
     d.write(texts[0])
+    begun = time.monotonic()
     f["load s"] = d.start()
     try:
+        if last_table:
+            d.fill(last_table, PIPED * 99 // 100)
+            f["load s"] = time.monotonic() - begun
+        f["load CPU s"] = d.cpu()
         f["memory MB"], f["peak MB"] = d.memory()
         f["reload, nothing changed s"] = reload_s(d)
         d.write(texts[1])
@@ -167,7 +198,7 @@ def main():
     p.add_argument("--members", type=int, default=320)
     p.add_argument("--entries", type=int, default=10000, help="of each member's prefix set")
     p.add_argument("--runs", type=int, default=3)
-    p.add_argument("--case", choices=("irr", "routemap"))
+    p.add_argument("--case", choices=("irr", "routemap", "pipes"))
     p.add_argument("--daemons", default="peregrine,bird")
     o = p.parse_args()
     where = tempfile.mkdtemp(prefix="bench-policy-")
@@ -177,16 +208,17 @@ def main():
         daemons = [Daemon(n, both[n], where) for n in o.daemons.split(",") if both[n][0]]
         for d in set(both) - {d.name for d in daemons}:
             print(f"SKIP  {d}: not here or not asked for")
-        cases = {"irr": lambda c: irr(o.members, o.entries, c), "routemap": lambda c: routemap(o.members, c)}
+        cases = {"irr": lambda c: irr(o.members, o.entries, c), "routemap": lambda c: routemap(o.members, c), "pipes": lambda c: pipes(o.members, c)}
         for case, text in cases.items():
             if o.case not in (None, case):
                 continue
             texts = text(False), text(True)
-            print(f"{case}: {o.members} members, {len(texts[0]) / 1e6:.0f} MB of configuration" + (f", {o.members * o.entries} entries" if case == "irr" else ""), flush=True)
+            print(f"{case}: {min(o.members, PIPES) if case == 'pipes' else o.members} members, {len(texts[0]) / 1e6:.0f} MB of configuration" + (f", {o.members * o.entries} entries" if case == "irr" else ""), flush=True)
             rows = {}
             for run in range(o.runs):
                 for d in daemons if run % 2 == 0 else daemons[::-1]:
-                    rows.setdefault(d.name, []).append(one_run(d, texts, min(POLICIES, o.members) if case == "routemap" else 0))
+                    rows.setdefault(d.name, []).append(one_run(d, texts, min(POLICIES, o.members) if case == "routemap" else 0,
+                                                                  f"t_{min(o.members, PIPES) - 1}" if case == "pipes" else None))
             results[case] = rows
             for key in next(iter(rows.values()))[0]:
                 line = f"  {key:30}"
