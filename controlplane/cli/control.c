@@ -461,8 +461,10 @@ void cli_audit(struct cli_session *s, struct parser *p)
 		return;
 	}
 	cli_line(&s->out, 1100,
-		"%llu routes compared: %llu missing, %llu wrong, %llu not ours, %llu repaired",
+		"%llu routes compared: %llu missing, %llu wrong, %llu not ours, %llu repaired "
+		"(%llu since the start)",
 		(unsigned long long)a.checked, (unsigned long long)a.missing, (unsigned long long)a.wrong,
-		(unsigned long long)a.alien, (unsigned long long)a.repaired);
+		(unsigned long long)a.alien, (unsigned long long)a.repaired,
+		(unsigned long long)a.repaired_ever);
 	cli_end(&s->out, 0, "%s", "");
 }

@@ -50,10 +50,21 @@ struct audit *audit_create(struct fib *f)
 	return a;
 }
 
+static uint64_t repaired_ever(const struct fib *f)
+{
+	const struct fib_channel *ch;
+	uint64_t n = f->nh.repaired;
+
+	cds_list_for_each_entry(ch, &f->channels, node) n +=
+		atomic_load_explicit(&ch->repaired, memory_order_relaxed);
+	return n;
+}
+
 static void wake(struct audit *a, struct waiter *w)
 {
 	pthread_mutex_lock(&w->lock);
 	w->result = a->sum;
+	w->result.repaired_ever = repaired_ever(a->f);
 	w->done = true;
 	pthread_cond_signal(&w->cond);
 	pthread_mutex_unlock(&w->lock);

@@ -128,6 +128,7 @@ unsigned fib_failovers(struct fib *f, struct fib_failover_view *out, unsigned ma
 /* Kernel against RIB, now: what differs after the queue has drained. Blocks the caller, not the daemon. */
 struct fib_audit {
 	uint64_t checked, missing, wrong, alien, repaired;
+	uint64_t repaired_ever; /* since the start: routes and objects, by notifications and audits */
 };
 int fib_audit(struct fib *f, struct fib_audit *out);
 

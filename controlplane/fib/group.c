@@ -200,9 +200,13 @@ void group_keep(struct group *g, bool on)
 	if (g->kept == on)
 		return;
 	g->kept = on;
-	for (unsigned i = 0; i < g->n_members; i++)
-		if (g->member[i].obj)
-			g->member[i].obj->kept += on ? 1 : -1u;
+	for (unsigned i = 0; i < g->n_members; i++) {
+		struct nhobj *o = g->member[i].obj;
+		if (o && on)
+			o->kept++;
+		else if (o)
+			o->kept--;
+	}
 }
 
 /* ---- into the kernel ---- */

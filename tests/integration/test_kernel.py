@@ -116,6 +116,10 @@ def test_every_stage_in_show_and_in_one_line_of_the_log(site):
 
 def test_others_routes_are_left_alone(site):
     lab = site.lab
+
+    def repaired():
+        return int(re.search(r"repaired \((\d+) since the start\)", site.pri.ctl.ask("audit").text)[1])
+    before = repaired()
     lab.ip("pri", "route", "add", "192.0.2.128/25", "via", UPA[4], "proto", "static")
     lab.ip("pri", "route", "del", "default", check=False)
     site.wait(lambda: lab.routes("pri", 4, "exact", "default"), "the default route is put back")
@@ -123,6 +127,7 @@ def test_others_routes_are_left_alone(site):
     site.wait(lambda: lab.route_get("pri", PROBE_TO[4]) == UPA[4] and lab.route_get("pri", PROBE_TO[6]) == UPA[6],
               "flushed nexthop objects are put back")
     assert lab.routes("pri", 4, "exact", "192.0.2.128/25")
+    assert repaired() >= before + 2, "the repairs were not counted"
     lab.ip("pri", "route", "del", "192.0.2.128/25")
 
 
