@@ -430,6 +430,8 @@ void fib_destroy(struct fib *f, bool keep)
 	rib_call_all(f->o.rib, nothing, NULL);
 	if (f->ifaces)
 		ifaces_unsubscribe(f->ifaces, on_iface, f);
+	if (f->o.nht)
+		nht_unsubscribe(f->o.nht, on_resolution, f);
 	loop_call_sync(f->loop, stop_in_loop, &s);
 	release(f);
 }

@@ -65,7 +65,7 @@ struct nht {
 	pthread_mutex_t lock;
 	struct entry *bucket[BUCKETS];
 	struct tracked_table *tables;
-	struct subscriber *subscribers; /* RCU: only grows */
+	struct subscriber *subscribers; /* lock */
 	bool (*connected)(void *ctx, const struct ipaddr *addr, struct prefix *net, uint32_t *ifindex);
 	void *connected_ctx;
 };
@@ -351,6 +351,22 @@ void nht_subscribe(
 	pthread_mutex_lock(&n->lock);
 	s->next = n->subscribers;
 	n->subscribers = s;
+	pthread_mutex_unlock(&n->lock);
+}
+
+void nht_unsubscribe(
+	struct nht *n, void (*changed)(void *ctx, struct rib_table *t, const struct ipaddr *addr), void *ctx)
+{
+	pthread_mutex_lock(&n->lock);
+	for (struct subscriber **at = &n->subscribers; *at; at = &(*at)->next) {
+		struct subscriber *s = *at;
+
+		if (s->changed != changed || s->ctx != ctx)
+			continue;
+		*at = s->next;
+		memory_free(s);
+		break;
+	}
 	pthread_mutex_unlock(&n->lock);
 }
 

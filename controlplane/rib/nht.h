@@ -40,3 +40,6 @@ const struct nht_answer *nht_lookup(struct nht *n, struct rib_table *t, const st
 /* changed() is called in an unspecified thread after the new answer is visible; must only post. */
 void nht_subscribe(
 	struct nht *n, void (*changed)(void *ctx, struct rib_table *t, const struct ipaddr *addr), void *ctx);
+/* No call is under way or comes when it returns. Not from changed(). */
+void nht_unsubscribe(
+	struct nht *n, void (*changed)(void *ctx, struct rib_table *t, const struct ipaddr *addr), void *ctx);
