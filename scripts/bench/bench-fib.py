@@ -46,7 +46,7 @@ from netlab.witness import ahead_of_others, tool  # noqa: E402
 SAMPLES = 64
 CUT_SAMPLES = 17  # a round over them takes about 0.1 ms
 STAGES = ("detected", "published", "ring_read", "plan_found", "netlink_sent", "netlink_acked", "bgp_told", "updates_out")
-EARLY = "early"  # the routes had left feed A before the link was cut
+EARLY = "early"  # the routes had left feed A before its last packet: not for the cut
 LOAD_FROM, LOAD_N = 2000000, 100000
 
 
@@ -210,7 +210,7 @@ class Trial:
         if not answer or not alive:
             return None
         last = max(alive)  # dropped ones are not seen on their way to dut
-        if answer["first"] < begin:
+        if answer["first"] < last:
             return EARLY
         found = {k: (answer[k] - last) / 1e6 for k in ("first", "median", "last")}
         found["lost"] = lost
