@@ -616,8 +616,8 @@ int main(void)
 		cmocka_unit_test(test_adoption_of_changes),
 		cmocka_unit_test(test_loss_while_deferred),
 		cmocka_unit_test(test_start_without_recovery),
-		cmocka_unit_test(test_persist),
 		cmocka_unit_test(test_clean_exit),
+		cmocka_unit_test(test_persist), /* with a FIB that adopts, as it leaves one */
 		cmocka_unit_test(test_foreign_removals),
 		cmocka_unit_test(test_group_gone_unheard),
 		cmocka_unit_test(test_aliens),
