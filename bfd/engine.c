@@ -268,6 +268,7 @@ static void clear_stats(struct linkstate_stats *st)
 	for (unsigned i = 0; i < LINKSTATE_HIST; i++)
 		stat_set(&st->rx_gap_hist[i], 0);
 	stat_set(&st->rx_ttl, 0);
+	stat_set(&st->down_after_stall, 0);
 	stat_set(&st->rx_refused, 0);
 }
 
@@ -436,6 +437,7 @@ void session_set_state(struct bfd_engine *e, uint32_t slot, uint8_t state, uint8
 		if (diag == BFD_DIAG_NEIGHBOR_DOWN && s->remote_state == BFD_DOWN)
 			s->after_stall = remote_suffered(e, s, now_ns);
 		stat_add(&st->down_count, 1);
+		stat_add(&st->down_after_stall, s->after_stall);
 		stat_set(&st->last_down_ns, now_ns);
 		stat_set(&st->last_down_rx_ns, e->hot[slot].last_rx_ns);
 		session_flush_counters(e, slot);

@@ -12,7 +12,8 @@ struct word {
 };
 
 static const struct word bfd_words[] = {
-	{"sessions", "[NAME] [address A] [dev I] [ipv4|ipv6] [direct|multihop] [all]", NULL}, {0}};
+	{"sessions", "[NAME] [address A] [dev I] [ipv4|ipv6] [direct|multihop] [all]", NULL},
+	{"counters", "of the workers and of the XDP filters", NULL}, {0}};
 static const struct word restart_words[] = {
 	{"restart", "leave the peers' routes in place and exit", NULL}, {0}};
 static const struct word symbol_words[] = {{"table", NULL, NULL}, {"filter", NULL, NULL},

@@ -66,7 +66,7 @@ struct dp {
 	struct dp_source notify_source, signal_source, neigh_source;
 	int extra_subscriber[WORKER_SUBSCRIBERS];
 	unsigned nextra;
-	uint64_t now_ns, next_tick_ns, next_retry_ns;
+	uint64_t now_ns, next_tick_ns, next_retry_ns, next_filters_ns;
 	bool stopping;
 	bool strangers; /* the client's IPC_SETTINGS, as are the following */
 	uint32_t sbfd_disc, sbfd_min_rx_us;

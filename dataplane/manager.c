@@ -32,6 +32,7 @@
 
 #define TICK_NS (100 * NS_PER_MS)
 #define RETRY_NS (5 * NS_PER_S)
+#define FILTERS_NS NS_PER_S
 #define FAREWELL_NS (100 * NS_PER_MS)
 #define LOG_LINES 64 /* session changes logged one by one from one batch */
 
@@ -529,6 +530,10 @@ static int start_workers(struct dp *dp, char err[OPTIONS_ERR])
 	}
 	dp->active =
 		dp->opt->workers && dp->opt->workers < dp->eal.nworkers ? dp->opt->workers : dp->eal.nworkers;
+	for (unsigned i = 0; i < dp->nports && i < LINKSTATE_PORTS; i++)
+		if (dp->port[i].spec.type == PORT_AF_XDP)
+			snprintf(dp->ls.header->ports[i].name, sizeof(dp->ls.header->ports[i].name), "%.15s",
+				dp->port[i].spec.name);
 	rc = worker_group_create(
 		&dp->workers, &dp->ls, dp->eal.nworkers, dp->how.adaptive, dp->opt->sessions, dp->seed);
 	if (rc == 0)
@@ -609,6 +614,21 @@ int dp_start(struct dp *dp, const struct options *o, char err[OPTIONS_ERR])
 	return 0;
 }
 
+static void publish_filters(struct dp *dp)
+{
+	for (unsigned i = 0; i < dp->nports && i < LINKSTATE_PORTS; i++) {
+		struct linkstate_port *out = &dp->ls.header->ports[i];
+		struct xdp_counters n;
+
+		if (!*out->name || dp->port[i].state != PORT_OPEN || xdp_filter_read(&dp->port[i].xdp, &n))
+			continue;
+		/* A port that came back counts from 0 again. */
+		atomic_store_explicit(&out->taken, n.value[FILTER_TAKEN], memory_order_relaxed);
+		atomic_store_explicit(&out->ttl, n.value[FILTER_TTL], memory_order_relaxed);
+		atomic_store_explicit(&out->not_local, n.value[FILTER_NOT_LOCAL], memory_order_relaxed);
+	}
+}
+
 static void retry_ports(struct dp *dp)
 {
 	for (unsigned i = 0; i < dp->nports; i++) {
@@ -651,6 +671,10 @@ static void tick(struct dp *dp)
 	session_tick(dp);
 	provision_tick(dp);
 	frr_tick(dp);
+	if (dp->now_ns >= dp->next_filters_ns) {
+		dp->next_filters_ns = dp->now_ns + FILTERS_NS;
+		publish_filters(dp);
+	}
 	if (dp->next_retry_ns && dp->now_ns >= dp->next_retry_ns) {
 		dp->next_retry_ns = 0;
 		retry_ports(dp);

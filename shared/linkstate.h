@@ -37,7 +37,7 @@
 #include <stdint.h>
 
 #define LINKSTATE_MAGIC 0x50474c53u /* "PGLS" */
-#define LINKSTATE_VERSION 1u
+#define LINKSTATE_VERSION 2u
 #define LINKSTATE_RINGS 16u
 #define LINKSTATE_RING_SIZE 4096u
 #define LINKSTATE_HIST 24u /* receive inter-arrival histogram, log2 buckets of microseconds */
@@ -98,7 +98,8 @@ struct linkstate_stats {
 	_Atomic uint64_t echo_rx, echo_tx;
 	_Atomic uint32_t rx_gap_hist[LINKSTATE_HIST];
 	_Atomic uint32_t rx_ttl, rx_refused; /* parts of rx_dropped: GTSM or minimum TTL; the other rules */
-	_Atomic uint32_t reserved[8];
+	_Atomic uint32_t down_after_stall;   /* part of down_count: LINKSTATE_AFTER_STALL was set */
+	_Atomic uint32_t reserved[7];
 };
 _Static_assert(sizeof(struct linkstate_stats) == 256, "stats of two workers share no cache line");
 
@@ -116,6 +117,15 @@ struct linkstate_worker {
 	_Atomic uint64_t loops, busy_ns, tx_dropped;
 };
 
+/* What the filter in front of a port has done: the manager's, read from the kernel about once a second. */
+#define LINKSTATE_PORTS 32u
+struct linkstate_port {
+	_Alignas(64) char name[16]; /* "": no port, or one without a filter; does not change */
+	_Atomic uint64_t taken;     /* BFD for us, given to the workers */
+	_Atomic uint64_t ttl;       /* dropped: single hop with a TTL other than 255 */
+	_Atomic uint64_t not_local; /* BFD to others: left to the kernel */
+};
+
 struct linkstate_header {
 	uint32_t magic, version;
 	uint32_t capacity;
@@ -124,6 +134,7 @@ struct linkstate_header {
 	_Atomic uint64_t
 		heartbeat_ns; /* the manager's, each 100 ms: tells a frozen writer from a quiet one */
 	struct linkstate_worker workers[LINKSTATE_RINGS];
+	struct linkstate_port ports[LINKSTATE_PORTS];
 };
 
 /* A mapping. Opaque to users but for the header fields that are read-only after creation. */

@@ -72,6 +72,7 @@ struct bfd_view {
 	uint64_t since_ns;
 	char problem[160]; /* "" or why it is not provisioned */
 	/* counters, zero when unknown */
+	uint64_t down_after_stall; /* part of down_count */
 	uint64_t rx_packets, tx_packets, up_count, down_count, worst_rx_gap_us, worst_overshoot_us;
 	uint64_t last_down_ns, last_down_rx_ns;
 	uint64_t rx_dropped, rx_auth_failed, rx_ttl, rx_refused; /* the last three are parts of the first */
@@ -80,5 +81,20 @@ struct bfd_view {
 	bool unsolicited;
 };
 unsigned bfd_client_view(struct bfd_client *c, struct bfd_view *out, unsigned max);
+/* What belongs to no session: of each worker (the embedded engine is worker 0), and of the XDP filters. */
+struct bfd_counters {
+	unsigned nworkers, nports;
+	struct {
+		unsigned number;
+		uint64_t rx, tx, rx_invalid, rx_ttl, rx_unknown, rx_ratelimited, rx_forwarded, tx_dropped;
+		uint64_t stalls, worst_stall_ns;
+	} worker[LINKSTATE_RINGS];
+	struct {
+		char name[16];
+		uint64_t taken, ttl, not_local;
+	} port[LINKSTATE_PORTS];
+};
+/* False: there is no engine at the moment. Any thread. */
+bool bfd_client_counters(struct bfd_client *c, struct bfd_counters *out);
 /* "peregrine-dp at /run/x.sock", "kernel sockets", and whether it answers. */
 void bfd_client_status(struct bfd_client *c, char *buf, size_t size, bool *alive);

@@ -214,6 +214,7 @@ static void view_of(const struct bfd_client *c, const struct bfd_session *s, str
 		v->rx_packets = atomic_load_explicit(&st->rx_packets, memory_order_relaxed);
 		v->tx_packets = atomic_load_explicit(&st->tx_packets, memory_order_relaxed);
 		v->up_count = atomic_load_explicit(&st->up_count, memory_order_relaxed);
+		v->down_after_stall = atomic_load_explicit(&st->down_after_stall, memory_order_relaxed);
 		v->down_count = atomic_load_explicit(&st->down_count, memory_order_relaxed);
 		v->worst_rx_gap_us = atomic_load_explicit(&st->worst_rx_gap_us, memory_order_relaxed);
 		v->worst_overshoot_us = atomic_load_explicit(&st->worst_overshoot_us, memory_order_relaxed);
@@ -245,6 +246,53 @@ unsigned bfd_client_view(struct bfd_client *c, struct bfd_view *out, unsigned ma
 	}
 	pthread_mutex_unlock(&c->lock);
 	return n;
+}
+
+#define LOAD(x) atomic_load_explicit(&(x), memory_order_relaxed)
+
+static void copy_counters(const struct linkstate_header *h, struct bfd_counters *out)
+{
+	for (unsigned i = 0; i < LINKSTATE_RINGS; i++) {
+		const struct linkstate_worker *w = &h->workers[i];
+
+		/* A worker that was never there has not made a round, nor has anything to tell. */
+		if (!LOAD(w->loops) && !LOAD(w->rx_packets) && !LOAD(w->tx_packets) && i)
+			continue;
+		out->worker[out->nworkers].number = i;
+		out->worker[out->nworkers].rx = LOAD(w->rx_packets);
+		out->worker[out->nworkers].tx = LOAD(w->tx_packets);
+		out->worker[out->nworkers].rx_invalid = LOAD(w->rx_invalid);
+		out->worker[out->nworkers].rx_ttl = LOAD(w->rx_ttl);
+		out->worker[out->nworkers].rx_unknown = LOAD(w->rx_unknown);
+		out->worker[out->nworkers].rx_ratelimited = LOAD(w->rx_ratelimited);
+		out->worker[out->nworkers].rx_forwarded = LOAD(w->rx_forwarded);
+		out->worker[out->nworkers].tx_dropped = LOAD(w->tx_dropped);
+		out->worker[out->nworkers].stalls = LOAD(w->stalls);
+		out->worker[out->nworkers++].worst_stall_ns = LOAD(w->worst_stall_ns);
+	}
+	for (unsigned i = 0; i < LINKSTATE_PORTS; i++) {
+		const struct linkstate_port *p = &h->ports[i];
+
+		if (!p->name[0])
+			continue;
+		memcpy(out->port[out->nports].name, p->name, sizeof(p->name));
+		out->port[out->nports].taken = LOAD(p->taken);
+		out->port[out->nports].ttl = LOAD(p->ttl);
+		out->port[out->nports++].not_local = LOAD(p->not_local);
+	}
+}
+
+bool bfd_client_counters(struct bfd_client *c, struct bfd_counters *out)
+{
+	bool there;
+
+	memset(out, 0, sizeof(*out));
+	pthread_mutex_lock(&c->lock);
+	there = c->ls.header != NULL;
+	if (there)
+		copy_counters(c->ls.header, out);
+	pthread_mutex_unlock(&c->lock);
+	return there;
 }
 
 void bfd_client_status(struct bfd_client *c, char *buf, size_t size, bool *alive)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* show bfd sessions ..., show failover. */
+/* show bfd sessions ..., show bfd counters, show failover. */
 #include "controlplane/cli/query.h"
 #include "controlplane/cli/session.h"
 #include "controlplane/fib/fib.h"
@@ -78,8 +78,8 @@ static void detail_ours(struct cli_session *s, const struct bfd_view *v)
 	if (v->echo_tx)
 		cli_line(o, 1020, "  %-21s %" PRIu64 " received, %" PRIu64 " sent",
 			"Echo packets:", v->echo_rx, v->echo_tx);
-	cli_line(o, 1020, "  %-21s %" PRIu64 " up, %" PRIu64 " down", "Transitions:", v->up_count,
-		v->down_count);
+	cli_line(o, 1020, "  %-21s %" PRIu64 " up, %" PRIu64 " down (%" PRIu64 " after a stall of our own)",
+		"Transitions:", v->up_count, v->down_count, v->down_after_stall);
 	seconds(a, sizeof(a), v->worst_rx_gap_us);
 	seconds(b, sizeof(b), v->worst_tx_gap_us);
 	cli_line(o, 1020, "  %-21s %s received, %s sent", "Worst gap:", a, b);
@@ -178,6 +178,7 @@ static void json_session(struct json *j, const struct bfd_view *v)
 	json_u64(j, "tx_packets", v->tx_packets);
 	json_u64(j, "up_count", v->up_count);
 	json_u64(j, "down_count", v->down_count);
+	json_u64(j, "down_after_stall", v->down_after_stall);
 	json_u64(j, "worst_rx_gap_us", v->worst_rx_gap_us);
 	json_u64(j, "worst_overshoot_us", v->worst_overshoot_us);
 	json_u64(j, "worst_tx_gap_us", v->worst_tx_gap_us);
@@ -252,6 +253,82 @@ static void parse(struct cli_session *s, struct parser *p, struct bfd_filter *f,
 	}
 }
 
+/* ---- show bfd counters ---- */
+
+static void json_counters(struct cli_session *s, const struct bfd_counters *n)
+{
+	struct json j;
+
+	json_begin(&j, s);
+	json_open(&j, NULL, '{');
+	json_open(&j, "workers", '[');
+	for (unsigned i = 0; i < n->nworkers; i++) {
+		json_open(&j, NULL, '{');
+		json_u64(&j, "number", n->worker[i].number);
+		json_u64(&j, "rx_packets", n->worker[i].rx);
+		json_u64(&j, "tx_packets", n->worker[i].tx);
+		json_u64(&j, "rx_invalid", n->worker[i].rx_invalid);
+		json_u64(&j, "rx_ttl", n->worker[i].rx_ttl);
+		json_u64(&j, "rx_unknown", n->worker[i].rx_unknown);
+		json_u64(&j, "rx_ratelimited", n->worker[i].rx_ratelimited);
+		json_u64(&j, "rx_forwarded", n->worker[i].rx_forwarded);
+		json_u64(&j, "tx_dropped", n->worker[i].tx_dropped);
+		json_u64(&j, "stalls", n->worker[i].stalls);
+		json_u64(&j, "worst_stall_ns", n->worker[i].worst_stall_ns);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_open(&j, "filters", '[');
+	for (unsigned i = 0; i < n->nports; i++) {
+		json_open(&j, NULL, '{');
+		json_str(&j, "port", n->port[i].name);
+		json_u64(&j, "taken", n->port[i].taken);
+		json_u64(&j, "dropped_ttl", n->port[i].ttl);
+		json_u64(&j, "passed_not_local", n->port[i].not_local);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_close(&j, '}');
+	json_end(&j);
+}
+
+static void show_counters(struct cli_session *s)
+{
+	struct cli_out *o = &s->out;
+	struct bfd_counters n;
+	bool there = bfd_client_counters(s->daemon->bfd, &n);
+
+	if (s->json) {
+		json_counters(s, &n);
+		return;
+	}
+	if (!there) {
+		cli_line(o, 1020, "The BFD engine does not answer");
+		cli_end(o, 0, "%s", "");
+		return;
+	}
+	for (unsigned i = 0; i < n.nworkers; i++) {
+		cli_line(o, 1020, "Worker %u:", n.worker[i].number);
+		cli_line(o, 1020, "  %-21s %" PRIu64 " received, %" PRIu64 " sent, %" PRIu64 " not sent",
+			"Packets:", n.worker[i].rx, n.worker[i].tx, n.worker[i].tx_dropped);
+		cli_line(o, 1020,
+			"  %-21s malformed %" PRIu64 ", TTL %" PRIu64 ", unknown session %" PRIu64
+			", over the limit %" PRIu64,
+			"Dropped:", n.worker[i].rx_invalid, n.worker[i].rx_ttl, n.worker[i].rx_unknown,
+			n.worker[i].rx_ratelimited);
+		cli_line(o, 1020, "  %-21s %" PRIu64, "To other workers:", n.worker[i].rx_forwarded);
+		cli_line(o, 1020, "  %-21s %" PRIu64 ", worst %" PRIu64 ".%03" PRIu64 " ms",
+			"Stalls:", n.worker[i].stalls, n.worker[i].worst_stall_ns / 1000000,
+			n.worker[i].worst_stall_ns / 1000 % 1000);
+	}
+	for (unsigned i = 0; i < n.nports; i++)
+		cli_line(o, 1020,
+			"XDP filter of %s: %" PRIu64 " taken, %" PRIu64 " dropped (TTL), %" PRIu64
+			" passed on (not for us)",
+			n.port[i].name, n.port[i].taken, n.port[i].ttl, n.port[i].not_local);
+	cli_end(o, 0, "%s", "");
+}
+
 void cli_show_bfd(struct cli_session *s, struct parser *p)
 {
 	struct bfd_filter f = {0};
@@ -262,6 +339,12 @@ void cli_show_bfd(struct cli_session *s, struct parser *p)
 	unsigned n, max;
 	struct json j;
 
+	if (parser_accept(p, "counters")) {
+		if (p->tok.kind != TOK_EOF)
+			parser_syntax_error(p, NULL);
+		show_counters(s);
+		return;
+	}
 	parser_expect(p, "sessions");
 	parse(s, p, &f, &name);
 	pc = bfd_protocol(s->config, name);

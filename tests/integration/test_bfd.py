@@ -233,23 +233,48 @@ def test_what_is_shown(net):
     silent = s["last_down_ns"] - s["last_down_rx_ns"]
     assert silent >= 150_000_000, f"declared Down {silent} ns after a packet"
     assert {"rx_dropped", "rx_auth_failed", "rx_ttl", "rx_refused", "worst_tx_gap_us", "worst_overshoot_us", "after_stall",
-            "dampened"} <= set(s)
+            "dampened", "down_after_stall"} <= set(s) and s["down_after_stall"] <= s["down_count"] == 1
     text = p.ctl.cmd("show bfd sessions all")
     for word in ("Packets:", "Dropped:", "Worst gap:", "Receive gaps:", "Last detection:", "Detection overshoot:"):
         assert word in text, text
 
 
+def test_counters_of_the_filter(net):
+    """What the XDP filter took, dropped and left alone, and what a worker threw away, by peregrinec and in JSON."""
+    bird_peer(net, ms=50)
+    p = node(net)
+    p.start(config(p, f'interface "up0" {{ interval 50 ms; multiplier 5; }}; neighbor {PEER[4]} dev "up0";'))
+    up(p, PEER[4])
+    send = ("import socket,sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nto, ttl = sys.argv[1], int(sys.argv[2])\n"
+            "s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)\nfor i in range(7): s.sendto(b'?' * 24, (to, 3784))\n")
+
+    def counters():
+        c = p.client("show", "bfd", "counters")
+        return c["workers"][0], c["filters"][0]
+    w0, f0 = counters()
+    assert f0["port"] == "up0" and wait_for(lambda: counters()[1]["taken"] > 0, "the filter has taken BFD", failed=p.dead)
+    w0, f0 = counters()
+    net.run("node", "ip", "route", "add", "198.51.100.0/24", "dev", "lo")
+    net.run("peer", "ip", "route", "add", "198.51.100.0/24", "via", US[4])
+    for to, ttl in ((US[4], 254), (US[4], 255), ("198.51.100.1", 255)):
+        net.run("peer", sys.executable, "-c", send, to, str(ttl))
+    wait_for(lambda: counters()[1]["dropped_ttl"] == f0["dropped_ttl"] + 7, "what came from afar was dropped", failed=p.dead)
+    wait_for(lambda: counters()[1]["passed_not_local"] == f0["passed_not_local"] + 7, "what is for others went on", failed=p.dead)
+    wait_for(lambda: counters()[0]["rx_invalid"] == w0["rx_invalid"] + 7, "what is malformed reached the worker", failed=p.dead)
+    text = p.ctl.cmd("show bfd counters")
+    assert "XDP filter of up0: " in text and "7 dropped (TTL), 7 passed on" in text and "malformed 7" in text, text
+
+
 # ---- under stress ----
 
-def flaps_explained(*planes):
-    """Sessions that went Down, each of which must say that a stall of our own came before."""
-    for dp in planes:
-        text = dp.ctl("hello observer", "show", "workers")
-        flapped = [x for x in text.splitlines() if x.startswith("slot") and " down 0 " not in x]
-        said = [x for x in dp.said().splitlines() if "Time expired" in x]
-        if flapped:
-            assert "stalls 0 " not in text, f"a flap, and no stall that explains it: {flapped[0]}"
-        assert all("after a pause of our own" in x or "Neighbor down" in x for x in said), said
+def flaps_explained(a, b):
+    """Of the sessions that two planes have with each other, in the same slots: whatever went Down says, at one end or the
+    other, that the plane there stood still."""
+    here, there = a.sessions(), b.sessions()
+    for slot in sorted(there.keys() & here.keys()):
+        x, y = here[slot], there[slot]
+        assert x["down"] - x["after_stall"] <= y["after_stall"] and y["down"] - y["after_stall"] <= x["after_stall"], \
+            f"slot {slot} flapped and nobody had stood still: {x} {y}\n{a.said()}\n{b.said()}"
     return True
 
 
@@ -269,7 +294,6 @@ def test_churn(net):
                 "churn 10.9.128.1 1000 3 multihop ttl=255 from=192.0.2.2", "sleep 0.5"]
     out = a.ctl("hello", *commands, "summary")
     assert "churn: 3000 added and removed" in out and ", 0 errors" in out.split("churn:")[1], out
-    assert a.all_up(32) or "down 0 " not in a.ctl("hello observer", "summary")
     assert flaps_explained(a, b)
 
 
@@ -283,7 +307,6 @@ def test_hogs_and_timer_storms(net):
     a, b = pair_of_planes(net, 16, "tx=10000 rx=10000 mult=5")
     a.client("hello", f"range 10.9.0.1 16 multihop ttl=255 tx=10000 rx=10000 mult=5 from={US[4]}", "watch 100")
     wait_for(lambda: a.all_up(16) and b.all_up(16), "Up", failed=a.dead)
-    before = [sum(x["down"] for x in dp.sessions().values()) for dp in (a, b)]
     hogs = [subprocess.Popen([sys.executable, "-c", text]) for text in [HOG] * (2 * (os.cpu_count() or 1)) + [STORM] * 4]
     try:
         time.sleep(4)
@@ -291,5 +314,4 @@ def test_hogs_and_timer_storms(net):
         for h in hogs:
             h.send_signal(signal.SIGKILL)
             h.wait()
-    after = [sum(x["down"] for x in dp.sessions().values()) for dp in (a, b)]
-    assert before == after or flaps_explained(a, b)
+    assert flaps_explained(a, b)

@@ -4,6 +4,7 @@ intervals are calm ones: how fast is a matter of the benchmark, not of a test.""
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -45,9 +46,10 @@ def ranged(options=""):
 class Run:
     """One run of the generator; its report when it has ended."""
 
-    def __init__(self, lab, *args, way="af_xdp", family=4, name="gen"):
+    def __init__(self, lab, *args, way="af_xdp", family=4, name="gen", path=None):
         self.lab, self.json, self.csv = lab, lab.path(f"{name}.json"), lab.path(f"{name}-csv")
-        self.argv = [os.path.join(build_dir(), "peregrine-bfdgen"), *WAYS[way], "--local", FIRST[family], "--peer", US[family],
+        how = ("--port", f"memif:{path},role=client,ip=192.0.2.254/24") if path else WAYS[way]
+        self.argv = [os.path.join(build_dir(), "peregrine-bfdgen"), *how, "--local", FIRST[family], "--peer", US[family],
                      "--sessions", str(N), *CALM, "--json", self.json, "--csv", self.csv, "--quiet", *args]
 
     def popen(self):
@@ -114,6 +116,21 @@ def test_floods_hurt_nobody(net, kind):
     if kind != "ttl":  # which the XDP filter drops
         worker = dp.ctl("hello observer", "workers")
         assert f" {'invalid' if kind == 'garbage' else 'unknown'} 0 " not in worker, worker
+
+
+@pytest.mark.parametrize("kind", ["garbage", "unknown"])
+def test_a_million_packets_a_second(net, kind):
+    """Over memif, where nothing but the two programs limits it: no flap that the machine does not explain."""
+    path = net.path("memif.sock")
+    dp = DataPlane(net, "node", "--port", f"memif:{path},role=server,ip={US[4]}/24,name=m0").start()
+    dp.client("hello hold=60", f"range {FIRST[4]}%m0 {N} from={US[4]} tx=300000 rx=300000 mult=5", "watch 1000")
+    r = Run(net, "--time", "3", "--flood", f"{kind}:1000000", way="memif", path=path).run()
+    assert r["sessions"]["reached_up"] == N
+    assert r["packets"]["flood"] > 10000  # how many in a second is what `make bench-bfd` tells
+    assert r["flaps"]["device"] == 0 and r["detections"]["early"] == 0, r["flaps"]
+    worker = dp.ctl("hello observer", "workers")
+    seen = int(re.search(rf"{'invalid' if kind == 'garbage' else 'unknown'} (\d+)", worker)[1])
+    assert seen > 10000, worker
 
 
 def test_a_frozen_device_is_blamed(net):

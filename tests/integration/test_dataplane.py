@@ -68,10 +68,10 @@ class DataPlane(Daemon):
         found = {}
         for line in self.ctl("hello observer", "show").splitlines():
             m = re.match(r"slot (\d+) gen (\d+) (\w+) diag '([^']*)' remote (\w+) .* rx (\d+) tx (\d+) up (\d+) down (\d+) "
-                         r"gap (\d+)/(\d+) us overshoot (\d+) us owner (\d+)", line)
+                         r"gap (\d+)/(\d+) us overshoot (\d+) us owner (\d+) stalled (\d+)", line)
             if m:
                 found[int(m[1])] = {"generation": int(m[2]), "state": m[3], "diag": m[4], "up": int(m[8]), "down": int(m[9]),
-                                    "overshoot_us": int(m[12]), "owner": int(m[13])}
+                                    "overshoot_us": int(m[12]), "owner": int(m[13]), "after_stall": int(m[14])}
         return found
 
     def all_up(self, n):

@@ -247,12 +247,12 @@ static void print_entry(uint32_t slot, const struct linkstate_entry *e, const st
 {
 	printf("slot %u gen %u %s diag '%s' remote %s '%s' disc %08x/%08x mult %u tx %u us detect %u us "
 	       "flags %x rx %lu tx %lu "
-	       "up %lu down %lu gap %lu/%lu us overshoot %lu us owner %u echo rx %lu tx %lu\n",
+	       "up %lu down %lu gap %lu/%lu us overshoot %lu us owner %u stalled %u echo rx %lu tx %lu\n",
 		slot, e->generation, bfd_state_name(e->state), bfd_diag_name(e->diag),
 		bfd_state_name(e->remote_state), bfd_diag_name(e->remote_diag), e->local_disc, e->remote_disc,
 		e->remote_detect_mult, e->tx_us, e->detect_us, e->flags, st->rx_packets, st->tx_packets,
 		st->up_count, st->down_count, st->worst_rx_gap_us, st->worst_tx_gap_us,
-		st->worst_overshoot_us, e->owner, st->echo_rx, st->echo_tx);
+		st->worst_overshoot_us, e->owner, st->down_after_stall, st->echo_rx, st->echo_tx);
 }
 
 static void show(struct ctl *c)
