@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from netlab import Bird, build_dir, wait_for
+from netlab import Bird, build_dir, run, wait_for
+from netlab.daemons import ROOT
 from test_dataplane import PEER, US, DataPlane
 
 pytestmark = pytest.mark.ours
@@ -194,3 +195,15 @@ def test_refusals(net):
     assert "unknown port" in refused(1, "--port", "cust0", *who)
     assert "at most 4096 addresses" in refused(1, "--port", "af_xdp:cust0", *who, "--sessions", "5000")
     assert "no MAC address of 192.0.2.9" in refused(1, "--port", "af_xdp:cust0", "--local", FIRST[4], "--peer", "192.0.2.9")
+
+
+@pytest.mark.parametrize("program", ["peregrine-bfdgen", "peregrine-dp"])
+def test_the_manual_names_every_option(program):
+    """And --help every one that the manual names as the program's own."""
+    said = run(os.path.join(build_dir(), program), "--help")
+    with open(os.path.join(ROOT, "docs/man", program + ".8"), encoding="utf-8") as f:
+        page = f.read()
+    options = set(re.findall(r"--([a-z][a-z-]+)", said)) - {"dplaneaddr"}  # bfdd's
+    described = set(re.findall(r"^\.It .*?Fl -([a-z][a-z-]+)", page, re.M))
+    assert options - described - {"help", "version"} == set(), "not in the manual"
+    assert described - options - {"help", "version", "lcores"} == set(), "not in --help"  # the EAL's
