@@ -3,6 +3,7 @@
 #include "tests/unit/bfd_sim.h"
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #define START (3 * NS_PER_S)
@@ -166,8 +167,10 @@ static void *throw(void *arg)
 	for (unsigned i = 0; i < t->rounds;) {
 		struct bfd_moved *m = atomic_exchange_explicit(t->take, NULL, memory_order_acquire);
 
-		if (!m)
+		if (!m) {
+			sched_yield();
 			continue;
+		}
 		now = clock_now_ns();
 		if (bfd_engine_import(t->engine, 0, m, now))
 			return arg;
@@ -188,8 +191,8 @@ static void test_between_threads(void **state)
 	struct bfd_engine *other = second_engine(s);
 	struct bfd_moved *_Atomic mail[2] = {NULL, NULL};
 	struct bfd_moved *m = bfd_moved_create();
-	struct thrower t[2] = {{s->node[0].engine, &mail[0], &mail[1], &s->node[0].ls, 5000},
-		{other, &mail[1], &mail[0], &s->node[0].ls, 5000}};
+	struct thrower t[2] = {{s->node[0].engine, &mail[0], &mail[1], &s->node[0].ls, 1000},
+		{other, &mail[1], &mail[0], &s->node[0].ls, 1000}};
 	struct linkstate_entry e;
 	pthread_t thread[2];
 	void *failed[2];
