@@ -539,7 +539,7 @@ class Raw:
         parameters = bytes([2, len(capabilities)]) + capabilities if capabilities else b""
         ident = socket.inet_aton(router_id or (address if ":" not in address else "9.9.9.9"))
         self.send(OPEN, b"\x04" + min(asn, 23456 if asn > 65535 else asn).to_bytes(2, "big") + hold.to_bytes(2, "big") + ident + bytes([len(parameters)]) + parameters)
-        self.expect(OPEN)
+        self.open = self.expect(OPEN)
         self.send(KEEPALIVE)
         self.expect(KEEPALIVE)
         self.thread = threading.Thread(target=self._read, daemon=True)

@@ -445,3 +445,65 @@ def test_bfd_strict(make_pair):
     p.peer.bfd = True
     p.peer.daemon.configure(p.peer.config())
     p.up()
+
+
+GR_CAPABILITIES = (b"\x01\x04\x00\x01\x00\x01" + b"\x02\x00" + b"\x41\x04%s" +
+                   b"\x40\x06\x00\x78\x00\x01\x01\x80")  # 120 s, IPv4 unicast kept
+
+
+def gr_of(open_message):
+    """The flags and the families of the graceful restart capability in an OPEN."""
+    rest = open_message[10:]
+    while rest:
+        caps, rest = rest[2:2 + rest[1]], rest[2 + rest[1]:]
+        while caps:
+            code, value, caps = caps[0], caps[2:2 + caps[1]], caps[2 + caps[1]:]
+            if code == 64:
+                return value[0] >> 4, {(int.from_bytes(value[i:i + 2], "big"), value[i + 2]): value[i + 3] for i in range(2, len(value), 4)}
+    return None
+
+
+def test_our_restart_on_the_wire(make_pair):
+    """What a restarted speaker owes its neighbours (RFC 4724 section 4.1): R and F bits, no routes before it has heard all of
+    them, then its routes, then End-of-RIB, and no withdrawal."""
+    p = make_pair(None)
+    addresses = {"a": ("192.0.2.9", 64998), "b": ("192.0.2.10", 64999)}
+    for address, _ in addresses.values():
+        p.lab.ip("peer", "addr", "add", f"{address}/24", "dev", "cust0")
+    extra = "".join(raw_protocol(n, "graceful restart on;", asn=asn, address=a).replace("ipv6 { import all; export all; };", "")
+                    for n, (a, asn) in addresses.items())
+    p.start(p.config(bfd="", families=(), extra=extra))
+
+    def speaker(name):
+        address, asn = addresses[name]
+        return Raw(p.lab, address, NODE[4], asn, capabilities=GR_CAPABILITIES % asn.to_bytes(4, "big"))
+
+    def say(raw, name, net):
+        raw.update(sound(hop=addresses[name][0], asn=addresses[name][1]), [net])
+        raw.update()  # End-of-RIB
+    nets = {"a": "198.18.1.0/24", "b": "198.18.2.0/24"}
+    first = {n: speaker(n) for n in addresses}
+    for n, r in first.items():
+        assert gr_of(r.open) == (4, {(1, 1): 0}), "R bit is not set, N is; nothing was kept"
+        say(r, n, nets[n])
+    p.wait(lambda: first["a"].announced() == ({NODE_NET[4], nets["b"]}, True) and first["b"].announced() == ({NODE_NET[4], nets["a"]}, True), "routes")
+    p.node.kill_control()
+    p.node.extra = ["-R"]
+    p.node.start_control()
+    again = {n: speaker(n) for n in addresses}
+    for r in again.values():
+        assert gr_of(r.open) == (12, {(1, 1): 0x80}), "R, N; F: what was forwarded still is"
+    p.wait(lambda: p.ctl.established(*addresses), "sessions back")
+    say(again["a"], "a", nets["a"])
+    p.wait(lambda: p.ctl.best(nets["a"]), "the first one's route")
+    assert not [k for r in again.values() for k, _ in list(r.got) if k == UPDATE], "nothing is sent before the second one is heard"
+    say(again["b"], "b", nets["b"])
+    p.wait(lambda: all(r.announced()[1] for r in again.values()), "End-of-RIB")
+    assert again["a"].announced()[0] == {NODE_NET[4], nets["b"]} and again["b"].announced()[0] == {NODE_NET[4], nets["a"]}
+    for r in again.values():
+        updates = [body for k, body in list(r.got) if k == UPDATE]
+        assert updates.index(bytes(4)) == len(updates) - 1, "End-of-RIB is the last"
+        assert all(body[:2] == bytes(2) for body in updates), "nothing is withdrawn"
+        assert not r.notifications()
+    for r in [*first.values(), *again.values()]:
+        r.close()
