@@ -317,6 +317,7 @@ static void make_export_class(struct bgp_channel *ch, struct bgp_export_class *k
 	k->role = (int8_t)c->role;
 	k->llgr_aware = s->conn->local.caps.llgr && s->conn->peer.caps.llgr;
 	k->aigp = aigp_on(s, cc);
+	k->aigp_originate = k->aigp && cc->aigp_originate;
 }
 
 static void make_export_config(struct bgp_channel *ch, struct export_peer_config *x)

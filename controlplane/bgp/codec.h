@@ -34,7 +34,7 @@ struct bgp_export_class {
 	uint32_t ifindex;                     /* of a direct session */
 	int8_t role;                          /* enum bgp_role, ours */
 	bool llgr_aware;                      /* the peer */
-	bool aigp;
+	bool aigp, aigp_originate;
 	uint32_t remote_as; /* only where a rule needs it (OTC as peer/customer side); else 0 */
 };
 

@@ -438,6 +438,9 @@ static void drop_listener(struct bgp_engine *e, struct bgp_listener *l)
 	for (at = &e->listeners; *at != l; at = &(*at)->next)
 		;
 	*at = l->next;
+	/* It is closed later, by the thread that watches it; the port is free at once, for a protocol that is
+	 * restarted. */
+	shutdown(l->fd, SHUT_RDWR);
 	loop_call(e->threads[0].loop, unwatch_free, l);
 }
 

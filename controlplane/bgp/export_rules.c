@@ -216,6 +216,30 @@ static void add_stale_community(struct attrs *out, uint8_t *scratch)
 	out->present |= ATTR_COMMUNITY;
 }
 
+/*
+ * RFC 7311 section 3.4: who makes himself the next hop adds his distance to the old one, at least 1; who has a
+ * route of his own and is told to may begin with its metric. The distance to a recursive next hop is not among
+ * the attributes: it is not added.
+ */
+static void set_aigp(const struct bgp_export_class *c, const struct attrs *a, const struct rib_peer *src,
+	struct attrs *out)
+{
+	bool own = !(a->present & ATTR_NEXT_HOP) || !ipaddr_equal(&a->next_hop, &out->next_hop);
+	uint32_t metric = a->present & ATTR_IGP_METRIC ? a->igp_metric : 0;
+
+	if (!c->aigp) {
+		out->present &= ~(uint32_t)ATTR_AIGP;
+	} else if (src && own && (a->present & ATTR_AIGP)) {
+		uint64_t step = metric ? metric : 1;
+
+		if (!(a->derived & ATTRD_RECURSIVE))
+			out->aigp = a->aigp > UINT64_MAX - step ? UINT64_MAX : a->aigp + step;
+	} else if (!src && c->aigp_originate && !(a->present & ATTR_AIGP) && (a->present & ATTR_IGP_METRIC)) {
+		out->aigp = metric;
+		out->present |= ATTR_AIGP;
+	}
+}
+
 bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, const struct attrs *before,
 	const struct rib_source_config *from, struct attrs *out, uint8_t *scratch, size_t scratch_size)
 {
@@ -252,8 +276,7 @@ bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, c
 		if (src && !src->external && !c->external)
 			set_reflection(c, src, out, scratch + ((used + 3) & ~(size_t)3));
 	}
-	if (!c->aigp)
-		out->present &= ~(uint32_t)ATTR_AIGP;
+	set_aigp(c, a, src, out);
 	if ((out->present & ATTR_LLGR_STALE) && !has_community(out, COMM_LLGR_STALE))
 		add_stale_community(
 			out, scratch + ((used + 3) & ~(size_t)3) + 4 * ((size_t)a->n_cluster + 1));

@@ -31,9 +31,13 @@ def world(make_pair):
     """world(peer="bird"|None, extra=...) -> (pair, driver): a second address for Raw neighbours in the peer's namespace."""
     raws = []
 
-    def make(name="bird", extra="", wait=True, peer=None, **config):
-        p = make_pair(None)
+    def pair(name):
+        p = make_pair(name)
         p.lab.ip("peer", "addr", "add", f"{RAW}/24", "dev", "cust0")
+        return p
+
+    def make(name="bird", extra="", wait=True, peer=None, **config):
+        p = pair(None)
         d = DRIVERS[name](p.lab, **(peer or {})).start() if name else None
         p.start(p.config(bfd="", extra=extra, **config))
         if wait and d:
@@ -43,7 +47,7 @@ def world(make_pair):
     def raw(p, **kw):
         raws.append(Raw(p.lab, kw.pop("address", RAW), NODE[4], kw.pop("asn", RAW_AS), **kw))
         return raws[-1]
-    make.raw = raw
+    make.raw, make.pair = raw, pair
     yield make
     for r in raws:
         r.close()
@@ -322,6 +326,99 @@ protocol bgp clients6 {{ local as {NODE_AS}; neighbor range 2001:db8:1::/64 as {
     p.wait(lambda: any(n.startswith("client0") and x["state"] == "up" for n, x in p.ctl.protocols().items()), "back")
     p.ctl.cmd("disable clients")
     p.wait(lambda: not any(n.startswith("client0") for n in p.ctl.protocols()), "children go with the parent")
+
+
+def test_dynamic_neighbors_with_md5(make_pair):
+    """One password for a range; a neighbour with another one is not heard."""
+    p = make_pair(None)
+    d = DRIVERS["bird"](p.lab, md5="the-secret").start()
+    ranges = "".join(f"""protocol bgp clients{f} {{ local as {NODE_AS}; neighbor range {net} external; dynamic name "c{f}n";
+	authentication md5; password "%s"; ipv{f} {{ import all; export all; }}; }}
+""" for f, net in ((4, "192.0.2.0/24"), (6, "2001:db8:1::/64")))
+    p.start(p.config(families=(), bfd="", extra=ranges % ("another", "another")))
+    p.wait(lambda: d.daemon.log_text().count("Connecting to") >= 4, "BIRD has tried")
+    assert not [n for n in p.ctl.protocols() if re.match("c[46]n", n)]
+    p.node.configure(p.config(families=(), bfd="", extra=ranges % ("the-secret", "the-secret")))
+    p.wait(d.established, "both up")
+    for f in FAMILIES:
+        p.wait(lambda: p.ctl.best(PEER_NET[f]), "the client's route")
+        p.wait(lambda: d.paths(NODE_NET[f]), "ours there")
+
+
+LIMIT_ACTIONS = ("warn", "block", "restart", "disable")
+
+
+def limit_protocols(limit):
+    return {a: (f"192.0.2.{20 + i}", 65020 + i, limit + " action " + a) for i, a in enumerate(LIMIT_ACTIONS)}
+
+
+@pytest.mark.parametrize("direction", ["receive", "import", "export"])
+def test_limits(make_pair, direction):
+    """Each direction's limit of 3 with each action, met by 5 routes."""
+    p = make_pair(None)
+    nets = [f"198.18.{i}.0/24" for i in range(5)]
+    what = limit_protocols(f"{direction} limit 3")
+    extra = "protocol static more { ipv4; " + "".join(f"route {n} blackhole; " for n in nets) + "}\n" if direction == "export" else ""
+    for name, (address, asn, limit) in what.items():
+        p.lab.ip("peer", "addr", "add", f"{address}/24", "dev", "cust0")
+        channel = f"import all; export {'where proto = %s' % chr(34) + 'more' + chr(34) if direction == 'export' else 'none'}; {limit};"
+        extra += raw_protocol(name, asn=asn, address=address, channel=channel)
+    p.start(p.config(bfd="", families=(), extra=extra))
+    raws = {n: Raw(p.lab, a, NODE[4], asn) for n, (a, asn, _) in what.items()}
+    for n, r in raws.items():
+        if direction != "export":
+            r.update(sound(hop=what[n][0], asn=what[n][1]), nets)
+        p.logged(rf"Protocol {n} hits route {direction} limit \(3\), action: {n}")
+
+    def have(n):
+        if direction == "export":
+            return len(raws[n].announced()[0])
+        return len(p.ctl.routes(f"protocol {n}"))
+    p.wait(lambda: have("warn") == 5, "a warning, no more")
+    p.wait(lambda: have("block") == 3 and (direction != "export" or raws["block"].announced()[1]), "the first three")
+    for n in ("restart", "disable"):
+        p.wait(lambda: raws[n].notifications(), "a NOTIFICATION")
+        assert raws[n].notifications()[0][:2] == b"\x06\x01", "Cease, maximum number of prefixes"
+    p.wait(lambda: p.ctl.protocols()["disable"]["state"] == "down", "stays down")
+    assert "Route limit exceeded" in p.info("disable")
+    def back():
+        raws["restart"] = Raw(p.lab, what["restart"][0], NODE[4], what["restart"][1])
+        return True
+    p.wait(back, "the restarted one may come back")  # turned away until its error wait is over: ConnectionError
+    if direction == "receive":  # blocked ones were not kept: fewer routes make room for others
+        raws["block"].update(withdrawn=nets[:1])
+        raws["block"].update(sound(hop=what["block"][0], asn=what["block"][1]), nets[4:])
+        p.wait(lambda: p.ctl.best(nets[4]) and have("block") == 3, "room for another")
+    assert not raws["warn"].notifications() and not raws["block"].notifications()
+    for r in raws.values():
+        r.close()
+
+
+def test_aigp_between_daemons(world):
+    """AIGP to BIRD and from it, where both sides have it switched on: begun with a route's metric, carried and added to
+    (RFC 7311)."""
+    p = world.pair(None)
+    d = DRIVERS["bird"](p.lab)
+    config = d.config().replace("ipv4 { import all;", "ipv4 { import all; aigp originate;") \
+        .replace(f"route {PEER_NET[4]} blackhole;", f"route {PEER_NET[4]} blackhole {{ igp_metric = 700; }};")
+    assert config.count("aigp originate") == config.count("igp_metric = 700") == 1
+    d.daemon.start(config)
+    own = "route 198.18.7.0/24 blackhole { igp_metric = 600; }; route 198.18.8.0/24 blackhole;"
+    text = p.config(bfd="", extra=raw_protocol(channel="aigp on; import all; export all;") + "protocol static metrics { ipv4; %s }\n" % own)
+    p.start(text.replace("ipv4 { import all; export all; };", "ipv4 { aigp originate; next hop self; import all; export all; };", 1))
+    p.wait(lambda: p.ctl.established("peer_v4", "peer_v6") and d.established(), "sessions")
+    assert p.wait(lambda: p.ctl.best(PEER_NET[4]), "a route")["attrs"].get("BGP.aigp") == "700"
+    raw = world.raw(p)
+    raw.update(sound(attribute(26, b"\x01\x00\x0b" + (40).to_bytes(8, "big"), 0x80)), ["198.18.9.0/24"])
+
+    def there(net):
+        p.wait(lambda: d.daemon.ctl.best(net), f"{net} at BIRD")
+        return d.daemon.ctl.best(net)["attrs"].get("BGP.aigp")
+    assert there("198.18.7.0/24") == "600"
+    assert there("198.18.8.0/24") is None, "no metric to begin with"
+    assert there("198.18.9.0/24") == "41", "our distance to the old next hop is added"
+    # AIGP is off between autonomous systems unless asked for
+    assert "BGP.aigp" not in p.wait(lambda: p.ctl.best(PEER_NET[6]), "the other family")["attrs"]
 
 
 def test_other_ports_passive_and_strict_bind(make_pair):
