@@ -217,9 +217,9 @@ static void add_stale_community(struct attrs *out, uint8_t *scratch)
 }
 
 /*
- * RFC 7311 section 3.4: who makes himself the next hop adds his distance to the old one, at least 1; who has a
- * route of his own and is told to may begin with its metric. The distance to a recursive next hop is not among
- * the attributes: it is not added.
+ * RFC 7311 section 3.4: who makes himself the next hop adds his distance to the old one, at least 1; who has
+ * a route of his own and is told to may begin with its metric. The distance to a recursive next hop is not
+ * among the attributes: it is not added.
  */
 static void set_aigp(const struct bgp_export_class *c, const struct attrs *a, const struct rib_peer *src,
 	struct attrs *out)

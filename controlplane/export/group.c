@@ -194,6 +194,12 @@ uint32_t export_group_member_exported(const struct group_shard *gs, const struct
 	return m->lane->shard[gs->number].announced - own;
 }
 
+static void check_limit(struct group_shard *gs, const struct member *m)
+{
+	peer_check_limit(
+		m->peer, gs->number, export_group_member_exported(gs, m), atomic_load(&gs->group->blocked));
+}
+
 /* ---- changes of a slice ---- */
 
 /*
@@ -427,6 +433,45 @@ static void forget_paths(struct group_shard *gs, uint32_t index)
 	gs->all[index] = NULL;
 }
 
+/* Does it count: does the peer get something that is not its own? */
+static bool counts(const struct group_shard *gs, uint32_t fan)
+{
+	const struct fan *f = fan_of(gs, fan);
+
+	for (uint32_t i = 0; f && i < f->n; i++)
+		if (f->v[i].source != gs->group->cap_source)
+			return true;
+	return false;
+}
+
+/* The fan that takes the place of `old` in a group with a limit: what is announced stays, nothing is added
+ * beyond the limit, and what was not taken is not taken later by itself, as in BIRD. A reference on `now` is
+ * taken over. */
+static uint32_t within_limit(struct group_shard *gs, uint32_t old, uint32_t now)
+{
+	struct group *g = gs->group;
+	struct cds_list_head *node;
+	bool had, has;
+
+	if (!g->cap)
+		return now;
+	had = counts(gs, old);
+	has = counts(gs, now);
+	if (had && !has) {
+		atomic_fetch_sub(&g->cap_used, 1);
+		atomic_store(&g->blocked, false);
+	}
+	if (had || !has)
+		return now;
+	if (atomic_fetch_add(&g->cap_used, 1) < g->cap - 1)
+		return now;
+	atomic_fetch_sub(&g->cap_used, 1);
+	fan_release(&gs->choose.fans, now);
+	if (!atomic_exchange(&g->blocked, true))
+		cds_list_for_each(node, &gs->members) check_limit(gs, member_of(node));
+	return FAN_NONE;
+}
+
 typedef void (*set_fan_fn)(struct group_shard *gs, const struct net *n, uint32_t index, uint32_t path_id,
 	uint32_t *at, uint32_t now);
 
@@ -443,7 +488,8 @@ static void evaluate_all(struct group_shard *gs, struct rib_shard *s, const stru
 			there = r[k].source == ps->path[i].source && r[k].path_id == ps->path[i].path_in &&
 				usable(&r[k]);
 		if (!there)
-			set(gs, n, index, i + 1, &ps->path[i].fan, FAN_NONE);
+			set(gs, n, index, i + 1, &ps->path[i].fan,
+				within_limit(gs, ps->path[i].fan, FAN_NONE));
 	}
 	for (unsigned k = 0; k < n_routes; k++) {
 		uint32_t fan, id;
@@ -452,19 +498,28 @@ static void evaluate_all(struct group_shard *gs, struct rib_shard *s, const stru
 			continue;
 		fan = try_route(gs, s, n, &r[k]);
 		id = path_id_for(gs, index, &r[k], fan != FAN_NONE);
-		if (id)
-			set(gs, n, index, id, &gs->all[index]->path[id - 1].fan, fan);
+		if (id) {
+			uint32_t *at = &gs->all[index]->path[id - 1].fan;
+
+			set(gs, n, index, id, at, within_limit(gs, *at, fan));
+		}
 	}
 }
 
 static void evaluate(struct group_shard *gs, struct rib_shard *s, const struct net *n, uint32_t index,
 	const struct rib_route_view *r, unsigned n_routes, set_fan_fn set)
 {
+	uint32_t fan;
+
 	need_bits(gs);
 	switch (gs->group->mode) {
-	case EXPORT_BEST: set(gs, n, index, 0, &gs->out[index], best_fan(gs, s, n, r, n_routes)); break;
+	case EXPORT_BEST:
+		fan = best_fan(gs, s, n, r, n_routes);
+		set(gs, n, index, 0, &gs->out[index], within_limit(gs, gs->out[index], fan));
+		break;
 	case EXPORT_SECONDARY:
-		set(gs, n, index, 0, &gs->out[index], secondary_fan(gs, s, n, r, n_routes));
+		fan = secondary_fan(gs, s, n, r, n_routes);
+		set(gs, n, index, 0, &gs->out[index], within_limit(gs, gs->out[index], fan));
 		break;
 	case EXPORT_ALL: evaluate_all(gs, s, n, index, r, n_routes, set);
 	}
@@ -763,7 +818,7 @@ static void hand_out(struct group_shard *gs, const struct made *made)
 		/* LIVE means that there is room. It gets this too: prefixes in it may be gone for good, and
 		 * are pinned from now on only. */
 		member_give(m, made, m->lane->number);
-		peer_check_limit(m->peer, gs->number, export_group_member_exported(gs, m));
+		check_limit(gs, m);
 		if (!ring_has_room(&m->ring, MADE_BLOCKS, RING_BYTES))
 			become_slow(gs, m);
 	}
@@ -1060,7 +1115,7 @@ void group_becomes_live(struct group_shard *gs, struct member *m)
 	rib_shard_unpin(gs->group->table, gs->shard);
 	peer_slow(m->peer, -1);
 	count_own(gs, m);
-	peer_check_limit(m->peer, gs->number, export_group_member_exported(gs, m));
+	check_limit(gs, m);
 }
 
 void export_group_join(struct group *g, struct rib_shard *s, struct member *m, struct lane *l)
@@ -1266,10 +1321,15 @@ void export_group_room(struct group *g, struct rib_shard *s)
 
 /* ---- finding and making ---- */
 
+static uint32_t cap_of(const struct export_peer_config *c)
+{
+	return c->export_limit.action == LIMIT_BLOCK ? c->export_limit.value + 1 : 0;
+}
+
 bool export_group_same(const struct group *g, const struct export_peer_config *c)
 {
-	return g->table == c->table && g->mode == c->mode &&
-	       memcmp(&g->class, &c->class, sizeof(g->class)) == 0 &&
+	return g->cap == cap_of(c) && (!g->cap || g->cap_source == c->own_source) && g->table == c->table &&
+	       g->mode == c->mode && memcmp(&g->class, &c->class, sizeof(g->class)) == 0 &&
 	       memcmp(&g->encode, &c->encode, sizeof(g->encode)) == 0;
 }
 
@@ -1399,6 +1459,8 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 	g->refs = 1;
 	g->table = c->table;
 	g->mode = c->mode;
+	g->cap = cap_of(c);
+	g->cap_source = c->own_source;
 	memcpy(&g->class, &c->class, sizeof(g->class)); /* padding too: compared as bytes */
 	memcpy(&g->encode, &c->encode, sizeof(g->encode));
 	atomic_init(&g->open, n);

@@ -207,6 +207,12 @@ struct group {
 	uint32_t n_lane;
 	struct rib_listener *listener;
 	_Atomic unsigned open;
+	/* `export limit N action block`: a group for one peer, that source's; N + 1, 0: no such limit. What
+	 * is announced and not its own, in all shards; whether something was held back since that was below
+	 * the limit. */
+	uint32_t cap, cap_source;
+	_Atomic uint32_t cap_used;
+	_Atomic bool blocked;
 	unsigned n_shards;
 	struct group_shard shard[];
 };
@@ -263,4 +269,5 @@ void member_give(struct member *m, const struct made *made, uint32_t bit);
 /* peer.c */
 void peer_wake(struct export_peer *p);
 void peer_slow(struct export_peer *p, int change); /* a shard has it off LIVE: +1, back: -1 */
-void peer_check_limit(struct export_peer *p, unsigned shard, uint32_t exported);
+/* blocked: the group has held something back. */
+void peer_check_limit(struct export_peer *p, unsigned shard, uint32_t exported, bool blocked);

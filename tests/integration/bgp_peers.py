@@ -575,8 +575,8 @@ class Raw:
         return body
 
     def _read(self):
-        self.s.settimeout(None)
         try:
+            self.s.settimeout(None)
             while True:
                 m = self._message()
                 self.got.append(m)
