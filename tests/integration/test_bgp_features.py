@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from bgp_peers import DRIVERS, FAMILIES, UPDATE, Raw, as_path, attribute, next_hop, nlri, origin
+from bgp_peers import DRIVERS, FAMILIES, REFRESH, UPDATE, Raw, as_path, attribute, next_hop, nlri, origin
 from netlab.pair import NODE, NODE_AS, NODE_NET, PEER, PEER_AS, PEER_NET
 
 pytestmark = pytest.mark.ours
@@ -604,3 +604,76 @@ def test_our_restart_on_the_wire(make_pair):
         assert not r.notifications()
     for r in [*first.values(), *again.values()]:
         r.close()
+
+
+LLGR_TIMES = "graceful restart time 1; long lived graceful restart on; long lived stale time "
+
+
+def test_long_lived_stale_routes(world):
+    """BIRD is gone for longer than its restart time (RFC 9494): its routes stay, marked, but those with NO_LLGR; who does not know of
+    it is not told them; then their time is over."""
+    p = world.pair(None)
+    kept, not_kept = "198.18.70.0/24", "198.18.71.0/24"
+    d = DRIVERS["bird"](p.lab, gr=True, nets={4: [kept, not_kept], 6: [PEER_NET[6]]})
+    text = d.config().replace("graceful restart time 30;", LLGR_TIMES + "6;") \
+        .replace("export filter {", f"export filter {{ if net = {not_kept} then bgp_community.add((65535, 7));")
+    d.daemon.start(text)
+    p.start(p.config(bfd="", bgp="graceful restart on; long lived graceful restart on;", extra=raw_protocol()))
+    raw = world.raw(p)
+    p.wait(lambda: {kept, not_kept} <= raw.announced()[0], "both are passed on")
+    d.kill()
+
+    def marked():
+        r = p.ctl.best(kept)
+        return r and "(65535,6)" in r["attrs"].get("BGP.community", "").replace(" ", "")
+    p.wait(marked, "LLGR_STALE")
+    p.wait(lambda: p.ctl.best(not_kept) is None, "NO_LLGR")
+    p.wait(lambda: not {kept, not_kept} & raw.announced()[0], "withdrawn from who does not know LLGR")
+    assert p.ctl.best(kept), "still here"
+    p.wait(lambda: p.ctl.best(kept) is None and p.ctl.best(PEER_NET[6]) is None, "their time is over")
+    p.logged("peer_v4: Long-lived stale timeout")
+
+
+def test_long_lived_restart_of_ours(make_pair):
+    """We are gone for longer than our restart time: BIRD keeps our routes as stale, and has them fresh when we are back."""
+    p = make_pair(None)
+    d = DRIVERS["bird"](p.lab, gr=True)
+    d.daemon.start(d.config().replace("graceful restart time 30;", LLGR_TIMES + "60;"))
+    p.start(p.config(bfd="", bgp="graceful restart on; " + LLGR_TIMES + "60;"))
+
+    def stale(f):
+        paths = d.paths(NODE_NET[f])
+        return None if not paths else "65535:6" in paths[0]["communities"]
+    p.wait(lambda: [stale(f) for f in FAMILIES] == [False, False], "our routes at BIRD")
+    p.node.kill_control()
+    p.wait(lambda: [stale(f) for f in FAMILIES] == [True, True], "kept as stale")
+    p.node.extra = ["-R"]
+    p.node.start_control()
+    p.wait(lambda: [stale(f) for f in FAMILIES] == [False, False], "fresh again")
+
+
+def test_enhanced_refresh(world):
+    """RFC 7313 both ways: what we send again is between its marks; what the neighbour does not send again goes."""
+    p, _ = world(None, raw_protocol())
+    caps = b"\x01\x04\x00\x01\x00\x01" + b"\x02\x00" + b"\x46\x00" + b"\x41\x04" + RAW_AS.to_bytes(4, "big")
+    r = world.raw(p, capabilities=caps)
+    begin, end = b"\x00\x01\x01\x01", b"\x00\x01\x02\x01"
+    p.wait(lambda: r.announced()[1], "the first table")
+    n = len(r.got)
+    r.send(REFRESH, b"\x00\x01\x00\x01")
+    p.wait(lambda: (REFRESH, end) in r.got[n:], "END-OF-RR")
+    again = [m for m in r.got[n:] if m[0] in (REFRESH, UPDATE)]
+    assert again[0] == (REFRESH, begin) and again[-1] == (REFRESH, end)
+    assert [m for m in again[1:-1] if m[0] == UPDATE and nlri(NODE_NET[4]) in m[1]], "our route is between the marks"
+    nets = ["198.18.1.0/24", "198.18.2.0/24"]
+    r.update(sound(), nets)
+    r.update()  # End-of-RIB: marks before it are ignored
+    p.wait(lambda: all(p.ctl.best(x) for x in nets), "two routes")
+    n = len(r.got)
+    p.ctl.cmd("reload in raw")
+    p.wait(lambda: (REFRESH, b"\x00\x01\x00\x01") in r.got[n:], "we ask")
+    r.send(REFRESH, begin)
+    r.update(sound(), nets[:1])
+    r.send(REFRESH, end)
+    p.wait(lambda: p.ctl.best(nets[1]) is None, "what was not sent again is gone")
+    assert p.ctl.best(nets[0]) and p.ctl.established("raw")
