@@ -13,7 +13,8 @@ from netlab import BirdError, build_dir, wait_for
 from netlab.pair import NODE, PEER, PEER_NET
 
 IPC_MAGIC = 0x50475243
-IPC_VERSION = 2  # of shared/ipc.h: peregrined and peregrine-dp of one build have the same
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "shared", "ipc.h"), encoding="ascii") as _f:
+    IPC_VERSION = int(re.search(r"#define IPC_VERSION (\d+)u", _f.read()).group(1))  # peregrined and peregrine-dp of one build have the same
 HELLO, WELCOME = 1, 2
 
 
