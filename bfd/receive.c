@@ -5,6 +5,7 @@
  * when that is enough) and stores the new deadline. All else goes the long
  * way through the text of the RFC in receive_control().
  */
+#include "bfd/bucket.h"
 #include "bfd/core.h"
 #include <string.h>
 
@@ -12,18 +13,10 @@
 #define SLOW_PER_S 20000u /* and twice the number of sessions, so that a mass start is not held up */
 #define SLOW_BURST_NS (100 * NS_PER_MS)
 
-/* Token bucket kept as one time: each token moves it on by 1/rate; ahead of now by more than the burst =
- * empty. */
 static bool slow_path_token(struct bfd_engine *e, uint64_t now_ns)
 {
-	uint64_t cost = NS_PER_S / (SLOW_PER_S + 2 * (uint64_t)e->sessions);
-
-	if (e->bucket_ns < now_ns)
-		e->bucket_ns = now_ns;
-	if (e->bucket_ns + cost > now_ns + SLOW_BURST_NS)
-		return false;
-	e->bucket_ns += cost;
-	return true;
+	return bfd_bucket_take(
+		&e->bucket_ns, NS_PER_S / (SLOW_PER_S + 2 * (uint64_t)e->sessions), SLOW_BURST_NS, now_ns);
 }
 
 static void count_outside(struct bfd_engine *e, uint32_t slot, unsigned bucket)

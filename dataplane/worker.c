@@ -38,6 +38,7 @@
  */
 #define _LGPL_SOURCE
 #include "dataplane/worker.h"
+#include "bfd/bucket.h"
 #include "bfd/packet.h"
 #include "dataplane/dpdk.h"
 #include "shared/log.h"
@@ -108,6 +109,7 @@ struct worker {
 	unsigned outstanding; /* the manager's: commands given and not yet back */
 	uint64_t loops_seen;  /* the same, for worker_alive() */
 	struct out_queue out[PORT_MAX];
+	uint64_t sbfd_ns;    /* bucket of the S-BFD reflector */
 	uint64_t round_ns;   /* the round's present, for what needs no better */
 	uint64_t drained_ns; /* what arrived at our queues before was taken in */
 	uint64_t behind_ns;  /* since when another worker has kept us from judging; 0: nobody */
@@ -403,6 +405,10 @@ static void reflect(
 		hand_over(w->group->worker[other], m, port, HANDOFF_SEND);
 }
 
+/* Anybody may ask the reflector, and each question costs an answer: no more than this. */
+#define SBFD_PER_S 100000u
+#define SBFD_BURST_NS (20 * NS_PER_MS)
+
 /* S-BFD, RFC 7880 section 7.2.1: the answer goes back the way the question came, whoever owns what. */
 static void answer_sbfd(struct worker *w, const struct worker_tables *t, unsigned port, const uint8_t *frame,
 	const struct bfd_rx *rx)
@@ -413,6 +419,10 @@ static void answer_sbfd(struct worker *w, const struct worker_tables *t, unsigne
 	struct bfd_frame f;
 	struct rte_mbuf *m;
 
+	if (!bfd_bucket_take(&w->sbfd_ns, NS_PER_S / SBFD_PER_S, SBFD_BURST_NS, w->round_ns)) {
+		bump(&w->stats->rx_ratelimited, 1);
+		return;
+	}
 	if (bfd_sbfd_reflect(rx, t->sbfd_disc, false, t->sbfd_min_rx_us, reply) != BFD_RX_REFLECT ||
 		!(m = rte_pktmbuf_alloc(w->handoff)))
 		return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sessions with authentication, in Demand mode, with padded packets. */
 #include "bfd/auth.h"
+#include "bfd/bucket.h"
 #include "tests/unit/bfd_sim.h"
 
 #define START (3 * NS_PER_S)
@@ -708,6 +709,27 @@ static void test_sbfd_reflector_down_and_slow(void **state)
 	sim_free(o.s);
 }
 
+/* What limits the reflector and the look-up by address: a burst, then the rate, and a full bucket after a
+ * rest. */
+static void test_bucket(void **state)
+{
+	uint64_t spent = 0, now = START;
+	unsigned n = 0;
+
+	while (bfd_bucket_take(&spent, NS_PER_MS, 20 * NS_PER_MS, now))
+		n++;
+	assert_int_equal(n, 20);
+	for (unsigned i = 0; i < 100; i++) {
+		now += NS_PER_MS;
+		assert_true(bfd_bucket_take(&spent, NS_PER_MS, 20 * NS_PER_MS, now));
+		assert_false(bfd_bucket_take(&spent, NS_PER_MS, 20 * NS_PER_MS, now));
+	}
+	now += NS_PER_S;
+	for (n = 0; bfd_bucket_take(&spent, NS_PER_MS, 20 * NS_PER_MS, now);)
+		n++;
+	assert_int_equal(n, 20);
+}
+
 static void test_sbfd_reflector(void **state)
 {
 	struct bfd_packet p = {.state = BFD_DOWN,
@@ -762,6 +784,7 @@ int main(void)
 		cmocka_unit_test(test_echo_reflection),
 		cmocka_unit_test(test_solo),
 		cmocka_unit_test(test_sbfd_reflector_down_and_slow),
+		cmocka_unit_test(test_bucket),
 		cmocka_unit_test(test_sbfd_reflector),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
