@@ -140,10 +140,12 @@ def line(r):
 
 
 def table(rows):
+    """As docs/bfd.md has it."""
     names = list(dict.fromkeys(r["device"] for r in rows))
     intervals = sorted({r["interval_ms"] for r in rows}, reverse=True)
-    say("\nsessions held / worst transmit gap / past the deadline, 99 % (worst) / CPU")
-    say(f"{'':30}" + "".join(f"{ms:g} ms".rjust(38) for ms in intervals))
+    say("\nsessions held, worst transmit gap in ms, ms past the deadline of 99 % (of the worst), CPU\n")
+    say("| device |" + "".join(f" {ms:g} ms |" for ms in intervals))
+    say("|---|" + "---|" * len(intervals))
     for name in names:
         cells = []
         for ms in intervals:
@@ -152,9 +154,9 @@ def table(rows):
             r = max(good or here, key=lambda x: x["sessions"], default=None)
             cells.append("-" if r is None else
                          (f"{r['sessions']}" if r["held"] else f"{r['sessions']}: {r['flaps']} flaps") +
-                         f" / {r['worst_gap_ms']:.1f} / {r['overshoot_p99_ms']:.2f} ({r['overshoot_max_ms']:.2f})"
-                         f" / {r['cpu_percent']:.0f} %")
-        say(f"{name:30}" + "".join(c.rjust(38) for c in cells))
+                         f", {r['worst_gap_ms']:.1f}, {r['overshoot_p99_ms']:.2f} ({r['overshoot_max_ms']:.2f})"
+                         f", {r['cpu_percent']:.0f} %")
+        say(f"| {name} |" + "".join(f" {c} |" for c in cells))
 
 
 def arguments():
