@@ -288,6 +288,22 @@ static void test_crossing(void **state)
 	assert_int_equal(m->early, 1);
 	meter_destroy(m);
 
+	/* The Down waited in our ring, for how long nobody knows: it may have been sent before our last
+	 * packet came. */
+	m = make(1);
+	cut(m);
+	m->heard_ns = T0 + 12 * MS;
+	hear(m, 0, BFD_DOWN, T0 + 65 * MS);
+	assert_int_equal(m->early, 0);
+	assert_true(m->detection[0].spoilt);
+	meter_destroy(m);
+	m = make(1);
+	cut(m);
+	m->heard_ns = T0 + 64 * MS;
+	hear(m, 0, BFD_DOWN, T0 + 65 * MS);
+	assert_int_equal(m->early, 1);
+	meter_destroy(m);
+
 	/* Our thread stood still in the middle of sending: nobody knows when the packet left. */
 	m = make(1);
 	bring_up(m, 0);

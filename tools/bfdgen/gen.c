@@ -295,6 +295,7 @@ static unsigned receive(struct gen *g, unsigned bursts)
 	bool more = true;
 	uint64_t start = clock_now_ns();
 
+	g->meter->heard_ns = g->drained_ns;
 	while (more && bursts--) {
 		unsigned n = g->wire->receive(g->wire, k, &more);
 

@@ -185,18 +185,20 @@ static void flapped(struct meter *m, uint32_t session, enum meter_flap_kind kind
 	f->refused = s->refused_ns && s->refused_ns + f->detect_ns + f->detect_ns / 2 >= at_ns;
 }
 
-/* Which of our packets the device certainly had when it judged: the last but i - 1. */
-static unsigned counted_from(const struct meter_session *s, uint64_t at_ns, uint64_t detect_ns)
+/* Which of our packets the device certainly had when it judged: the last but i - 1. Its Down was sent after
+ * heard_ns. 0: we were too slow to tell. */
+static unsigned counted_from(
+	const struct meter_session *s, uint64_t heard_ns, uint64_t at_ns, uint64_t detect_ns)
 {
 	unsigned i = 1;
 
 	for (; i < METER_RECENT && i < s->tx_count; i++) {
 		unsigned k = (s->tx_count - i) % METER_RECENT;
 
-		if (s->tx_ns[k] + s->tx_took_us[k] * UINT64_C(1000) + detect_ns / 2 <= at_ns)
-			break;
+		if (s->tx_ns[k] + s->tx_took_us[k] * UINT64_C(1000) + detect_ns / 2 <= heard_ns)
+			return i;
 	}
-	return i;
+	return at_ns - heard_ns > detect_ns / 4 ? 0 : i;
 }
 
 static void noticed(struct meter *m, uint32_t session, uint8_t diag, uint64_t at_ns)
@@ -216,9 +218,9 @@ static void noticed(struct meter *m, uint32_t session, uint8_t diag, uint64_t at
 		.down_ns = at_ns,
 		.detect_ns = meter_detect_ns(m, session),
 	};
-	i = counted_from(s, at_ns, d->detect_ns);
-	d->early = d->down_ns < s->tx_ns[(s->tx_count - i) % METER_RECENT] + d->detect_ns;
-	d->spoilt = i > 1 || at_ns < m->spoilt_until_ns || d->after_ns - d->before_ns > EXACT_NS;
+	i = counted_from(s, m->heard_ns && m->heard_ns < at_ns ? m->heard_ns : at_ns, at_ns, d->detect_ns);
+	d->early = i && d->down_ns < s->tx_ns[(s->tx_count - i) % METER_RECENT] + d->detect_ns;
+	d->spoilt = i != 1 || at_ns < m->spoilt_until_ns || d->after_ns - d->before_ns > EXACT_NS;
 	m->detections++;
 	m->early += d->early;
 	s->detections++;

@@ -23,7 +23,8 @@
  *               counted from `before`: certainly early, because the way there and
  *               back only adds. A packet that left less than half a detection
  *               time before the Down came may have crossed it on the way, when we
- *               were silent for a while before: then the packet before it counts.
+ *               were silent for a while before, or it may have waited in our ring:
+ *               then the packet before it counts, or nothing can be said.
  *               Overshoot counts from `after` and contains the way back and our
  *               own resolution.
  *   flap        of a session that was Up at both ends and that we did not cut:
@@ -131,6 +132,8 @@ struct meter {
 	uint64_t stalls, worst_stall_ns;
 	uint64_t spoilt_until_ns; /* packets that came before may have waited for us; UINT64_MAX: while we
 				     drain */
+
+	uint64_t heard_ns; /* what is received now had not arrived then: our ring was empty; 0: just now */
 
 	uint32_t *rtt_ns; /* of polls */
 	uint32_t rtt_room, nrtts;
