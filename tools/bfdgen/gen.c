@@ -22,7 +22,7 @@
 #define TX_ROUND_NS (60 * NS_PER_US)
 #define AHEAD 4u
 #define BEHIND_MAX_NS (5 * NS_PER_MS)
-#define RX_BURSTS 64u
+#define RX_BURSTS 16u
 #define ADDS_A_TICK 32u
 #define FLOOD_A_ROUND 32u
 /* A real-time thread that never sleeps is stopped by the kernel for 50 ms in each second. */
