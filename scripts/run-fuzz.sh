@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # run-fuzz.sh DIR SECONDS [NAME...]: runs libFuzzer programs in DIR, as many at a time as there are CPUs: those named, or else
 # all; then only the parsers of BFD packets and BGP messages, which read what anybody sends, run for that long, the others
-# for a quarter of it.
+# for an eighth of it.
 # Seeds are tests/fuzz/corpus/<name>/; what breaks a program is kept in DIR/../artifacts/ and named.
 # The last line is "fuzz: N passed, N failed, N skipped".
 set -u
@@ -48,7 +48,7 @@ for p in "${programs[@]}"; do
 	if [ $# -eq 0 ]; then
 		case ${p##*/} in
 		bfd_packet_fuzz | bgp_stream_fuzz | bgp_update_fuzz) ;;
-		*) time=$(((seconds + 3) / 4)) ;;
+		*) time=$(((seconds + 7) / 8)) ;;
 		esac
 	fi
 	one "$p" "$time" >"$work/${p##*/}.said" &

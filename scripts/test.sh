@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Everything that a change has to pass: build, formatting, unit tests (plain, with AddressSanitizer and UBSan, with
-# ThreadSanitizer), fuzzers (FUZZ_SECONDS for those of BFD packets and BGP messages, a quarter
+# ThreadSanitizer), fuzzers (FUZZ_SECONDS for those of BFD packets and BGP messages, an eighth
 # of it for the others), integration tests in network namespaces.
 # One part: scripts/test.sh PART... (build format unit asan tsan fuzz integration). B=dir as for make. PART:NAME,NAME runs
 # only those of its programs (unit, asan, tsan) or files (integration); a line "failed in: NAME" tells what to name.
