@@ -14,6 +14,7 @@
  * send back (Required Min Echo RX Interval), no faster than promised; sending
  * it back is the port's work.
  */
+#include "bfd/bucket.h"
 #include "bfd/core.h"
 #include <string.h>
 
@@ -178,12 +179,8 @@ static enum bfd_rx_result may_reflect(
 		return BFD_RX_REFUSED;
 	/* No faster than was promised, with the jitter of section 6.8.9 and a packet in between. */
 	cost = (uint64_t)s->params.min_echo_rx_us * NS_PER_US * 3 / 4;
-	if (s->reflect_ns < now_ns)
-		s->reflect_ns = now_ns;
-	if (s->reflect_ns + cost > now_ns + REFLECT_BURST * cost)
-		return BFD_RX_LIMITED;
-	s->reflect_ns += cost;
-	return BFD_RX_REFLECT;
+	return bfd_bucket_take(&s->reflect_ns, cost, REFLECT_BURST * cost, now_ns) ? BFD_RX_REFLECT
+										   : BFD_RX_LIMITED;
 }
 
 enum bfd_rx_result echo_receive(

@@ -88,7 +88,6 @@ static int code_of(const char *line)
 
 int connection_news(struct connection *c, FILE *out)
 {
-	int lines = 0;
 	char *nl;
 	ssize_t n;
 
@@ -107,9 +106,8 @@ int connection_news(struct connection *c, FILE *out)
 		fprintf(out, ">>> %s\n", c->buf + (*c->buf == '+'));
 		memmove(c->buf, c->buf + used, c->have - used);
 		c->have -= used;
-		lines++;
 	}
-	return lines;
+	return 0;
 }
 
 int connection_command(struct connection *c, const char *line, FILE *out, bool verbose)

@@ -15,7 +15,7 @@ struct connection {
 int connection_open(struct connection *c, const char *path, char *banner, size_t size);
 void connection_close(struct connection *c);
 /* Prints what the daemon says unasked, after a reply and before the next command: what has come, without
- * waiting. The number of lines, or -errno when the connection broke. */
+ * waiting. 0, or -errno when the connection broke. */
 int connection_news(struct connection *c, FILE *out);
 /* Sends one line and prints the reply to out as it comes. verbose: with codes. Returns the reply's last code,
  * or -errno when the connection broke. */

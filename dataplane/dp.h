@@ -50,7 +50,6 @@ struct dp {
 	bool filters_due; /* who may have echo packets sent back has changed */
 	unsigned on_worker[WORKER_MAX];
 	unsigned active;    /* workers in use, the first ones */
-	bool changing;      /* see worker_tables */
 	bool rebalance_due; /* some session could not be moved at once */
 	/* Commands that did not fit into a worker's ring yet, in order. */
 	struct dp_command *backlog, **backlog_tail;

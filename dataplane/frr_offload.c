@@ -566,13 +566,13 @@ static bool is_starting(const struct frr *f)
 	return any;
 }
 
-static void tick_session(struct frr *f, struct frr_session *s)
+static void tick_session(struct frr *f, struct frr_session *s, uint64_t hold_ns)
 {
 	uint64_t now = f->dp->now_ns;
 	struct linkstate_entry e;
 
 	if (!s->via) {
-		if (now - s->lost_ns > (is_starting(f) ? STARTING_NS : HOLD_NS))
+		if (now - s->lost_ns > hold_ns)
 			forget(f, s);
 		return;
 	}
@@ -591,13 +591,15 @@ static void tick_session(struct frr *f, struct frr_session *s)
 void frr_tick(struct dp *dp)
 {
 	struct frr *f = dp->frr;
+	uint64_t hold_ns;
 
 	if (!f)
 		return;
 	tick_connections(f);
+	hold_ns = is_starting(f) ? STARTING_NS : HOLD_NS;
 	for (unsigned b = 0; f->nsessions && b < BUCKETS; b++)
 		for (struct frr_session *s = f->by_lid[b], *next; s; s = next) {
 			next = s->next;
-			tick_session(f, s);
+			tick_session(f, s, hold_ns);
 		}
 }

@@ -112,7 +112,8 @@ static void add_vlans(struct dp *dp, const struct port *p, struct worker_port *w
 		}
 }
 
-void dp_publish(struct dp *dp)
+/* changing: see worker_tables */
+static void publish(struct dp *dp, bool changing)
 {
 	struct worker_tables *t = calloc(1, sizeof(*t));
 	unsigned turn = 0;
@@ -128,7 +129,7 @@ void dp_publish(struct dp *dp)
 	t->sbfd_disc = dp->sbfd_disc;
 	t->sbfd_min_rx_us = dp->sbfd_min_rx_us;
 	t->active = dp->active;
-	t->changing = dp->changing;
+	t->changing = changing;
 	t->nports = dp->nports;
 	for (unsigned i = 0; i < dp->nports; i++) {
 		const struct port *p = &dp->port[i];
@@ -156,6 +157,11 @@ void dp_publish(struct dp *dp)
 	worker_publish(&dp->workers, t);
 }
 
+void dp_publish(struct dp *dp)
+{
+	publish(dp, false);
+}
+
 void dp_use_workers(struct dp *dp, unsigned n)
 {
 	if (n > dp->workers.n)
@@ -166,11 +172,9 @@ void dp_use_workers(struct dp *dp, unsigned n)
 		return;
 	log_msg(LOG_CLASS_INFO, "%u of %u workers are in use", n, dp->workers.n);
 	/* A queue has one user: for a moment it has none. */
-	dp->changing = true;
-	dp_publish(dp);
+	publish(dp, true);
 	dp->active = n;
-	dp->changing = false;
-	dp_publish(dp);
+	publish(dp, false);
 	session_rebalance(dp);
 }
 

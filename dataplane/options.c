@@ -61,10 +61,19 @@ static int refuse(char err[OPTIONS_ERR], const char *what, const char *value)
 	return -EINVAL;
 }
 
-static int one_option(struct options *o, const char *name, const char *value, char err[OPTIONS_ERR])
+static bool parse_count(const char *text, unsigned long max, unsigned *out)
 {
 	char *end;
+	unsigned long n = strtoul(text, &end, 10);
 
+	if (!isdigit((unsigned char)*text) || *end || n < 1 || n > max)
+		return false;
+	*out = (unsigned)n;
+	return true;
+}
+
+static int one_option(struct options *o, const char *name, const char *value, char err[OPTIONS_ERR])
+{
 	if (!strcmp(name, "--socket")) {
 		o->socket_path = value;
 	} else if (!strcmp(name, "--group")) {
@@ -97,17 +106,11 @@ static int one_option(struct options *o, const char *name, const char *value, ch
 		else
 			return refuse(err, "--poll %.100s: write busy or adaptive", value);
 	} else if (!strcmp(name, "--workers")) {
-		unsigned long n = strtoul(value, &end, 10);
-
-		if (!isdigit((unsigned char)*value) || *end || n < 1 || n > OPTIONS_WORKERS)
+		if (!parse_count(value, OPTIONS_WORKERS, &o->workers))
 			return refuse(err, "--workers %.100s: a number from 1 to 15", value);
-		o->workers = (unsigned)n;
 	} else if (!strcmp(name, "--sessions")) {
-		unsigned long n = strtoul(value, &end, 10);
-
-		if (!isdigit((unsigned char)*value) || *end || n < 1 || n > (1u << 20))
+		if (!parse_count(value, 1u << 20, &o->sessions))
 			return refuse(err, "--sessions %.100s: a number from 1 to 1048576", value);
-		o->sessions = (unsigned)n;
 	} else {
 		return refuse(err, "unknown option %.100s (see --help)", name);
 	}

@@ -389,15 +389,22 @@ void session_repath_watch(struct dp *dp, const struct neigh_watch *w)
 
 /* Adding */
 
+/* The session's port, if it has queues now. */
+static const struct worker_port *queues_of(const struct dp *dp, const struct session *s)
+{
+	const struct worker_port *p = s->port >= 0 ? &dp->workers.tables->port[s->port] : NULL;
+
+	return p && p->nqueues ? p : NULL;
+}
+
 /* A worker with a queue on the session's port, the least loaded; any if there is none. */
 static unsigned choose_worker(struct dp *dp, const struct session *s)
 {
-	const struct worker_port *p = s->port >= 0 ? &dp->workers.tables->port[s->port] : NULL;
-	bool own_queues = p && p->nqueues;
-	unsigned best = own_queues ? p->worker[0] : 0;
+	const struct worker_port *p = queues_of(dp, s);
+	unsigned best = p ? p->worker[0] : 0;
 
-	for (unsigned i = 0; i < (own_queues ? p->nqueues : dp->active); i++) {
-		unsigned w = own_queues ? p->worker[i] : i;
+	for (unsigned i = 0; i < (p ? p->nqueues : dp->active); i++) {
+		unsigned w = p ? p->worker[i] : i;
 
 		if (dp->on_worker[w] < dp->on_worker[best])
 			best = w;
@@ -407,12 +414,14 @@ static unsigned choose_worker(struct dp *dp, const struct session *s)
 
 static bool may_be_on(struct dp *dp, const struct session *s, unsigned worker)
 {
-	const struct worker_port *p = s->port >= 0 ? &dp->workers.tables->port[s->port] : NULL;
+	const struct worker_port *p = queues_of(dp, s);
 
-	for (unsigned q = 0; p && q < p->nqueues; q++)
+	if (!p)
+		return worker < dp->active;
+	for (unsigned q = 0; q < p->nqueues; q++)
 		if (p->worker[q] == worker)
 			return true;
-	return (!p || !p->nqueues) && worker < dp->active;
+	return false;
 }
 
 static void move_session(struct dp *dp, uint32_t slot, unsigned to)
@@ -453,10 +462,8 @@ void session_rebalance(struct dp *dp)
 /* Everything that was given to the old worker has come back: from now on the new one is asked. */
 static void settle_move(struct session *s)
 {
-	if (!s->moved || s->pending)
-		return;
-	s->worker = s->moved_to;
-	s->moved = false;
+	if (!s->pending)
+		s->worker = s->moved_to;
 }
 
 static void move_done(struct dp *dp, const struct command *c)
@@ -476,7 +483,6 @@ static void move_done(struct dp *dp, const struct command *c)
 				session_name(s, name, sizeof(name)), c->to, strerror(-c->result));
 		return;
 	}
-	s->moved = true;
 	s->moved_to = c->to;
 }
 
@@ -494,7 +500,6 @@ static void send_add(struct dp *dp, uint32_t slot)
 	};
 
 	s->adding = true;
-	atomic_store_explicit(&dp->workers.owner[slot], (uint8_t)s->worker, memory_order_release);
 	dp_command(dp, s->worker, &c);
 }
 
@@ -593,7 +598,8 @@ int session_add(struct dp *dp, const struct session_request *request, uint32_t *
 	s->local_disc = bfd_discriminator_make(dp->workers.salt, s->generation, at);
 	memcpy(s->ifname, r.ifname, sizeof(s->ifname));
 	work_out_path(dp, s);
-	s->worker = choose_worker(dp, s);
+	s->worker = s->moved_to = choose_worker(dp, s);
+	atomic_store_explicit(&dp->workers.owner[at], (uint8_t)s->worker, memory_order_release);
 	dp->on_worker[s->worker]++;
 	link_key(dp, at);
 	dp->filters_due |= s->params.min_echo_rx_us != 0;

@@ -26,9 +26,9 @@ struct session {
 	uint32_t generation, local_disc;
 	uint32_t tag;      /* FRR's lid */
 	unsigned worker;   /* whom its commands are given to */
-	unsigned moved_to; /* with `moved`: who has it now */
+	unsigned moved_to; /* who has it now: worker follows when nothing is pending */
 	unsigned pending;  /* commands that have not come back */
-	bool moving, moved;
+	bool moving;
 	uint32_t next_by_key;
 	bool adding;        /* the worker has not confirmed it yet */
 	bool named;         /* since the client's last HELLO */

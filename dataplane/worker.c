@@ -134,10 +134,8 @@ static void wake_surely(struct worker *w)
 
 static void wake(struct worker *w)
 {
-	uint64_t one = 1;
-
-	if (w->group->adaptive && write(w->wake_fd, &one, sizeof(one)) < 0)
-		return; /* the counter is full: it is awake already */
+	if (w->group->adaptive)
+		wake_surely(w);
 }
 
 /* Sending */

@@ -11,7 +11,7 @@
  *     notify) is one immutable struct worker_tables behind an RCU (QSBR)
  *     pointer: after worker_publish() returns, no worker uses the old one.
  *     A worker is quiescent between two rounds and offline while it sleeps.
- *   - owner[slot] is written by the manager before the slot's ADD is queued, and
+ *   - owner[slot] is written by the manager before a new session's ADD is queued, and
  *     by the worker that has a session when it gives it away; the workers read it
  *     to hand a packet to the worker it belongs to.
  *   - A session moves from worker to worker without the manager, which may be

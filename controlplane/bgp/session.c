@@ -106,6 +106,12 @@ void session_store_error(struct bgp_session *s, enum bgp_error_class cls, const 
 
 /* ---- what others see ---- */
 
+/* When the timer ends, on the clock; `idle`: it does not run. */
+static uint64_t deadline_of(struct bgp_session *s, ev_timer *t, uint64_t idle)
+{
+	return ev_is_active(t) ? clock_now_ns() + (uint64_t)(ev_timer_remaining(ev_of(s), t) * 1e9) : idle;
+}
+
 static void publish_channel(struct bgp_session *s, unsigned i)
 {
 	struct bgp_channel *ch = &s->channel[i];
@@ -113,10 +119,7 @@ static void publish_channel(struct bgp_session *s, unsigned i)
 	s->status.channel[i].up = ch->up;
 	s->status.channel[i].stale = ch->stale;
 	s->status.channel[i].llgr = ch->llgr;
-	s->status.channel[i].stale_deadline =
-		ev_is_active(&ch->stale_timer)
-			? clock_now_ns() + (uint64_t)(ev_timer_remaining(ev_of(s), &ch->stale_timer) * 1e9)
-			: 0;
+	s->status.channel[i].stale_deadline = deadline_of(s, &ch->stale_timer, 0);
 	s->status.channel[i].next_hop = ch->next_hop;
 	s->status.channel[i].next_hop_ll = ch->next_hop_ll;
 	s->status.channel[i].export_cf = ch->export_cf;
@@ -170,15 +173,8 @@ void session_publish(struct bgp_session *s)
 	st->established = s->conn != NULL;
 	st->start_deadline = s->start_deadline;
 	st->start_total = s->start_total;
-	st->bfd_deadline =
-		!c->bfd_wait ? 0
-		: ev_is_active(&c->hold_timer)
-			? clock_now_ns() + (uint64_t)(ev_timer_remaining(ev_of(s), &c->hold_timer) * 1e9)
-			: UINT64_MAX;
-	st->restart_deadline =
-		ev_is_active(&s->gr_timer)
-			? clock_now_ns() + (uint64_t)(ev_timer_remaining(ev_of(s), &s->gr_timer) * 1e9)
-			: 0;
+	st->bfd_deadline = c->bfd_wait ? deadline_of(s, &c->hold_timer, UINT64_MAX) : 0;
+	st->restart_deadline = deadline_of(s, &s->gr_timer, 0);
 	if (s->conn) {
 		st->local_caps = c->local.caps;
 		st->peer_caps = c->peer.caps;

@@ -78,8 +78,7 @@ void cli_sockets_configure(
 	{
 		if (one->wanted)
 			continue;
-		if (!one->retired)
-			cli_server_retire(one->server);
+		cli_server_retire(one->server);
 		one->retired = true;
 		if (cli_server_idle(one->server)) {
 			cli_server_destroy(one->server);

@@ -526,16 +526,6 @@ static void reflector(struct parser *p, void *target)
 	}
 }
 
-/* workers NUMBER: of peregrine-dp's, how many are in use */
-static void workers(struct parser *p, void *target)
-{
-	struct bfd_config *b = target;
-
-	b->workers = parser_number(p);
-	if (b->workers < 1 || b->workers > 15)
-		parser_fail(p, "Number of workers must be in range 1-15");
-}
-
 static bool item(struct parser *p, struct proto_config *pc, void *body)
 {
 	static const struct option options[] = {
@@ -551,7 +541,12 @@ static bool item(struct parser *p, struct proto_config *pc, void *body)
 		{.words = "neighbor", .kind = OPT_CUSTOM, .parse = neighbor},
 		{.words = "unsolicited", .kind = OPT_CUSTOM, .parse = unsolicited},
 		{.words = "sbfd reflector", .kind = OPT_CUSTOM, .parse = reflector},
-		{.words = "workers", .kind = OPT_CUSTOM, .parse = workers},
+		{.words = "workers", /* of peregrine-dp's: how many are in use */
+			.kind = OPT_NUMBER,
+			.offset = offsetof(struct bfd_config, workers),
+			.min = 1,
+			.max = 15,
+			.range = "Number of workers must be in range 1-15"},
 	};
 	const struct option_set set = OPTION_SET(options, body);
 

@@ -6,11 +6,8 @@
 
 void fans_init(struct fans *s)
 {
-	*s = (struct fans){.n = 1, .cap = 64, .mask = 63};
-	s->fan = calloc(s->cap, sizeof(*s->fan));
-	s->bucket = calloc((size_t)s->mask + 1, sizeof(*s->bucket));
-	if (!s->fan || !s->bucket)
-		abort();
+	*s = (struct fans){0};
+	numbers_init(&s->numbers);
 	sents_init(&s->sents);
 }
 
@@ -39,98 +36,42 @@ static void count_sources(struct fans *s, const struct fan *f)
 	}
 }
 
-static void drop(struct fans *s, struct fan *f)
+/* Of what a fan refers to. */
+static void let_go(struct fans *s, const struct fan *f)
 {
 	for (uint32_t i = 0; i < f->n; i++) {
 		sent_release(&s->sents, f->v[i].attrs);
 		s->of_source[f->v[i].source]--;
 	}
-	s->bytes -= slab_size(size_of(f->n, f->words));
-	slab_give(&s->slab, f, size_of(f->n, f->words));
-}
-
-static bool is_free(const struct fans *s, uint32_t id)
-{
-	return (uintptr_t)s->fan[id] & 1;
 }
 
 void fans_free(struct fans *s)
 {
-	for (uint32_t i = 1; i < s->n; i++)
-		if (!is_free(s, i))
-			drop(s, s->fan[i]);
-	free(s->fan);
-	free(s->bucket);
+	for (uint32_t i = 1; i < s->numbers.n; i++)
+		if (!numbers_is_free(&s->numbers, i)) {
+			struct fan *f = numbers_get(&s->numbers, i);
+
+			let_go(s, f);
+			slab_give(&s->numbers.slab, f, size_of(f->n, f->words));
+		}
+	numbers_free(&s->numbers);
 	free(s->of_source);
 	sents_free(&s->sents);
 }
 
 size_t fans_bytes(const struct fans *s)
 {
-	return s->bytes + s->n_source * sizeof(*s->of_source) + s->cap * sizeof(*s->fan) +
-	       ((size_t)s->mask + 1) * sizeof(*s->bucket) + sents_bytes(&s->sents);
-}
-
-void fan_hold(struct fans *s, uint32_t id)
-{
-	if (id)
-		s->fan[id]->refs++;
-}
-
-/* A free number is a link of a list, told from a pointer by its lowest bit. */
-static void give_back(struct fans *s, uint32_t id)
-{
-	s->fan[id] = (struct fan *)(((uintptr_t)s->free << 1) | 1);
-	s->free = id;
-}
-
-static uint32_t take_number(struct fans *s)
-{
-	uint32_t id = s->free;
-
-	if (id) {
-		s->free = (uint32_t)((uintptr_t)s->fan[id] >> 1);
-		return id;
-	}
-	if (s->n == s->cap) {
-		s->cap *= 2;
-		s->fan = realloc(s->fan, s->cap * sizeof(*s->fan));
-		if (!s->fan)
-			abort();
-	}
-	return s->n++;
+	return numbers_bytes(&s->numbers) + s->n_source * sizeof(*s->of_source) + sents_bytes(&s->sents);
 }
 
 void fan_release(struct fans *s, uint32_t id)
 {
-	struct fan *f = id ? s->fan[id] : NULL;
-	uint32_t *at;
+	struct fan *f = numbers_get(&s->numbers, id);
 
-	if (!f || --f->refs)
+	if (!f || --f->number.refs)
 		return;
-	for (at = &s->bucket[f->hash & s->mask]; *at != id;)
-		at = &s->fan[*at]->next;
-	*at = f->next;
-	s->used--;
-	drop(s, f);
-	give_back(s, id);
-}
-
-static void grow_buckets(struct fans *s)
-{
-	uint32_t mask = 2 * s->mask + 1;
-
-	free(s->bucket);
-	s->bucket = calloc((size_t)mask + 1, sizeof(*s->bucket));
-	if (!s->bucket)
-		abort();
-	s->mask = mask;
-	for (uint32_t i = 1; i < s->n; i++) {
-		if (is_free(s, i))
-			continue;
-		s->fan[i]->next = s->bucket[s->fan[i]->hash & mask];
-		s->bucket[s->fan[i]->hash & mask] = i;
-	}
+	let_go(s, f);
+	numbers_remove(&s->numbers, id, size_of(f->n, f->words));
 }
 
 /* ---- drafts ---- */
@@ -303,30 +244,24 @@ uint32_t fan_intern(struct fans *s, struct draft *d, const uint64_t *mask)
 		for (uint32_t k = 0; k < words; k++)
 			h = hash_u64(h ^ set_of(d, i)[k], 5);
 	}
-	for (id = s->bucket[h & s->mask]; id; id = s->fan[id]->next)
-		if (s->fan[id]->hash == h && same(s->fan[id], d, words)) {
-			s->fan[id]->refs++;
+	for (id = numbers_first(&s->numbers, (uint32_t)h); id; id = f->number.next) {
+		f = numbers_get(&s->numbers, id);
+		if (f->number.hash == (uint32_t)h && same(f, d, words)) {
+			f->number.refs++;
 			empty(d);
 			return id;
 		}
-	f = slab_take(&s->slab, size_of(d->n, words));
-	s->bytes += slab_size(size_of(d->n, words));
-	*f = (struct fan){.refs = 1, .hash = h, .n = (uint16_t)d->n, .words = (uint16_t)words};
+	}
+	f = numbers_take(&s->numbers, size_of(d->n, words));
+	*f = (struct fan){
+		.number = {.refs = 1, .hash = (uint32_t)h}, .n = (uint16_t)d->n, .words = (uint16_t)words};
 	memcpy(f->v, d->v, d->n * sizeof(*d->v));
 	for (uint32_t i = 0; i < d->n; i++)
 		memcpy((uint64_t *)(void *)(f->v + f->n) + (size_t)i * words, set_of(d, i),
 			words * sizeof(uint64_t));
 	d->n = 0;
 	count_sources(s, f);
-	id = take_number(s);
-	s->fan[id] = f;
-	if (++s->used > s->mask) {
-		grow_buckets(s); /* links it too */
-	} else {
-		f->next = s->bucket[h & s->mask];
-		s->bucket[h & s->mask] = id;
-	}
-	return id;
+	return numbers_add(&s->numbers, &f->number);
 }
 
 bool fans_agree(const struct fan *a, const struct fan *b, const uint64_t *mask, uint32_t words)

@@ -23,17 +23,14 @@ struct variant {
 };
 
 struct fan {
-	uint32_t refs;
-	uint32_t next; /* in the hash chain */
-	uint64_t hash;
-	uint16_t n, words; /* variants, words of a set */
-	uint32_t uses;     /* prefixes (paths) whose fan it is: kept by the group */
-	struct variant v[];
+	struct numbered number;
+	uint32_t uses;                  /* prefixes (paths) whose fan it is: kept by the group */
+	uint16_t n, words;              /* variants, words of a set */
+	_Alignas(8) struct variant v[]; /* and behind them the sets */
 };
 
 static inline const uint64_t *fan_set(const struct fan *f, uint32_t i)
 {
-	/* struct fan is a multiple of 8 bytes, and so is a variant */
 	return (const uint64_t *)(const void *)(f->v + f->n) + (size_t)i * f->words;
 }
 
@@ -52,12 +49,7 @@ static inline const struct variant *fan_variant(const struct fan *f, uint32_t la
 }
 
 struct fans {
-	struct fan **fan; /* by number; [0] is NULL */
-	uint32_t n, cap, free;
-	uint32_t *bucket;
-	uint32_t mask, used;
-	struct slab slab;
-	size_t bytes;                  /* of the fans */
+	struct numbers numbers;
 	uint32_t *of_source, n_source; /* by source: variants that are its own */
 	struct sents sents;            /* what the variants' attributes are */
 };
@@ -74,13 +66,22 @@ void fans_init(struct fans *s);
 void fans_free(struct fans *s);
 static inline const struct fan *fan_get(const struct fans *s, uint32_t id)
 {
-	return s->fan[id];
+	return numbers_get(&s->numbers, id);
 }
 static inline uint32_t fans_of_source(const struct fans *s, uint32_t source)
 {
 	return source < s->n_source ? s->of_source[source] : 0;
 }
-void fan_hold(struct fans *s, uint32_t id);
+static inline void fan_hold(struct fans *s, uint32_t id)
+{
+	numbers_hold(&s->numbers, id);
+}
+/* n prefixes more (or less) have it. */
+static inline void fan_use(struct fans *s, uint32_t id, uint32_t n)
+{
+	if (id)
+		((struct fan *)numbers_get(&s->numbers, id))->uses += n;
+}
 void fan_release(struct fans *s, uint32_t id);
 /* A number with one reference. Lanes outside `mask` (of d->words words) are left out. */
 uint32_t fan_intern(struct fans *s, struct draft *d, const uint64_t *mask);

@@ -119,10 +119,8 @@ static void add_own(struct group_shard *gs, const struct fan *f, const uint64_t 
 
 static void add_uses(struct group_shard *gs, uint32_t old, uint32_t now, uint32_t n)
 {
-	if (old)
-		gs->choose.fans.fan[old]->uses -= n;
-	if (now)
-		gs->choose.fans.fan[now]->uses += n;
+	fan_use(&gs->choose.fans, old, -n);
+	fan_use(&gs->choose.fans, now, n);
 }
 
 /* Lanes that have been counted in what was evaluated at gen. Good until a lane is added or removed. */
@@ -175,11 +173,11 @@ static void count_own(struct group_shard *gs, const struct member *m)
 	const struct fans *s = &gs->choose.fans;
 	uint32_t sum = 0;
 
-	for (uint32_t id = 1; id < s->n && fans_of_source(s, m->own_source); id++) {
+	for (uint32_t id = 1; id < s->numbers.n && fans_of_source(s, m->own_source); id++) {
 		const struct fan *f = fan_get(s, id);
 
-		if ((uintptr_t)f & 1)
-			continue; /* a free number */
+		if (numbers_is_free(&s->numbers, id))
+			continue;
 		for (uint32_t i = 0; f->uses && i < f->n; i++)
 			if (f->v[i].source == m->own_source && fan_sends(f, i, m->lane->number))
 				sum += f->uses;
@@ -863,7 +861,7 @@ static void forget_prefixes(struct group_shard *gs)
 		gs->stale, gs->change, gs->gone};
 
 	choose_forget(&gs->choose);
-	if (gs->choose.fans.used)
+	if (gs->choose.fans.numbers.used)
 		return;
 	dump_drop_cache(gs);
 	free(gs->cache);
@@ -1208,7 +1206,7 @@ static void snapshot(struct group_shard *gs, struct member *m)
 /* The numbers in `had` become those of another group's store. */
 static void translate(uint32_t *had, uint32_t n, struct sents *from, struct sents *to)
 {
-	uint32_t *known = calloc(from->n, sizeof(*known));
+	uint32_t *known = calloc(from->numbers.n, sizeof(*known));
 
 	if (!known)
 		abort();
@@ -1388,8 +1386,7 @@ static struct lane *lane_get(struct group *g, const struct export_peer_config *c
 			at = i;
 		} else if (g->lane[i]->own == own && filter_same(&g->lane[i]->filter, f)) {
 			g->lane[i]->refs++;
-			l = g->lane[i];
-			goto out;
+			return g->lane[i];
 		}
 	}
 	if (at == MAX_LANES)
@@ -1416,9 +1413,6 @@ static struct lane *lane_get(struct group *g, const struct export_peer_config *c
 	for (unsigned i = 0; i < g->n_shards; i++)
 		policy_init(&l->shard[i].policy, f, &g->class);
 	g->lane[at] = l;
-out:
-	if (g->listener && policy_reads_roa(f))
-		rib_listener_reads_roa(g->listener, cf->no_roa_reload);
 	return l;
 }
 
@@ -1485,8 +1479,6 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 		gs->encoder = encoder_create(&g->encode, &gs->choose.fans.sents);
 	}
 	g->listener = rib_listener_open(g->table, what, &listener_ops, g);
-	if (policy_reads_roa(&c->filter))
-		rib_listener_reads_roa(g->listener, c->no_roa_reload);
 	cds_list_add_tail(&g->node, &x->groups);
 	return g;
 }
@@ -1508,6 +1500,8 @@ struct group *export_group_get(
 	}
 	g = make(x, c, lane);
 out:
+	if (g && policy_reads_roa(&c->filter))
+		rib_listener_reads_roa(g->listener, c->no_roa_reload);
 	pthread_mutex_unlock(&x->lock);
 	return g;
 }

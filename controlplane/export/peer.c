@@ -71,20 +71,13 @@ void peer_check_limit(struct export_peer *p, unsigned shard, uint32_t exported, 
 {
 	struct limit_config limit = atomic_load_explicit(&p->limit, memory_order_relaxed);
 	uint64_t sum = 0;
-	bool over;
 
 	__atomic_store_n(&p->exported[shard], exported, __ATOMIC_RELAXED);
 	if (limit.action == LIMIT_NONE)
 		return;
-	if (limit.action == LIMIT_BLOCK) {
-		over = blocked;
-		goto known;
-	}
 	for (unsigned i = 0; i < p->n_shards; i++)
 		sum += __atomic_load_n(&p->exported[i], __ATOMIC_RELAXED);
-	over = sum > limit.value;
-known:
-	if (!over) {
+	if (limit.action == LIMIT_BLOCK ? !blocked : sum <= limit.value) {
 		atomic_store(&p->limit_was_hit, false);
 		return;
 	}

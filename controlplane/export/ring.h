@@ -5,8 +5,8 @@
  * Ordering: the producer writes the entry, then tail (release); the consumer
  * reads tail (acquire), so it sees the entry and the block's bytes. The consumer
  * is done with an entry before it moves head (release); the producer reads head
- * (acquire) before it writes the entry again. `queued` counts bytes for the
- * producer's judgement of lag only: relaxed.
+ * (acquire) before it writes the entry again. `queued` counts bytes: what the
+ * producer adds needs no order (relaxed), it is who judges by it.
  * Room: a producer that found none sets `low`, then `wanted`, and looks again; the consumer
  * looks at them after each pop. All sequentially consistent, so one of them sees.
  */
@@ -56,13 +56,17 @@ static inline void ring_want(struct ring *r, uint32_t low)
 	atomic_store(&r->wanted, true);
 }
 
+/* Consumer: blocks that wait. */
+static inline uint32_t ring_count(const struct ring *r)
+{
+	return atomic_load_explicit(&r->tail, memory_order_acquire) -
+	       atomic_load_explicit(&r->head, memory_order_relaxed);
+}
+
 /* Consumer, after a pop: is it to call? Once. */
 static inline bool ring_is_wanted(struct ring *r)
 {
-	return atomic_load(&r->wanted) &&
-	       atomic_load_explicit(&r->tail, memory_order_relaxed) -
-			       atomic_load_explicit(&r->head, memory_order_relaxed) <=
-		       RING_LOW &&
+	return atomic_load(&r->wanted) && ring_count(r) <= RING_LOW &&
 	       atomic_load(&r->queued) <= atomic_load(&r->low) && atomic_exchange(&r->wanted, false);
 }
 
@@ -70,12 +74,6 @@ static inline bool ring_is_wanted(struct ring *r)
 static inline bool ring_is_empty(const struct ring *r)
 {
 	return atomic_load(&r->queued) == 0;
-}
-
-static inline uint32_t ring_count(const struct ring *r)
-{
-	return atomic_load_explicit(&r->tail, memory_order_acquire) -
-	       atomic_load_explicit(&r->head, memory_order_relaxed);
 }
 
 /* Consumer: the i-th waiting block, i < ring_count(); the bit that was given with it. */

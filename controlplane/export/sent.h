@@ -11,25 +11,18 @@
  */
 #pragma once
 #include "controlplane/bgp/codec.h"
-#include "controlplane/rib/slab.h"
+#include "controlplane/export/numbers.h"
 
 struct sent {
-	uint32_t refs;
-	uint32_t hash;
-	uint32_t next;   /* in the hash chain */
+	struct numbered number;
 	uint16_t len;    /* of the attributes; 0: they are too long for any message */
 	uint16_t nh;     /* of the next hops of MP_REACH_NLRI: 0 (it is among the attributes), 4, 16 or 32 */
 	uint8_t bytes[]; /* next hops, attributes */
 };
 
 struct sents {
-	struct sent **set; /* by number; [0] is NULL; a free number: see sent.c */
-	uint32_t n, cap, free;
-	uint32_t *bucket;
-	uint32_t mask, used;
+	struct numbers numbers;
 	uint64_t seed;
-	struct slab slab;
-	size_t bytes;     /* of the sets */
 	uint8_t *scratch; /* what is being encoded */
 };
 
@@ -37,15 +30,18 @@ void sents_init(struct sents *s);
 void sents_free(struct sents *s);
 static inline const struct sent *sent_get(const struct sents *s, uint32_t id)
 {
-	return s->set[id];
+	return numbers_get(&s->numbers, id);
 }
 /* A number with one reference, never 0. */
 uint32_t sent_intern(struct sents *s, const struct bgp_encode_class *c, const struct attrs *a);
 /* The same content in another store. */
 uint32_t sent_copy(struct sents *to, const struct sents *from, uint32_t id);
-void sent_hold(struct sents *s, uint32_t id);
+static inline void sent_hold(struct sents *s, uint32_t id)
+{
+	numbers_hold(&s->numbers, id);
+}
 void sent_release(struct sents *s, uint32_t id);
-/* What a message is made of: the next hops as bgp_encode_update() wants them. */
+/* What a message is made of: the next hops as bgp_encode_announce() wants them. */
 static inline const uint8_t *sent_attrs(const struct sent *a)
 {
 	return a->bytes + a->nh;

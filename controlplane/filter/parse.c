@@ -20,7 +20,7 @@ static void release_code(void *c)
 	code_release(c);
 }
 
-static struct value copy_value(struct parser *p, const struct value *v);
+static struct value copy_value(struct arena *a, const struct value *v);
 
 /* A scope of its own with a fresh frame; leaves it in p->scope, returns the one to go back to. */
 static struct symbol_scope *enter_frame(struct parser *p, struct filter_function *function, struct frame *f)
@@ -209,12 +209,10 @@ const struct filter *filter_parse_expression(struct parser *p)
 
 struct value filter_parse_constant(struct parser *p)
 {
-	struct arena *outer = parser_scratch_begin(p), *scratch = p->arena;
+	struct arena *outer = parser_scratch_begin(p);
 	struct value v = parse_evaluate(p, parse_expression(p), T_VOID);
 
-	p->arena = outer;
-	v = copy_value(p, &v);
-	p->arena = scratch;
+	v = copy_value(outer, &v);
 	parser_scratch_end(p, outer);
 	return v;
 }
@@ -341,22 +339,20 @@ static void release_prefix_set(void *s)
 	prefix_set_release(s);
 }
 
-static struct value copy_value(struct parser *p, const struct value *v)
+static struct value copy_value(struct arena *a, const struct value *v)
 {
 	struct value out = *v;
 
 	switch (v->type) {
-	case T_STRING: out.s = arena_strdup(p->arena, v->s); break;
-	case T_BYTESTRING:
-		out.bytes = arena_memdup(p->arena, v->bytes, sizeof(*v->bytes) + v->bytes->len);
-		break;
-	case T_NET: out.net = arena_memdup(p->arena, v->net, sizeof(*v->net)); break;
+	case T_STRING: out.s = arena_strdup(a, v->s); break;
+	case T_BYTESTRING: out.bytes = arena_memdup(a, v->bytes, sizeof(*v->bytes) + v->bytes->len); break;
+	case T_NET: out.net = arena_memdup(a, v->net, sizeof(*v->net)); break;
 	case T_PATH:
 	case T_CLIST:
 	case T_ECLIST:
 	case T_LCLIST:
 		if (v->list.data)
-			out.list.data = arena_memdup(p->arena, v->list.data,
+			out.list.data = arena_memdup(a, v->list.data,
 				v->list.count * (size_t)(v->type == T_PATH     ? 1
 							 : v->type == T_CLIST  ? 4
 							 : v->type == T_ECLIST ? 8
@@ -365,19 +361,19 @@ static struct value copy_value(struct parser *p, const struct value *v)
 	case T_PATH_MASK: {
 		size_t size = sizeof(*v->mask) + v->mask->n * sizeof(v->mask->item[0]);
 
-		out.mask = arena_memdup(p->arena, v->mask, size);
+		out.mask = arena_memdup(a, v->mask, size);
 		for (uint32_t i = 0; i < v->mask->n; i++)
 			if (v->mask->item[i].set)
-				arena_at_end(p->arena, release_set, (void *)set_hold(v->mask->item[i].set));
+				arena_at_end(a, release_set, (void *)set_hold(v->mask->item[i].set));
 		break;
 	}
 	case T_SET:
 		if (v->set)
-			arena_at_end(p->arena, release_set, (void *)set_hold(v->set));
+			arena_at_end(a, release_set, (void *)set_hold(v->set));
 		break;
 	case T_PREFIX_SET:
 		if (v->pset)
-			arena_at_end(p->arena, release_prefix_set, (void *)prefix_set_hold(v->pset));
+			arena_at_end(a, release_prefix_set, (void *)prefix_set_hold(v->pset));
 		break;
 	default: break;
 	}
@@ -398,7 +394,7 @@ struct value parse_evaluate(struct parser *p, struct node *n, enum value_type wa
 		int rc = filter_eval(vm, f, NULL, &v, &error);
 
 		if (!rc)
-			v = copy_value(p, &v);
+			v = copy_value(p->arena, &v);
 		filter_vm_destroy(vm);
 		filter_release(f);
 		if (rc)

@@ -74,8 +74,6 @@ static bool has_prefix(const struct rib_cover *c, const struct prefix *p)
 {
 	unsigned lo = 0, hi = c->n;
 
-	if (c->igp)
-		return false;
 	/* The last one that is not after p is the only one that may contain it. */
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
@@ -143,8 +141,7 @@ void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p,
 	}
 	for (unsigned i = 0; i < k; i++)
 		update_import(s, p, net, s->scratch[i]);
-	if (p->roa_listeners || c->forced)
-		listener_revisit(s, p, net, c->forced);
+	listener_revisit(s, p, net, c->forced);
 }
 
 struct start {
@@ -163,7 +160,7 @@ static bool start_run(struct rib_shard *s, struct item *i, uint64_t deadline_ns)
 		if (st->cover->igp)
 			wanted = p->tracked;
 		else if (t->net == NET_IP4 || t->net == NET_IP6)
-			wanted = p->roa_readers || p->roa_listeners || (st->cover->forced && p->roa_quiet);
+			wanted = p->roa_readers || (st->cover->forced && p->roa_quiet);
 		if (wanted)
 			walk_covered(s, p, st->cover);
 	}

@@ -136,9 +136,8 @@ struct part {
 	struct local_listener *listeners;
 	unsigned want;          /* union of the listeners' enum rib_listen */
 	unsigned deterministic; /* sources with deterministic med */
-	unsigned roa_readers;   /* sources whose import filter reads ROAs and wants to be told */
-	unsigned roa_quiet;     /* sources and listeners that read ROAs and do not want to be told */
-	unsigned roa_listeners; /* listeners that want to be told */
+	unsigned roa_readers;   /* sources and listeners whose filters read ROAs and want to be told */
+	unsigned roa_quiet;     /* those that do not want to be told */
 	uint32_t *lengths;      /* prefixes by length, for longest match; NULL while empty */
 	uint64_t length_map[3]; /* bit: some prefix of that length; for readers */
 	uint32_t pins;

@@ -28,13 +28,19 @@ static void give(
 	}
 }
 
+/* A first dump that has not come to it yet says it. */
+static bool left_to_dump(const struct local_listener *l, uint32_t net)
+{
+	return l->dumping && l->first_dump && net >= l->dump_at;
+}
+
 /* Does the listener want to hear of it? */
 static bool wanted(const struct local_listener *l, const struct rib_change *c)
 {
 	unsigned what = l->listener->what;
 	bool best = c->best_attrs != c->old_best_attrs || c->best_source != c->old_best_source;
 
-	if (l->dumping && l->first_dump && c->index >= l->dump_at)
+	if (left_to_dump(l, c->index))
 		return false;
 	/* Who wants less than the table's most curious listener may hear of a path id or a backup that is not
 	 * his business. */
@@ -140,15 +146,13 @@ static bool dump_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_
 /* In a walk: what the routes' own filters have made of the change is out before. */
 void listener_revisit(struct rib_shard *s, struct part *p, uint32_t net, bool forced)
 {
-	shard_flush_changes(s);
 	for (struct local_listener *l = p->listeners; l; l = l->next) {
 		struct rib_change *c = &s->changes[0];
-		unsigned max = most_routes(l->listener);
 
-		if (!(forced ? l->reads_roa : l->roa_told) ||
-			(l->dumping && l->first_dump && net >= l->dump_at))
+		if (!(forced ? l->reads_roa : l->roa_told) || left_to_dump(l, net))
 			continue;
-		if (change_of_net(s, p, net, c, s->views, max))
+		shard_flush_changes(s); /* whose place c takes */
+		if (change_of_net(s, p, net, c, s->views, most_routes(l->listener)))
 			give(s, l, c, 1, true);
 	}
 }
@@ -190,7 +194,7 @@ static void open_here(struct rib_shard *s, void *arg)
 
 static void roa_counts(struct local_listener *l, int by)
 {
-	l->part->roa_listeners += (unsigned)(l->roa_told ? by : 0);
+	l->part->roa_readers += (unsigned)(l->roa_told ? by : 0);
 	l->part->roa_quiet += (unsigned)(l->reads_roa && !l->roa_told ? by : 0);
 }
 

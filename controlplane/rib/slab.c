@@ -31,8 +31,8 @@ static void unlink_page(struct slab_page *p)
 
 void *slab_take(struct slab *s, size_t n)
 {
-	unsigned class = (unsigned)((n + SLAB_STEP - 1) / SLAB_STEP);
-	size_t size = class * SLAB_STEP;
+	size_t size = slab_size(n);
+	unsigned class = (unsigned)(size / SLAB_STEP);
 	struct slab_page *p;
 	void *object;
 
@@ -59,7 +59,7 @@ void *slab_take(struct slab *s, size_t n)
 
 void slab_give(struct slab *s, void *object, size_t n)
 {
-	unsigned class = (unsigned)((n + SLAB_STEP - 1) / SLAB_STEP);
+	unsigned class = (unsigned)(slab_size(n) / SLAB_STEP);
 	struct slab_page *p = (struct slab_page *)((uintptr_t)object & ~(uintptr_t)(MEMORY_PAGE - 1));
 
 	if (n > SLAB_MAX) {

@@ -689,16 +689,41 @@ static void fill(struct rib_shard *s, struct local_source *l, struct route_recor
 	put32(&r->who, who_make(l->id, generation, flags));
 }
 
+/* A route of l says something else from now on, and keeps its place by age. The references to received and in
+ * v are taken over. */
+static void rewrite(struct rib_shard *s, struct part *p, struct net_record *n, struct local_source *l,
+	uint32_t route, uint32_t received, const struct verdict *v, uint32_t path, unsigned flags,
+	unsigned generation)
+{
+	struct route_record *r = route_at(p, route), copy = *r, *best = &copy;
+	bool was_best = n->first == route;
+	uint32_t behind;
+
+	count_route(l, r, -1);
+	net_begin(n);
+	behind = list_unlink(p, n, route);
+	if (!usable(&copy))
+		behind = last_usable(p, n);
+	fill(s, l, r, received, v, path, flags, generation);
+	count_route(l, r, 1);
+	if (!was_best)
+		best = n->first != POOL_NONE ? route_at(p, n->first) : NULL;
+	place(s, p, n, route, behind, best && usable(best) ? best : NULL, was_best);
+	settle(s, p, n);
+	net_end(n);
+	drop(s, l, &copy);
+}
+
 static void announce(struct rib_shard *s, const struct update *u)
 {
 	struct part *p = u->part;
 	struct local_source *l = u->source;
-	struct route_record copy, *r;
+	struct route_record *r;
 	struct net_record *n;
 	struct before b;
 	struct verdict v;
 	uint32_t net = find_net(p, u), route = POOL_NONE, origin = l->id, path_id, behind = POOL_NONE;
-	bool was_best, old_usable, any;
+	bool old_usable, any;
 	unsigned flags;
 
 	count_add(&l->stats.updates_received, 1);
@@ -748,26 +773,8 @@ static void announce(struct rib_shard *s, const struct update *u)
 		}
 		change_begin(s, p, net, &b);
 		any = old_usable || v.accepted;
-		was_best = n->first == route;
-		copy = *r;
-		count_route(l, r, -1);
 		flags = flags_for(s, l, &v, u->piped);
-		net_begin(n);
-		behind = list_unlink(p, n, route);
-		if (!old_usable)
-			behind = last_usable(p, n);
-		fill(s, l, r, u->attrs, &v, u->path, flags, l->generation);
-		count_route(l, r, 1);
-		if (was_best) {
-			place(s, p, n, route, behind, usable(&copy) ? &copy : NULL, true);
-		} else {
-			struct route_record *head = n->first != POOL_NONE ? route_at(p, n->first) : NULL;
-
-			place(s, p, n, route, behind, head && usable(head) ? head : NULL, false);
-		}
-		settle(s, p, n);
-		net_end(n);
-		drop(s, l, &copy);
+		rewrite(s, p, n, l, route, u->attrs, &v, u->path, flags, l->generation);
 	} else {
 		struct route_record *head;
 
@@ -816,32 +823,17 @@ static void replace(struct rib_shard *s, struct part *p, uint32_t net, uint32_t 
 	const struct verdict *v, unsigned llgr)
 {
 	struct net_record *n = net_at(p, net);
-	struct route_record *r = route_at(p, route), copy = *r, *head;
+	struct route_record *r = route_at(p, route);
 	struct local_source *l = shard_source(s, route_owner(r));
-	bool was_best = n->first == route, old_usable = usable(r);
+	bool old_usable = usable(r);
 	struct before b;
-	uint32_t behind;
 	unsigned flags;
 
 	change_begin(s, p, net, &b);
-	count_route(l, r, -1);
 	/* The record's received is held for the new contents before the old ones are dropped. */
-	attrs_hold(copy.received);
-	flags = flags_for(s, l, v, route_flags(&copy) & RECORD_PIPED) | llgr;
-	net_begin(n);
-	behind = list_unlink(p, n, route);
-	if (!old_usable)
-		behind = last_usable(p, n);
-	fill(s, l, r, copy.received, v, copy.path, flags, route_generation(&copy));
-	count_route(l, r, 1);
-	head = n->first != POOL_NONE ? route_at(p, n->first) : NULL;
-	if (was_best)
-		place(s, p, n, route, behind, old_usable ? &copy : NULL, true);
-	else
-		place(s, p, n, route, behind, head && usable(head) ? head : NULL, false);
-	settle(s, p, n);
-	net_end(n);
-	drop(s, l, &copy);
+	attrs_hold(r->received);
+	flags = flags_for(s, l, v, route_flags(r) & RECORD_PIPED) | llgr;
+	rewrite(s, p, n, l, route, r->received, v, r->path, flags, route_generation(r));
 	change_end(s, p, net, &b, old_usable || v->accepted);
 }
 

@@ -241,8 +241,6 @@ class Trial:
                 t.start()
                 time.sleep(1.0)
             c = self.cut()
-            if c != EARLY:
-                found.append(c)
             if loaded:
                 stop.set()
                 t.join()
@@ -250,8 +248,8 @@ class Trial:
                 self.say(f"  {self.device.title}: its BFD session was lost before the cut (a busy machine): not counted")
                 self.back()
                 continue
+            found.append(c)
             self.result["cuts_loaded" if loaded else "cuts_idle"] = found
-            c = found[-1]
             self.say(f"  {self.device.title}: cut {'under load' if loaded else 'idle'}: " + (", ".join(
                 f"{k} {text(v, 2)}" for k, v in c.items() if k != "stages") if c else "no switch in time"))
             self.back()
@@ -287,6 +285,11 @@ def print_install(say, results, floor):
     return rows
 
 
+def both(values, digits):
+    """Median and worst."""
+    return " / ".join(text(x, digits) for x in spread(values))
+
+
 def print_cuts(say, rows, rate):
     for key, title in (("cuts_idle", "idle"), ("cuts_loaded", "while another feed announces and withdraws")):
         if not any(r.get(key) for runs in rows.values() for r in runs):
@@ -298,16 +301,16 @@ def print_cuts(say, rows, rate):
             good = [c for c in cuts if c]
             if not cuts:
                 continue
-            cells = [" / ".join(text(x, 1) for x in spread([c[k] for c in good])) for k in ("first", "median", "last")]
-            lost = " / ".join(text(x, 0) for x in spread([c["lost"] for c in good]))
+            cells = [both([c[k] for c in good], 1) for k in ("first", "median", "last")]
+            lost = both([c["lost"] for c in good], 0)
             lost += f" of {text(spread([c['stream'] for c in good])[0], 0)}/s"
             say(f"  {device:12} {len(good):>5} " + " ".join(f"{c:>20}" for c in cells) + f" {lost:>26}")
             if len(good) < len(cuts):
                 say(f"  {device:12} {len(cuts) - len(good)} cuts were not followed by a switch in time")
             if good and any("swap" in c for c in good):
                 own = [c for c in good if "swap" in c]
-                say(f"  {'':12} detection -> last prefix: " + " / ".join(text(x, 3) for x in spread([c["swap"] for c in own]))
-                    + " ms;  last packet -> acknowledged: " + " / ".join(text(x, 2) for x in spread([c["acked"] for c in own])) + " ms")
+                say(f"  {'':12} detection -> last prefix: " + both([c["swap"] for c in own], 3)
+                    + " ms;  last packet -> acknowledged: " + both([c["acked"] for c in own], 2) + " ms")
 
 
 def print_worst(say, rows):
@@ -322,8 +325,6 @@ def print_worst(say, rows):
 
 def print_tables(say, rows, floor, family, n):
     """As they stand in docs/failover.md."""
-    def both(values, digits):
-        return " / ".join(text(x, digits) for x in spread(values))
     say(f"\n| IPv{family}, {n} routes | in | replaced | removed |\n|---|---|---|---|")
     for device, runs in rows.items():
         say(f"| {device} | " + " | ".join(text(spread([r.get(k) for r in runs])[0]) + " s" for k in ("in", "replaced", "removed")) + " |")

@@ -91,12 +91,13 @@ static void end_world(struct world *w)
 
 static void want_session(struct world *w, uint32_t i)
 {
-	struct bfd_params p = params_of(i);
+	struct bfd_params p;
 	struct bfd_key k = {.local = w->own, .remote = w->peer, .ifindex = i + 1};
 
 	if (w->has[i])
 		return;
 	w->has[i] = true;
+	p = params_of(i);
 	if (i == 6) {
 		k.kind = BFD_KIND_MULTIHOP;
 		k.ifindex = 0;

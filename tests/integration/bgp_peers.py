@@ -10,9 +10,11 @@ import os
 import re
 import socket
 import threading
+import time
 
 from netlab import ExaBgp, Frr, GoBgp, have
 from netlab.daemons import Bird, Daemon
+from netlab.mrt import Cut
 from netlab.pair import NODE, NODE_AS, PEER, PEER_AS, PEER_NET
 from netlab.proc import run, wait_for
 
@@ -510,12 +512,19 @@ def nlri(prefix):
 
 
 def prefixes4(raw):
-    found = set()
-    while raw:
-        n = (raw[0] + 7) // 8
-        found.add(f"{socket.inet_ntoa(raw[1:1 + n] + bytes(4 - n))}/{raw[0]}")
-        raw = raw[1 + n:]
+    cut, found = Cut(raw), set()
+    while cut.left():
+        found.add(cut.prefix(False))
     return found
+
+
+def message(kind, body=b""):
+    return MARKER + (19 + len(body)).to_bytes(2, "big") + bytes([kind]) + body
+
+
+def update_message(attributes=b"", prefixes=(), withdrawn=()):
+    w = b"".join(nlri(p) for p in withdrawn)
+    return message(UPDATE, len(w).to_bytes(2, "big") + w + len(attributes).to_bytes(2, "big") + attributes + b"".join(nlri(p) for p in prefixes))
 
 
 def mp_reach(prefix, hop):
@@ -524,10 +533,10 @@ def mp_reach(prefix, hop):
 
 class Raw:
     """A scripted neighbour in a namespace of the lab: OPEN and KEEPALIVE are done, the rest is the test's. Messages that
-    arrive are kept in `got` as (type, body)."""
+    arrive are kept in `got` as (type, body), the times of keepalives in `keepalives`."""
 
     def __init__(self, lab, address, node, asn, role="peer", hold=90, read=True, capabilities=None, port=179, router_id=None):
-        self.got, self.closed, self.asn = [], False, asn
+        self.got, self.keepalives, self.closed, self.asn = [], [], False, asn
         self.sending = threading.Lock()  # the reading thread answers keepalives
         with lab.inside(role):
             self.s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
@@ -546,13 +555,15 @@ class Raw:
         if read:
             self.thread.start()
 
-    def send(self, kind, body=b""):
+    def write(self, data):
         with self.sending:
-            self.s.sendall(MARKER + (19 + len(body)).to_bytes(2, "big") + bytes([kind]) + body)
+            self.s.sendall(data)
+
+    def send(self, kind, body=b""):
+        self.write(message(kind, body))
 
     def update(self, attributes=b"", prefixes=(), withdrawn=()):
-        w = b"".join(nlri(p) for p in withdrawn)
-        self.send(UPDATE, len(w).to_bytes(2, "big") + w + len(attributes).to_bytes(2, "big") + attributes + b"".join(nlri(p) for p in prefixes))
+        self.write(update_message(attributes, prefixes, withdrawn))
 
     def _exactly(self, n):
         data = b""
@@ -581,6 +592,7 @@ class Raw:
                 m = self._message()
                 self.got.append(m)
                 if m[0] == KEEPALIVE:
+                    self.keepalives.append(time.monotonic())
                     self.send(KEEPALIVE)
         except (OSError, ValueError):
             self.closed = True

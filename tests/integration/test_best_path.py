@@ -10,7 +10,7 @@ import re
 import socket
 
 import pytest
-from bgp_peers import KEEPALIVE, MARKER, UPDATE, Raw, attribute, next_hop, nlri
+from bgp_peers import KEEPALIVE, Raw, attribute, mp_reach, next_hop, nlri, update_message
 from netlab import Lab
 from netlab.daemons import Bird, Peregrine
 from netlab.proc import wait_for
@@ -96,7 +96,7 @@ class Site:
                                 router_id=f"10.9.0.{1 if p == 5 else 1 + p}") for v in range(len(VARIANTS)) for p in range(len(PEERS))}
 
     def say(self, v, p, data, counts):
-        self.raw[v, p].s.sendall(data)
+        self.raw[v, p].write(data)
         for f in (4, 6):
             n = self.sent.setdefault((v, p, f), [0, 0])
             n[0] += counts[f][0]
@@ -126,20 +126,14 @@ class Site:
 
 def update(attributes, family, prefix, hop):
     if family == 6:
-        attributes += attribute(14, b"\x00\x02\x01\x10" + socket.inet_pton(socket.AF_INET6, hop) + b"\x00" + nlri(prefix), 0x80)
-    else:
-        attributes += next_hop(hop)
-    body = b"\x00\x00" + len(attributes).to_bytes(2, "big") + attributes + (nlri(prefix) if family == 4 else b"")
-    return MARKER + (19 + len(body)).to_bytes(2, "big") + bytes([UPDATE]) + body
+        return update_message(attributes + mp_reach(prefix, hop))
+    return update_message(attributes + next_hop(hop), [prefix])
 
 
 def withdrawal(family, prefix):
     if family == 6:
-        a = attribute(15, b"\x00\x02\x01" + nlri(prefix), 0x80)
-        body = b"\x00\x00" + len(a).to_bytes(2, "big") + a
-    else:
-        body = len(nlri(prefix)).to_bytes(2, "big") + nlri(prefix) + b"\x00\x00"
-    return MARKER + (19 + len(body)).to_bytes(2, "big") + bytes([UPDATE]) + body
+        return update_message(attribute(15, b"\x00\x02\x01" + nlri(prefix), 0x80))
+    return update_message(withdrawn=[prefix])
 
 
 def segment(kind, numbers):

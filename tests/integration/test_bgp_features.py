@@ -585,7 +585,6 @@ def test_our_restart_on_the_wire(make_pair):
         say(r, n, nets[n])
     p.wait(lambda: first["a"].announced() == ({NODE_NET[4], nets["b"]}, True) and first["b"].announced() == ({NODE_NET[4], nets["a"]}, True), "routes")
     p.node.kill_control()
-    p.node.extra = ["-R"]
     p.node.start_control()
     again = {n: speaker(n) for n in addresses}
     for r in again.values():
@@ -647,7 +646,6 @@ def test_long_lived_restart_of_ours(make_pair):
     p.wait(lambda: [stale(f) for f in FAMILIES] == [False, False], "our routes at BIRD")
     p.node.kill_control()
     p.wait(lambda: [stale(f) for f in FAMILIES] == [True, True], "kept as stale")
-    p.node.extra = ["-R"]
     p.node.start_control()
     p.wait(lambda: [stale(f) for f in FAMILIES] == [False, False], "fresh again")
 

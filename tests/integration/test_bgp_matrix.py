@@ -269,7 +269,6 @@ def test_we_restart_gracefully(pair, name):
         told(p, d, f)
         received(p, d, f)
     p.node.kill_control()
-    p.node.extra = ["-R"]
     p.node.start_control()
     end = time.monotonic() + 30
     while time.monotonic() < end and not (p.ctl.established(*SESSIONS) and d.established()):

@@ -16,16 +16,15 @@ pytestmark = pytest.mark.ours
 
 
 class Unit(dict):
-    """The [Service] section: the last value of each key, and all of them in .every."""
+    """The [Service] section: the last value of each key."""
 
     def __init__(self, name):
-        self.every = []
+        super().__init__()
         with open(os.path.join(ROOT, "dist", name + ".service"), encoding="utf-8") as f:
             for line in f.read().partition("[Service]")[2].splitlines():
                 key, eq, value = line.partition("=")
                 if eq and not line.startswith("#"):
-                    self.every.append((key, value))
-        super().__init__(self.every)
+                    self[key] = value
 
     def command(self, **values):
         """ExecStart as systemd would expand it."""

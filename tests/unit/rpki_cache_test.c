@@ -24,23 +24,15 @@ static void on_stopped(void *ctx)
 
 static unsigned records(struct rib_table *t)
 {
-	union {
-		struct rib_net_view view;
-		char room[sizeof(struct rib_net_view) + 4 * sizeof(struct rib_route_view)];
-	} u;
+	union net_buffer u;
 	struct rib_cursor cursor = {.table = t};
 	unsigned n = 0;
 
 	rcu_read_lock();
-	while (rib_next(&cursor, &u.view, 4))
-		n += u.view.n_routes > 0;
+	while (rib_next(&cursor, &u.v, 4))
+		n += u.v.n_routes > 0;
 	rcu_read_unlock();
 	return n;
-}
-
-static void pause_ms(long ms)
-{
-	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
 
 static void records_expire(void **state)
@@ -85,13 +77,13 @@ static void records_expire(void **state)
 	assert_int_equal(query[1], 2); /* Reset Query */
 	assert_int_equal(send(conn, answer, sizeof(answer), 0), sizeof(answer));
 	while (!synced)
-		pause_ms(1);
+		usleep(1000);
 	/* The cache goes away at once, its record does not. */
 	close(conn);
 	close(listener);
 	do {
 		rpki_cache_view(cache, &v);
-		pause_ms(1);
+		usleep(1000);
 	} while (strcmp(v.state, "Transport-Error"));
 	rib_quiet(rib);
 	n = records(t);
@@ -100,16 +92,16 @@ static void records_expire(void **state)
 		assert_int_equal(n, 1);
 	do {
 		rpki_cache_view(cache, &v);
-		pause_ms(1);
+		usleep(1000);
 	} while (v.expire.running);
 	for (unsigned i = 0; records(t) && i < 10000; i++)
-		pause_ms(1);
+		usleep(1000);
 	assert_int_equal(records(t), 0);
 	rpki_cache_view(cache, &v);
 	assert_false(v.has_session); /* what comes next is everything, not a difference to what is gone */
 	rpki_cache_stop(cache);
 	while (!stopped)
-		pause_ms(1);
+		usleep(1000);
 	rpki_cache_destroy(cache);
 	source_close_wait(c.source[RPKI_ROA4]);
 	rib_table_close(t);
