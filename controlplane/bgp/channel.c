@@ -398,6 +398,7 @@ void channel_attach_export(struct bgp_channel *ch)
 	if (!ch->export)
 		session_log(ch->s, LOG_CLASS_ERROR, "Cannot export %s routes: out of memory",
 			settings_of(ch)->name);
+	channel_tell_stations(ch);
 }
 
 static void detach_export(struct bgp_channel *ch)
@@ -571,8 +572,10 @@ void channel_reconfigure(struct bgp_channel *ch, bool reload_in, bool reload_out
 		return;
 	find_next_hop(ch);
 	make_export_config(ch, &ch->export_cf);
-	if (ch->export)
+	if (ch->export) {
 		export_reconfigure(ch->export, &ch->export_cf);
+		channel_tell_stations(ch);
+	}
 }
 
 /* ---- routes in ---- */
@@ -804,6 +807,7 @@ void channel_reload(struct bgp_channel *ch, bool in, bool out)
 	if (out && ch->export) {
 		make_export_config(ch, &ch->export_cf);
 		export_reconfigure(ch->export, &ch->export_cf);
+		channel_tell_stations(ch);
 		export_refresh(ch->export, ch->s->conn->enhanced_refresh);
 	}
 }

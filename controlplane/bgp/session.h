@@ -264,6 +264,7 @@ void session_stamp_updates_out(struct bgp_session *s);
 
 /* ---- stations.c ---- */
 void session_tell_stations_up(struct bgp_session *s);
+void channel_tell_stations(struct bgp_channel *ch); /* how it exports from now on */
 /* why: the NOTIFICATION that was sent or received, NULL without. */
 void session_tell_stations_down(
 	struct bgp_session *s, enum bmp_down_reason reason, const struct bgp_error *why);

@@ -42,6 +42,14 @@ void session_tell_stations_up(struct bgp_session *s)
 			.add_path = ch->add_path_rx};
 	}
 	bmp_hub_up(s->daemon->bmp, p);
+	for (unsigned i = 0; i < s->n_channels; i++)
+		channel_tell_stations(&s->channel[i]);
+}
+
+void channel_tell_stations(struct bgp_channel *ch)
+{
+	if (ch->s->daemon->bmp && ch->export)
+		bmp_hub_export(ch->s->daemon->bmp, ch->s, &ch->export_cf);
 }
 
 void session_tell_stations_down(

@@ -54,8 +54,40 @@ struct bmp_peer *bmp_peer_hold(struct bmp_peer *p)
 
 void bmp_peer_release(struct bmp_peer *p)
 {
-	if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1)
-		free(p);
+	if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (unsigned k = 0; k < BMP_CHANNELS; k++)
+		if (p->export[k])
+			bmp_export_release(p->export[k]);
+	free(p);
+}
+
+static struct bmp_export *export_new(const struct export_peer_config *cf)
+{
+	struct bmp_export *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		abort();
+	atomic_init(&e->refs, 1);
+	e->cf = *cf;
+	if (cf->filter.kind == FILTER_PROGRAM)
+		filter_hold(cf->filter.filter);
+	return e;
+}
+
+struct bmp_export *bmp_export_hold(struct bmp_export *e)
+{
+	atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+	return e;
+}
+
+void bmp_export_release(struct bmp_export *e)
+{
+	if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (e->cf.filter.kind == FILTER_PROGRAM)
+		filter_release(e->cf.filter.filter);
+	free(e);
 }
 
 void bmp_hub_up(struct bmp_hub *h, struct bmp_peer *p)
@@ -85,12 +117,43 @@ void bmp_hub_down(struct bmp_hub *h, const void *session, const struct bmp_down 
 	pthread_mutex_unlock(&h->lock);
 }
 
+/* Under the mutex. */
+static void set_export(struct bmp_hub *h, struct bmp_peer *p, const struct export_peer_config *cf)
+{
+	struct bmp_subscriber *s;
+
+	for (unsigned k = 0; k < p->n_channels; k++) {
+		if (p->channel[k].source != cf->own_source)
+			continue;
+		if (p->export[k])
+			bmp_export_release(p->export[k]);
+		p->export[k] = export_new(cf);
+		cds_list_for_each_entry(s, &h->subscribers, node)
+			s->export(s, bmp_peer_hold(p), bmp_export_hold(p->export[k]));
+	}
+}
+
+void bmp_hub_export(struct bmp_hub *h, const void *session, const struct export_peer_config *cf)
+{
+	struct bmp_peer *p;
+
+	pthread_mutex_lock(&h->lock);
+	cds_list_for_each_entry(p, &h->peers, node) if (p->session == session) set_export(h, p, cf);
+	pthread_mutex_unlock(&h->lock);
+}
+
 void bmp_hub_subscribe(struct bmp_hub *h, struct bmp_subscriber *s)
 {
 	struct bmp_peer *p;
 
 	pthread_mutex_lock(&h->lock);
-	cds_list_for_each_entry(p, &h->peers, node) s->up(s, bmp_peer_hold(p));
+	cds_list_for_each_entry(p, &h->peers, node)
+	{
+		s->up(s, bmp_peer_hold(p));
+		for (unsigned k = 0; k < BMP_CHANNELS; k++)
+			if (p->export[k])
+				s->export(s, bmp_peer_hold(p), bmp_export_hold(p->export[k]));
+	}
 	cds_list_add_tail(&s->node, &h->subscribers);
 	pthread_mutex_unlock(&h->lock);
 }

@@ -8,6 +8,7 @@
  * -> station, and each step hands on what the one before had sent.
  */
 #pragma once
+#include "controlplane/export/export.h"
 #include "controlplane/rib/rib.h"
 #include <urcu/list.h>
 
@@ -21,7 +22,15 @@ struct bmp_peer_channel {
 	bool add_path; /* what it sends has path ids */
 };
 
-/* A session from Established to its end. Immutable, counted. */
+/* How a channel of a session exports now. Immutable, counted, holds its filter. */
+struct bmp_export {
+	_Atomic unsigned refs;
+	struct export_peer_config cf;
+};
+struct bmp_export *bmp_export_hold(struct bmp_export *e);
+void bmp_export_release(struct bmp_export *e); /* any thread */
+
+/* A session from Established to its end. Immutable but for what says otherwise, counted. */
 struct bmp_peer {
 	_Atomic unsigned refs;
 	struct cds_list_head node; /* the hub's, under its mutex */
@@ -30,6 +39,8 @@ struct bmp_peer {
 	uint16_t peer_port, local_port;
 	uint32_t as, id; /* the neighbour's, host order */
 	uint64_t up_wall_ns;
+	bool local_rib;                          /* no session: our own Loc-RIB (RFC 9069) */
+	struct bmp_export *export[BMP_CHANNELS]; /* the hub's, under its mutex */
 	unsigned n_channels;
 	struct bmp_peer_channel channel[BMP_CHANNELS];
 	size_t sent_len, received_len; /* the OPEN messages, headers included, follow */
@@ -56,6 +67,8 @@ void bmp_hub_destroy(struct bmp_hub *h);
 /* Takes p over (one reference, made by bmp_peer_new()). Session thread, before it submits a route. */
 void bmp_hub_up(struct bmp_hub *h, struct bmp_peer *p);
 void bmp_hub_down(struct bmp_hub *h, const void *session, const struct bmp_down *why);
+/* A channel of a session that is up exports, or from now on otherwise. Which one: cf->own_source. */
+void bmp_hub_export(struct bmp_hub *h, const void *session, const struct export_peer_config *cf);
 struct bmp_peer *bmp_peer_new(
 	const uint8_t *sent, size_t sent_len, const uint8_t *received, size_t received_len);
 struct bmp_peer *bmp_peer_hold(struct bmp_peer *p);
@@ -68,6 +81,7 @@ struct bmp_subscriber {
 	struct cds_list_head node;
 	void (*up)(struct bmp_subscriber *s, struct bmp_peer *p);
 	void (*down)(struct bmp_subscriber *s, struct bmp_peer *p, const struct bmp_down *why);
+	void (*export)(struct bmp_subscriber *s, struct bmp_peer *p, struct bmp_export *e); /* both */
 };
 void bmp_hub_subscribe(struct bmp_hub *h, struct bmp_subscriber *s); /* calls up() for each that is up */
 void bmp_hub_unsubscribe(struct bmp_hub *h, struct bmp_subscriber *s);

@@ -9,8 +9,10 @@
 #define MAX_UPDATE BGP_MAX_EXTENDED_MESSAGE
 
 enum { ROUTE_MONITORING, STATISTICS, PEER_DOWN, PEER_UP, INITIATION, TERMINATION };
-enum { FLAG_V6 = 0x80, FLAG_POST_POLICY = 0x40 };
-enum { STAT_REJECTED = 0, STAT_ADJ_RIB_IN = 7 };
+enum { PEER_GLOBAL = 0, PEER_LOC_RIB = 3 };
+enum { FLAG_V6 = 0x80, FLAG_POST_POLICY = 0x40, FLAG_AS2 = 0x20, FLAG_ADJ_RIB_OUT = 0x10 };
+enum { STAT_REJECTED = 0, STAT_ADJ_RIB_IN = 7, STAT_ADJ_RIB_OUT_POST = 15 };
+enum { TLV_TABLE_NAME = 3 };
 
 void bmp_buffer_free(struct bmp_buffer *b)
 {
@@ -107,11 +109,24 @@ static void end(struct bmp_buffer *b, size_t start)
 	memcpy(b->data + b->at + start + 1, &len, 4);
 }
 
-static void put_peer(struct bmp_buffer *b, const struct bmp_peer *p, enum bmp_policy policy, uint64_t wall_ns)
+/* RFC 7854 4.2, RFC 8671 4, RFC 9069 4.2 */
+static uint8_t flags_of(const struct bmp_peer *p, enum bmp_rib rib, bool as4)
 {
-	put8(b, 0); /* global instance */
-	put8(b, (uint8_t)((ipaddr_is_v4(&p->peer) ? 0 : FLAG_V6) |
-			  (policy == BMP_POST_POLICY ? FLAG_POST_POLICY : 0)));
+	static const uint8_t of_rib[] = {[BMP_IN_POST] = FLAG_POST_POLICY,
+		[BMP_OUT_PRE] = FLAG_ADJ_RIB_OUT,
+		[BMP_OUT_POST] = FLAG_ADJ_RIB_OUT | FLAG_POST_POLICY,
+		[BMP_LOCAL] = 0};
+
+	if (p->local_rib)
+		return 0;
+	return of_rib[rib] | (ipaddr_is_v4(&p->peer) ? 0 : FLAG_V6) | (as4 ? 0 : FLAG_AS2);
+}
+
+static void put_peer(
+	struct bmp_buffer *b, const struct bmp_peer *p, enum bmp_rib rib, bool as4, uint64_t wall_ns)
+{
+	put8(b, p->local_rib ? PEER_LOC_RIB : PEER_GLOBAL);
+	put8(b, flags_of(p, rib, as4));
 	put32(b, 0);
 	put32(b, 0);
 	put_addr(b, &p->peer);
@@ -153,11 +168,13 @@ void bmp_put_peer_up(struct bmp_buffer *b, const struct bmp_peer *p)
 {
 	size_t start = begin(b, PEER_UP);
 
-	put_peer(b, p, BMP_PRE_POLICY, p->up_wall_ns);
+	put_peer(b, p, BMP_IN_PRE, true, p->up_wall_ns);
 	put_addr(b, &p->local);
 	put16(b, p->local_port);
 	put16(b, p->peer_port);
 	put(b, p->opens, p->sent_len + p->received_len);
+	if (p->local_rib)
+		put_tlv(b, TLV_TABLE_NAME, "global");
 	end(b, start);
 }
 
@@ -166,15 +183,26 @@ void bmp_put_peer_down(
 {
 	size_t start = begin(b, PEER_DOWN);
 
-	put_peer(b, p, BMP_PRE_POLICY, wall_ns);
+	put_peer(b, p, BMP_IN_PRE, true, wall_ns);
 	put8(b, (uint8_t)why->reason);
 	put(b, why->data, why->len);
 	end(b, start);
 }
 
+/* What a route of another protocol lacks to be told as BGP would. */
+static void complete(struct attrs *a, uint16_t afi)
+{
+	if (!(a->present & ATTR_ORIGIN))
+		a->origin = ORIGIN_IGP;
+	if (!(a->present & ATTR_NEXT_HOP))
+		a->next_hop = a->n_nexthop && !ipaddr_is_zero(&a->nexthop->gw) ? a->nexthop->gw
+			      : afi == BGP_AFI_IPV4                            ? ipaddr_v4(0)
+									       : (struct ipaddr){0};
+	a->present |= ATTR_ORIGIN | ATTR_NEXT_HOP;
+}
+
 void bmp_put_route(struct bmp_buffer *b, const struct bmp_peer *p, const struct bmp_peer_channel *ch,
-	enum bmp_policy policy, const struct prefix *net, uint32_t path_id, const struct attrs *a,
-	uint64_t wall_ns)
+	enum bmp_rib rib, const struct prefix *net, uint32_t path_id, const struct attrs *a, uint64_t wall_ns)
 {
 	struct bgp_encode_class class = {.afi = ch->afi,
 		.safi = BGP_SAFI_UNICAST,
@@ -185,9 +213,15 @@ void bmp_put_route(struct bmp_buffer *b, const struct bmp_peer *p, const struct 
 	uint8_t nlri[4 + 1 + 16];
 	size_t nlri_len = bgp_encode_nlri(net, path_id, ch->add_path, nlri), attr_len, len;
 	size_t start = begin(b, ROUTE_MONITORING);
+	struct attrs whole;
 
-	put_peer(b, p, policy, wall_ns);
+	put_peer(b, p, rib, true, wall_ns);
 	room(b, MAX_UPDATE);
+	if (a && rib == BMP_LOCAL) {
+		whole = *a;
+		complete(&whole, ch->afi);
+		a = &whole;
+	}
 	if (a) {
 		class.extended_next_hop = ch->afi == BGP_AFI_IPV4 && !ipaddr_is_v4(&a->next_hop);
 		attr_len = bgp_encode_attrs(a, &class, attr_bytes, sizeof(attr_bytes));
@@ -206,31 +240,47 @@ void bmp_put_route(struct bmp_buffer *b, const struct bmp_peer *p, const struct 
 }
 
 void bmp_put_end_of_rib(struct bmp_buffer *b, const struct bmp_peer *p, const struct bmp_peer_channel *ch,
-	enum bmp_policy policy, uint64_t wall_ns)
+	enum bmp_rib rib, uint64_t wall_ns)
 {
 	const struct bgp_encode_class class = {
 		.afi = ch->afi, .safi = BGP_SAFI_UNICAST, .as4 = true, .max_message = MAX_UPDATE};
 	size_t start = begin(b, ROUTE_MONITORING);
 
-	put_peer(b, p, policy, wall_ns);
+	put_peer(b, p, rib, true, wall_ns);
 	room(b, BGP_MAX_MESSAGE);
 	b->len += bgp_encode_end_of_rib(&class, b->data + b->len, BGP_MAX_MESSAGE);
 	end(b, start);
 }
 
-void bmp_put_statistics(struct bmp_buffer *b, const struct bmp_peer *p, uint64_t received, uint32_t rejected,
-	uint64_t wall_ns)
+void bmp_put_message(struct bmp_buffer *b, const struct bmp_peer *p, enum bmp_rib rib, bool as4,
+	const uint8_t *message, size_t len, uint64_t wall_ns)
+{
+	size_t start = begin(b, ROUTE_MONITORING);
+
+	put_peer(b, p, rib, as4, wall_ns);
+	put(b, message, len);
+	end(b, start);
+}
+
+static void put_gauge(struct bmp_buffer *b, uint16_t type, uint64_t v)
+{
+	put16(b, type);
+	put16(b, 8);
+	put32(b, (uint32_t)(v >> 32));
+	put32(b, (uint32_t)v);
+}
+
+void bmp_put_statistics(
+	struct bmp_buffer *b, const struct bmp_peer *p, const struct bmp_statistics *count, uint64_t wall_ns)
 {
 	size_t start = begin(b, STATISTICS);
 
-	put_peer(b, p, BMP_PRE_POLICY, wall_ns);
-	put32(b, 2);
+	put_peer(b, p, BMP_IN_PRE, true, wall_ns);
+	put32(b, 3);
 	put16(b, STAT_REJECTED);
 	put16(b, 4);
-	put32(b, rejected);
-	put16(b, STAT_ADJ_RIB_IN);
-	put16(b, 8);
-	put32(b, (uint32_t)(received >> 32));
-	put32(b, (uint32_t)received);
+	put32(b, count->rejected);
+	put_gauge(b, STAT_ADJ_RIB_IN, count->received);
+	put_gauge(b, STAT_ADJ_RIB_OUT_POST, count->sent);
 	end(b, start);
 }

@@ -2,10 +2,11 @@
 /*
  * The connection to one BMP station, with a thread of its own.
  *
- * What the station is told comes from two sides:
+ * What the station is told comes from three sides:
  *   - the hub: sessions that come up and go down;
- *   - the tables: listeners record each change of an Adj-RIB-In as a small event, in the shards' threads;
- *     a shard's events are posted at the end of its slice.
+ *   - the tables: listeners record each change of an Adj-RIB-In or of a best route as a small event, in the
+ *     shards' threads; a shard's events are posted at the end of its slice;
+ *   - the export side, of which the station is a member: see out.c.
  * What was there before is read by walking the tables under RCU, as fast as the station takes it. Events and
  * the walk are encoded here, in one thread: what the walk says of a prefix is the state of that moment, and
  * whatever changes later comes as an event behind it.
@@ -21,9 +22,13 @@ struct bmp_station_config {
 	const char *name, *sys_name, *sys_descr; /* copied */
 	struct ipaddr local, address;
 	uint16_t port;
-	bool pre_policy, post_policy;
+	unsigned ribs; /* BMP_RIB_BIT()s: what is told */
+	/* of the Loc-RIB: the tables for IPv4 and IPv6, open as long as the station is; who we are */
+	struct rib_table *local_table[BMP_CHANNELS];
+	uint32_t local_as, router_id;
 	uint64_t limit_bytes;
 	struct rib *rib;
+	struct export_engine *export;
 	struct bmp_hub *hub;
 	void (*state)(void *ctx, bool up); /* in the station's thread; only posts */
 	void (*stopped)(void *ctx);        /* likewise; the last call */

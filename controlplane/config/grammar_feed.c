@@ -228,6 +228,16 @@ static bool bmp_item(struct parser *p, struct proto_config *pc, void *body)
 		{.words = "monitoring rib in post_policy",
 			.kind = OPT_SWITCH,
 			.offset = offsetof(struct bmp_config, post_policy)},
+		/* ours */
+		{.words = "monitoring rib out pre_policy",
+			.kind = OPT_SWITCH,
+			.offset = offsetof(struct bmp_config, out_pre_policy)},
+		{.words = "monitoring rib out post_policy",
+			.kind = OPT_SWITCH,
+			.offset = offsetof(struct bmp_config, out_post_policy)},
+		{.words = "monitoring rib local",
+			.kind = OPT_SWITCH,
+			.offset = offsetof(struct bmp_config, loc_rib)},
 		{.words = "tx buffer limit",
 			.kind = OPT_NUMBER,
 			.offset = offsetof(struct bmp_config, tx_limit_mb),
@@ -242,12 +252,14 @@ static bool bmp_item(struct parser *p, struct proto_config *pc, void *body)
 
 static void bmp_finish(struct parser *p, struct proto_config *pc, void *body)
 {
-	const struct bmp_config *b = body;
+	struct bmp_config *b = body;
 
 	if (ipaddr_is_zero(&b->station))
 		parser_fail(p, "Station IP address not specified");
 	if (!b->port)
 		parser_fail(p, "Station port number not specified");
+	b->loc_rib_table[0] = p->config->default_table[NET_IP4];
+	b->loc_rib_table[1] = p->config->default_table[NET_IP6];
 }
 
 const struct proto_grammar grammar_bmp = {

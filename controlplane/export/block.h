@@ -29,7 +29,8 @@ struct segment {
 	uint32_t messages;
 	uint32_t set;    /* number of the set of receivers */
 	uint32_t except; /* source whose peer does not get it; 0: none */
-	uint32_t only;   /* not 0: goes to this source's peer and nobody else */
+	uint32_t
+		only; /* not 0: goes to this source's peer and its observers, as far as they are in the set */
 };
 
 struct block {
@@ -55,9 +56,7 @@ static inline bool block_set_has(const uint64_t *set, uint32_t words, uint32_t b
 /* Is the segment for the receiver with this bit, whose own routes are of this source? */
 static inline bool block_is_for(const struct block *b, const struct segment *s, uint32_t bit, uint32_t own)
 {
-	if (s->only)
-		return s->only == own;
-	if (s->except && s->except == own)
+	if (s->only ? s->only != own : s->except && s->except == own)
 		return false;
 	return block_set_has(b->sets + (size_t)s->set * b->words, b->words, bit);
 }

@@ -49,6 +49,9 @@ struct export_peer_config {
 	struct limit_config export_limit;
 	bool no_roa_reload; /* `rpki reload off`: changed ROAs do not run the filter again */
 	bool end_of_rib;    /* send it after the initial table */
+	/* Not the peer itself but one that is told what the peer is sent (BMP): shares all with it, and the
+	 * peer's counters and limits do not know of it. */
+	bool observer;
 	/* There is something to take. Called in a shard's thread, once until the next export_take() found
 	 * nothing; only posts. */
 	void (*wake)(void *ctx);

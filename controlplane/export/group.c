@@ -106,11 +106,16 @@ static uint64_t some_word(const struct fan *f, const uint64_t *mask, uint32_t k)
 	return w & mask[k];
 }
 
+static const struct member *owner_of(const struct group_shard *gs, uint32_t source)
+{
+	return source < gs->n_source ? gs->owner[source] : NULL;
+}
+
 static void add_own(struct group_shard *gs, const struct fan *f, const uint64_t *mask, uint32_t n)
 {
 	for (uint32_t i = 0; f && i < f->n; i++) {
 		uint32_t source = f->v[i].source;
-		const struct member *m = source < gs->n_source ? gs->owner[source] : NULL;
+		const struct member *m = owner_of(gs, source);
 
 		if (m && has(mask, m->lane->number) && fan_sends(f, i, m->lane->number))
 			gs->own_announced[source] += n;
@@ -644,6 +649,27 @@ static struct plan_step *add_step(struct group_shard *gs, uint32_t to, uint32_t 
 	return &gs->step[gs->n_step++];
 }
 
+/* Is a step for it to be made? One for all of a source's in the same lane is enough. */
+static bool owner_hears(const struct group_shard *gs, const struct member *m)
+{
+	if (m->state != MEMBER_LIVE)
+		return false;
+	for (const struct member *o = gs->owner[m->own_source]; o != m; o = o->next_own)
+		if (o->state == MEMBER_LIVE && o->lane == m->lane)
+			return false;
+	return true;
+}
+
+static uint32_t to_owner(struct group_shard *gs, const struct member *m)
+{
+	uint64_t *set = gs->bits;
+	uint32_t words = m->lane->number / 64 + 1;
+
+	memset(set, 0, words * sizeof(*set));
+	set[words - 1] = UINT64_C(1) << (m->lane->number & 63);
+	return encoder_to(gs->encoder, set, words, 0, m->own_source);
+}
+
 /*
  * Changes that mean something else to the peers whose own routes are in them: the new source's peer must
  * forget what it had from another, and the old source's peer hears of a route that all others have already,
@@ -653,25 +679,29 @@ static void plan_owners(struct group_shard *gs, const struct fan *old, const str
 {
 	for (uint32_t i = 0; old && i < old->n; i++) {
 		uint32_t source = old->v[i].source;
-		const struct member *m = source < gs->n_source ? gs->owner[source] : NULL;
-		const struct variant *v;
 
-		if (!m || m->state != MEMBER_LIVE || !fan_sends(old, i, m->lane->number))
-			continue;
-		v = fan_variant(now, m->lane->number);
-		if (v && v->source != source && v->attrs == old->v[i].attrs)
-			add_step(gs, encoder_to(gs->encoder, NULL, 0, 0, source), v->attrs);
+		for (const struct member *m = owner_of(gs, source); m; m = m->next_own) {
+			const struct variant *v;
+
+			if (!owner_hears(gs, m) || !fan_sends(old, i, m->lane->number))
+				continue;
+			v = fan_variant(now, m->lane->number);
+			if (v && v->source != source && v->attrs == old->v[i].attrs)
+				add_step(gs, to_owner(gs, m), v->attrs);
+		}
 	}
 	for (uint32_t i = 0; now && i < now->n; i++) {
 		uint32_t source = now->v[i].source;
-		const struct member *m = source < gs->n_source ? gs->owner[source] : NULL;
-		const struct variant *v;
 
-		if (!m || m->state != MEMBER_LIVE || !fan_sends(now, i, m->lane->number))
-			continue;
-		v = fan_variant(old, m->lane->number);
-		if (v && v->source != source)
-			add_step(gs, encoder_to(gs->encoder, NULL, 0, 0, source), 0);
+		for (const struct member *m = owner_of(gs, source); m; m = m->next_own) {
+			const struct variant *v;
+
+			if (!owner_hears(gs, m) || !fan_sends(now, i, m->lane->number))
+				continue;
+			v = fan_variant(old, m->lane->number);
+			if (v && v->source != source)
+				add_step(gs, to_owner(gs, m), 0);
+		}
 	}
 }
 
@@ -1043,9 +1073,26 @@ static void dumped(void *ctx, struct rib_shard *s)
 
 static void own(struct group_shard *gs, struct member *m)
 {
+	struct member **at;
+
 	need_source(gs, m->own_source);
-	gs->owner[m->own_source] = m;
-	count_own(gs, m);
+	at = &gs->owner[m->own_source];
+	while (m->observer && *at && !(*at)->observer)
+		at = &(*at)->next_own;
+	m->next_own = *at;
+	*at = m;
+	count_own(gs, gs->owner[m->own_source]);
+}
+
+static void disown(struct group_shard *gs, struct member *m)
+{
+	struct member **at = &gs->owner[m->own_source];
+
+	while (*at != m)
+		at = &(*at)->next_own;
+	*at = m->next_own;
+	if (gs->owner[m->own_source])
+		count_own(gs, gs->owner[m->own_source]);
 }
 
 static void add_member(struct group_shard *gs, struct rib_shard *s, struct member *m)
@@ -1070,8 +1117,7 @@ static void remove_member(struct group_shard *gs, struct rib_shard *s, struct me
 {
 	cds_list_del(&m->node);
 	m->joined = false;
-	if (gs->owner[m->own_source] == m)
-		gs->owner[m->own_source] = NULL;
+	disown(gs, m);
 	if (m->state == MEMBER_LIVE) {
 		gs->n_live--;
 	} else {
@@ -1246,7 +1292,7 @@ static void change_lane(struct group_shard *gs, struct member *m, struct lane *l
 		export_lane_put(gs->group, old);
 		sync_again(gs, m, FROM_UNKNOWN, NULL);
 	}
-	own(gs, m);
+	count_own(gs, gs->owner[m->own_source]);
 }
 
 void export_group_move(

@@ -104,6 +104,8 @@ struct member {
 	struct cds_list_head node;
 	struct export_peer *peer;
 	uint32_t own_source;
+	bool observer;
+	struct member *next_own; /* of the same source: observers are behind the peer itself */
 	struct lane *lane;
 	enum member_state state;
 	bool joined;              /* is on a group's list */
@@ -171,7 +173,7 @@ struct group_shard {
 	uint32_t *stale, first_stale, last_stale;
 	struct member **needing; /* of a step */
 	uint32_t cap_needing;
-	struct member **owner;   /* by source id */
+	struct member **owner;   /* by source id: the first of next_own */
 	uint32_t *own_announced; /* by source id, of those that have an owner: prefixes its lane sends */
 	uint32_t n_source;
 	struct range_cache *cache; /* by range */
@@ -248,8 +250,8 @@ static inline uint32_t group_ranges(const struct group_shard *gs)
 /* encoder.c: changes into blocks. One for each shard of a group. */
 struct encoder *encoder_create(const struct bgp_encode_class *c, const struct sents *s);
 void encoder_destroy(struct encoder *e);
-/* Receivers: a set, the source whose peer is left out, or the one whose peer alone is meant (set is empty
- * then). The number is good until encoder_finish(). */
+/* Receivers: a set, the source whose peer is left out, or the one whose peer alone is meant, if it is in the
+ * set. The number is good until encoder_finish(). */
 uint32_t encoder_to(struct encoder *e, const uint64_t *set, uint32_t words, uint32_t except, uint32_t only);
 void encoder_announce(
 	struct encoder *e, uint32_t to, uint32_t attrs, const struct prefix *p, uint32_t path_id);

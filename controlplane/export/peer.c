@@ -219,6 +219,7 @@ struct export_peer *export_attach(struct export_engine *x, const struct export_p
 	for (unsigned i = 0; i < n; i++) {
 		p->member[i].peer = p;
 		p->member[i].own_source = c->own_source;
+		p->member[i].observer = c->observer;
 	}
 	p->first_dump = true;
 	atomic_init(&p->asleep, true);

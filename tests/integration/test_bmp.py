@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`protocol bmp`: what a BMP station hears of our sessions and their routes (RFC 7854)."""
+"""`protocol bmp`: what a BMP station hears of our sessions and their routes (RFC 7854), of what leaves (RFC 8671) and of the Loc-RIB
+(RFC 9069)."""
+import re
+
 import pytest
 from bgp_peers import Raw, as_path, next_hop, origin
 from netlab import Lab
-from netlab.bmp import DOWN, INITIATION, ROUTE, TERMINATION, UP, Station  # noqa: F401
+from netlab.bmp import DOWN, INITIATION, LOCAL, TERMINATION, Station, tshark
 from netlab.mrt import as_path as path_of
-from netlab.pair import NODE, NODE_AS, PEER, PEER_AS, PEER_NET, Pair
+from netlab.pair import NODE, NODE_AS, NODE_NET, PEER, PEER_AS, PEER_NET, Pair
 
 pytestmark = pytest.mark.ours  # Debian's BIRD has no BMP
 STATION_PORT = 11019
@@ -98,6 +101,77 @@ def test_station_that_comes_late_and_goes(lab_with_station):
     p.wait(lambda: st.connections == 2 and complete(), "connected again and told again")
     p.node.configure(p.config())  # not in the configuration any more
     p.wait(lambda: st.log[-1] == (TERMINATION, 0), "Termination")
+
+
+MORE = "198.51.101.0/24"
+EXPORT = "filter { if net = 198.51.101.0/24 then reject; if source = RTS_STATIC then { bgp_med = 55; accept; } reject; }"
+
+
+def test_what_leaves_and_the_loc_rib(lab_with_station):
+    """Adj-RIB-Out before and behind the export filter, and the Loc-RIB: what the neighbour has and what is best, at the beginning and
+    after each change; tshark finds nothing wrong."""
+    p, st = lab_with_station, lab_with_station.station
+    bmp = p.bmp.replace("monitoring rib in pre_policy; monitoring rib in post_policy;",
+                        "monitoring rib out pre_policy; monitoring rib out post_policy; monitoring rib local;")
+    more = f"protocol static more {{ ipv4; route {MORE} blackhole; }}\nprotocol static own {{ ipv4; disabled; route {PEER_NET[4]} blackhole; }}\n"
+
+    def config(export=EXPORT):
+        return p.config(families=(4, 6), export=export, extra=more + bmp)
+
+    def have(peer, rib, nets, what):
+        p.wait(lambda: keys(st.rib.get((peer, rib), {})) == set(nets), f"{rib}: {what}")
+    p.start(config()).up(bfd=False)
+    p.wait(lambda: set(st.up) == {PEER[4], PEER[6], LOCAL}, "Peer Up of both sessions and of the Loc-RIB")
+    assert st.up[LOCAL]["as"] == NODE_AS and st.up[LOCAL]["ports"] == (0, 0)
+    have(PEER[4], "out pre", [NODE_NET[4], MORE], "all but its own")
+    have(PEER[4], "out post", [NODE_NET[4]], "what the filter lets through")
+    have(PEER[6], "out post", [NODE_NET[6]], "the other family")
+    have(LOCAL, LOCAL, [NODE_NET[4], NODE_NET[6], PEER_NET[4], PEER_NET[6], MORE], "everything that is best")
+    for f in (4, 6):
+        p.wait(lambda: {(PEER[f], "out pre", f), (PEER[f], "out post", f), (LOCAL, LOCAL, f)} <= st.end_of_rib, "End-of-RIB")
+    post = st.rib[(PEER[4], "out post")][(NODE_NET[4], 0)]
+    assert post[4] == (55).to_bytes(4, "big") and path_of(post[2]) == [NODE_AS]
+    assert 4 not in st.rib[(PEER[4], "out pre")][(NODE_NET[4], 0)]
+    local = st.rib[(LOCAL, LOCAL)]
+    assert path_of(local[(PEER_NET[4], 0)][2]) == [PEER_AS] and path_of(local[(NODE_NET[4], 0)][2]) == []
+    assert not st.rib[(PEER[4], "pre")] and not st.rib[(PEER[4], "post")], "what was not asked for"
+
+    # another export filter
+    p.node.configure(config("filter { bgp_med = 66; accept; }"))
+    have(PEER[4], "out post", [NODE_NET[4], MORE], "another filter")
+    p.wait(lambda: st.rib[(PEER[4], "out post")][(NODE_NET[4], 0)][4] == (66).to_bytes(4, "big"), "with another metric")
+
+    # a route of ours takes the place of the neighbour's own, and gives it back
+    for _ in range(2):
+        p.ctl.cmd("enable own")
+        for rib in ("out pre", "out post"):
+            have(PEER[4], rib, [NODE_NET[4], MORE, PEER_NET[4]], "ours is better than its own")
+        p.wait(lambda: path_of(st.rib[(LOCAL, LOCAL)][(PEER_NET[4], 0)][2]) == [], "ours is best")
+        p.wait(lambda: p.peer.sees(PEER_NET[4]), "the neighbour has it, too")
+        p.ctl.cmd("disable own")
+        for rib in ("out pre", "out post"):
+            have(PEER[4], rib, [NODE_NET[4], MORE], "its own is the best again")
+        p.wait(lambda: path_of(st.rib[(LOCAL, LOCAL)][(PEER_NET[4], 0)][2]) == [PEER_AS], "its own is best")
+        p.wait(lambda: not p.peer.sees(PEER_NET[4]), "withdrawn from the neighbour, too")
+    p.peer.daemon.ctl.cmd("disable static1")
+    have(LOCAL, LOCAL, [NODE_NET[4], NODE_NET[6], PEER_NET[6], MORE], "withdrawn by the neighbour")
+
+    # tshark of Debian 12 takes a TLV in a Peer Up for one more BGP message: the table's name was looked at by Station
+    told = [m[:1] + (len(m) - 10).to_bytes(4, "big") + m[5:-10] if m[5:7] == b"\x03\x03" else m for m in st.messages]
+    rows = tshark(told, p.lab.path("bmp.pcap"), "bmp.type", "bmp.peer.type", "bmp.peer.flags.adj_rib_out", "bmp.peer.flags.post_policy")
+    assert len(rows) == len(told) and None not in rows
+    assert {r[1:] for r in rows if r[0] == "0"} == {("0", "1", "0"), ("0", "1", "1"), ("3", "", "")}
+
+    # without the station the neighbour is still told all
+    p.ctl.cmd("disable station")
+    p.wait(lambda: p.ctl.protocols()["station"]["state"] == "down", "the station is gone")
+    assert re.search(r"Routes:\s+0 imported, 2 exported", p.ctl.protocol_all("peer_v4"))
+    p.peer.daemon.ctl.cmd("enable static1")
+    p.wait(lambda: p.ctl.best(PEER_NET[4]), "its route is back")
+    p.ctl.cmd("enable own")
+    p.wait(lambda: p.peer.sees(PEER_NET[4]), "ours at the neighbour")
+    p.ctl.cmd("disable own")
+    p.wait(lambda: not p.peer.sees(PEER_NET[4]), "withdrawn")
 
 
 def test_many_routes_and_a_slow_station():

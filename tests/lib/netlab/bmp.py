@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A BMP station (RFC 7854) for tests: listens in a namespace of the lab and decodes what it is sent; nothing is forgiven."""
+"""A BMP station (RFC 7854, 8671, 9069) for tests: listens in a namespace of the lab and decodes what it is sent; nothing is
+forgiven."""
 import socket
+import struct
+import subprocess
 import threading
 
 from .mrt import Cut, attributes
@@ -45,8 +48,30 @@ def update(body, add_path=False):
     return announced, withdrawn, attrs, v6
 
 
+RIBS = {0: "pre", 0x40: "post", 0x10: "out pre", 0x50: "out post"}  # by flags
+LOCAL = "local"
+
+
+def tshark(messages, path, *fields):
+    """What tshark makes of BMP messages: a tuple of its fields for each (several values of one are joined by commas), None for one
+    that it calls malformed."""
+    at = 1
+    with open(path, "wb") as f:  # each message a TCP segment
+        f.write(struct.pack("<IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 1 << 18, 101))
+        for m in messages:
+            head = struct.pack("!BBHHHBBHII", 0x45, 0, 40 + len(m), 0, 0, 64, 6, 0, 0x7f000001, 0x7f000002)
+            head += struct.pack("!HHIIHHHH", 50000, 11019, at, 1, 0x5018, 65535, 0, 0)
+            f.write(struct.pack("<IIII", 0, 0, len(head + m), len(head + m)) + head + m)
+            at += len(m)
+    argv = ["tshark", "-n", "-r", path, "-d", "tcp.port==11019,bmp", "-T", "fields", "-e", "_ws.malformed", *(x for n in fields for x in ("-e", n))]
+    out = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    rows = [line.split("\t") for line in out.splitlines()]
+    return [None if r[0] else tuple(r[1:]) for r in rows]
+
+
 class Station:
-    """.log: (kind, ...) in order; .rib: {(peer address, "pre"|"post"): {(prefix, path id): attributes}} of peers that are up."""
+    """.log: (kind, ...) in order; .rib: {(peer address, "pre"|"post"|"out pre"|"out post"): {(prefix, path id): attributes}} of peers
+    that are up, (LOCAL, LOCAL) for the Loc-RIB; .messages: all of this connection, as they came."""
 
     def __init__(self, lab, role, address, port=11019, read=True):
         with lab.inside(role):
@@ -55,7 +80,7 @@ class Station:
         self.listener.bind((address, port))
         self.listener.listen(4)
         self.log, self.rib, self.up, self.error, self.connections = [], {}, {}, None, 0
-        self.end_of_rib, self.add_path = set(), set()
+        self.end_of_rib, self.add_path, self.messages = set(), set(), []
         self.reading = threading.Event()
         if read:
             self.reading.set()
@@ -71,7 +96,7 @@ class Station:
             self.conn = conn
             self.connections += 1
             self.rib, self.up = {}, {}
-            self.end_of_rib = set()
+            self.end_of_rib, self.messages = set(), []
             self.reading.wait()
             try:
                 self._messages(conn)
@@ -92,10 +117,13 @@ class Station:
 
     def _messages(self, conn):
         while True:
-            head = Cut(self._exactly(conn, 6))
+            raw = self._exactly(conn, 6)
+            head = Cut(raw)
             assert head.number(1) == 3, "version"
             length, kind = head.number(4), head.number(1)
-            self._message(kind, Cut(self._exactly(conn, length - 6)))
+            body = self._exactly(conn, length - 6)
+            self.messages.append(raw + body)
+            self._message(kind, Cut(body))
 
     def _message(self, kind, c):
         if kind == INITIATION:
@@ -109,16 +137,21 @@ class Station:
             assert c.number(2) == 1 and c.number(2) == 2
             self.log.append((TERMINATION, c.number(2)))
             return
-        assert c.number(1) == 0, "global instance"
+        instance = c.number(1)
+        assert instance in (0, 3), "global instance or Loc-RIB"
         flags = c.number(1)
-        c.take(8)
+        assert c.take(8) == bytes(8), "no distinguisher"
         raw = Cut(c.take(16))
         if not flags & 0x80:
-            raw.take(12)
+            assert raw.take(12) == bytes(12)
         peer = raw.address(bool(flags & 0x80))
         asn, ident = c.number(4), c.address(False)
         c.take(8)
-        which = (peer, "post" if flags & 0x40 else "pre")
+        if instance == 3:
+            assert peer == "0.0.0.0" and flags == 0
+            peer, which = LOCAL, (LOCAL, LOCAL)
+        else:
+            which = (peer, RIBS[flags & 0x7f])
         if kind == UP:
             local = Cut(c.take(16))
             if not flags & 0x80:
@@ -126,13 +159,18 @@ class Station:
             info = {"as": asn, "id": ident, "local": local.address(bool(flags & 0x80)), "ports": (c.number(2), c.number(2)),
                     "opens": [bgp_message(c), bgp_message(c)]}
             assert [k for k, _ in info["opens"]] == [1, 1] and peer not in self.up
+            if instance == 3:
+                assert (c.number(2), c.take(c.number(2))) == (3, b"global"), "the table's name"
+            for name in ([LOCAL] if instance == 3 else RIBS.values()):
+                self.rib[(peer, name)] = {}
             self.up[peer] = info
-            self.rib[(peer, "pre")], self.rib[(peer, "post")] = {}, {}
             self.log.append((UP, peer))
         elif kind == DOWN:
             reason = c.number(1)
             assert peer in self.up
-            del self.up[peer], self.rib[(peer, "pre")], self.rib[(peer, "post")]
+            del self.up[peer]
+            for name in RIBS.values():
+                del self.rib[(peer, name)]
             self.end_of_rib = {e for e in self.end_of_rib if e[0] != peer}
             self.log.append((DOWN, peer, reason, c.take(c.left())))
         elif kind == ROUTE:
