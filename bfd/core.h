@@ -3,11 +3,12 @@
  * The inside of the engine, shared by engine.c (sessions come, change, go),
  * receive.c and transmit.c. Nobody else includes this.
  *
- * A session is spread over four arrays indexed by slot, by who touches what:
+ * A session is spread over five arrays indexed by slot, by who touches what:
  *   deadline[]  the sweep reads all of it, an accepted packet writes one word
  *   hot[]       one cache line: all that an accepted packet needs when nothing
  *               has changed, and the counters it makes
  *   line[]      one cache line: all that sending an unchanged packet needs
+ *   link[]      whose turn it is to send (pacer.h)
  *   session[]   everything else; touched when something changes
  * The invariant that makes the short way of receiving right: hot[i].dport is
  * nonzero only while a packet with exactly the bytes hot[i].expect would, under
@@ -93,7 +94,8 @@ struct bfd_engine {
 	/* What every packet needs comes first. */
 	uint32_t *deadline;
 	struct session_hot *hot;
-	struct bfd_line *line;
+	struct bfd_line *line; /* [2 * capacity]: their own echo packets after all the others, as in link[] */
+	struct bfd_link *link;
 	struct session *session;
 	uint32_t capacity;
 	uint32_t disc_salt; /* low BFD_SLOT_BITS only; valid while there are sessions */

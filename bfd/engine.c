@@ -58,14 +58,15 @@ struct bfd_engine *bfd_engine_create(struct linkstate *ls, const struct bfd_engi
 	e->echo_deadline = map_lines(round_up_block(o->capacity), sizeof(*e->echo_deadline));
 	e->hot = map_lines(o->capacity, sizeof(*e->hot));
 	e->line = map_lines(2 * (size_t)o->capacity, sizeof(*e->line));
+	e->link = map_lines(2 * (size_t)o->capacity, sizeof(*e->link));
 	e->session = map_lines(o->capacity, sizeof(*e->session));
 	e->hash = malloc(buckets * sizeof(*e->hash));
-	if (!e->deadline || !e->echo_deadline || !e->hot || !e->line || !e->session || !e->hash) {
+	if (!e->deadline || !e->echo_deadline || !e->hot || !e->line || !e->link || !e->session || !e->hash) {
 		bfd_engine_destroy(e);
 		return NULL;
 	}
 	memset(e->hash, 0xff, buckets * sizeof(*e->hash));
-	bfd_pacer_init(&e->pacer, e->line);
+	bfd_pacer_init(&e->pacer, e->link);
 	return e;
 }
 
@@ -80,6 +81,7 @@ void bfd_engine_destroy(struct bfd_engine *e)
 	unmap_lines(e->echo_deadline, round_up_block(e->capacity), sizeof(*e->echo_deadline));
 	unmap_lines(e->hot, e->capacity, sizeof(*e->hot));
 	unmap_lines(e->line, 2 * (size_t)e->capacity, sizeof(*e->line));
+	unmap_lines(e->link, 2 * (size_t)e->capacity, sizeof(*e->link));
 	unmap_lines(e->session, e->capacity, sizeof(*e->session));
 	free(e->hash);
 	unmap_lines(e, 1, sizeof(*e));
@@ -547,7 +549,7 @@ static void reschedule(struct bfd_engine *e, uint32_t slot, uint64_t now_ns)
 {
 	struct bfd_line *l = &e->line[slot];
 
-	if (l->list == BFD_LIST_URGENT)
+	if (e->link[slot].list == BFD_LIST_URGENT)
 		return; /* is scheduled again when it has been sent */
 	bfd_pacer_remove(&e->pacer, slot);
 	if (!l->interval_us)
@@ -714,7 +716,7 @@ int bfd_engine_add(struct bfd_engine *e, uint32_t slot, uint32_t generation, uin
 	s->said_rx_us = s->used_rx_us = p->min_rx_us;
 	session_enter(e, slot, now_ns);
 	session_refresh(e, slot, now_ns);
-	if (e->line[slot].list == BFD_LIST_WHEEL) {
+	if (e->link[slot].list == BFD_LIST_WHEEL) {
 		/* Many sessions are added at once: do not start them all in one slot. */
 		uint64_t spread = (uint64_t)bfd_random(&e->random) * BFD_FIRST_TX_SPREAD_US >> 32;
 		bfd_pacer_remove(&e->pacer, slot);

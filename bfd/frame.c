@@ -5,6 +5,7 @@
  * is swapped but the lengths that are added.
  */
 #include "bfd/frame.h"
+#include "bfd/packet.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -119,8 +120,15 @@ uint16_t bfd_frame_write(const struct bfd_frame *f, const uint8_t *payload, uint
 	uint16_t udp_len = (uint16_t)(UDP_LEN + len), sum;
 	uint8_t *ip = out + f->l2_len, *udp = out + f->headers_len - UDP_LEN;
 
-	memcpy(out, f->headers, f->headers_len);
-	memcpy(out + f->headers_len, payload, len);
+	/* Nearly all are these: lengths that the compiler knows are a few moves. */
+	if (f->headers_len == ETH_LEN + IP4_LEN + UDP_LEN)
+		memcpy(out, f->headers, ETH_LEN + IP4_LEN + UDP_LEN);
+	else
+		memcpy(out, f->headers, f->headers_len);
+	if (len == BFD_PACKET_LEN)
+		memcpy(out + f->headers_len, payload, BFD_PACKET_LEN);
+	else
+		memcpy(out + f->headers_len, payload, len);
 	if (f->v6) {
 		put16(ip + 4, udp_len);
 	} else {

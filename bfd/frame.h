@@ -18,13 +18,14 @@ struct bfd_frame_addr {
 	uint8_t ttl;
 };
 
+/* In an order that lets IPv4, tagged or not, do with 56 bytes. */
 struct bfd_frame {
-	uint8_t headers[BFD_FRAME_MAX_HEADERS];
+	uint32_t udp_sum_base; /* partial sums, so that only the payload is added per packet */
+	uint16_t ip_sum_base;
 	uint8_t headers_len; /* bytes before the BFD payload */
 	uint8_t l2_len;
 	bool v6;
-	uint16_t ip_sum_base; /* partial sums, so that only the payload is added per packet */
-	uint32_t udp_sum_base;
+	uint8_t headers[BFD_FRAME_MAX_HEADERS];
 };
 
 void bfd_frame_init(struct bfd_frame *f, const struct bfd_frame_addr *a);

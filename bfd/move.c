@@ -18,6 +18,7 @@
 struct bfd_moved {
 	struct session_hot hot;
 	struct bfd_line line, echo;
+	struct bfd_link link, echo_link;
 	struct session session;
 };
 
@@ -44,6 +45,8 @@ int bfd_engine_export(struct bfd_engine *e, uint32_t slot, struct bfd_moved *out
 	session_flush_counters(e, slot);
 	out->line = e->line[slot];
 	out->echo = e->line[e->capacity + slot];
+	out->link = e->link[slot];
+	out->echo_link = e->link[e->capacity + slot];
 	out->hot = e->hot[slot];
 	out->session = e->session[slot];
 	session_forget(e, slot, now_ns);
@@ -51,12 +54,9 @@ int bfd_engine_export(struct bfd_engine *e, uint32_t slot, struct bfd_moved *out
 }
 
 /* Into the list that it was in, its time unchanged. */
-static void into_list(struct bfd_engine *e, uint32_t id, const struct bfd_line *was)
+static void into_list(struct bfd_engine *e, uint32_t id, const struct bfd_link *was)
 {
-	struct bfd_line *l = &e->line[id];
-
-	*l = *was;
-	l->list = BFD_LIST_NONE;
+	e->link[id].due_slot = was->due_slot;
 	if (was->list == BFD_LIST_URGENT)
 		bfd_pacer_urge(&e->pacer, id);
 	else if (was->list == BFD_LIST_WHEEL)
@@ -77,8 +77,10 @@ int bfd_engine_import(struct bfd_engine *e, uint32_t slot, struct bfd_moved *in,
 	memset(&in->session, 0, sizeof(in->session)); /* the buffer is ours now */
 	e->hot[slot] = in->hot;
 	session_enter(e, slot, now_ns);
-	into_list(e, slot, &in->line);
-	into_list(e, e->capacity + slot, &in->echo);
+	e->line[slot] = in->line;
+	e->line[e->capacity + slot] = in->echo;
+	into_list(e, slot, &in->link);
+	into_list(e, e->capacity + slot, &in->echo_link);
 	session_set_deadline(e, slot, now_ns);
 	echo_arrived(e, slot, now_ns);
 	bfd_session_publish(e, slot, now_ns); /* the owner is another */

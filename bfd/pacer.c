@@ -5,10 +5,10 @@
 
 #define WHEEL_MASK (BFD_WHEEL_SLOTS - 1)
 
-void bfd_pacer_init(struct bfd_pacer *p, struct bfd_line *lines)
+void bfd_pacer_init(struct bfd_pacer *p, struct bfd_link *links)
 {
 	memset(p, 0, sizeof(*p));
-	p->lines = lines;
+	p->links = links;
 	p->urgent_head = p->urgent_tail = BFD_NIL;
 	for (unsigned i = 0; i < BFD_WHEEL_SLOTS; i++)
 		p->head[i] = BFD_NIL;
@@ -16,7 +16,7 @@ void bfd_pacer_init(struct bfd_pacer *p, struct bfd_line *lines)
 
 static void link_into(struct bfd_pacer *p, uint32_t id, uint64_t slot)
 {
-	struct bfd_line *l = &p->lines[id];
+	struct bfd_link *l = &p->links[id];
 	unsigned b = slot & WHEEL_MASK;
 
 	l->list = BFD_LIST_WHEEL;
@@ -24,7 +24,7 @@ static void link_into(struct bfd_pacer *p, uint32_t id, uint64_t slot)
 	l->prev = BFD_NIL;
 	l->next = p->head[b];
 	if (l->next != BFD_NIL)
-		p->lines[l->next].prev = id;
+		p->links[l->next].prev = id;
 	p->head[b] = id;
 	p->occupied[b / 64] |= UINT64_C(1) << b % 64;
 }
@@ -32,7 +32,7 @@ static void link_into(struct bfd_pacer *p, uint32_t id, uint64_t slot)
 /* due_slot is cut to 32 bits: the wheel position is made from the difference, which is far below 2^31. */
 static void place(struct bfd_pacer *p, uint32_t id)
 {
-	int32_t ahead = (int32_t)(p->lines[id].due_slot - (uint32_t)p->cursor);
+	int32_t ahead = (int32_t)(p->links[id].due_slot - (uint32_t)p->cursor);
 
 	if (ahead < 0)
 		ahead = 0;
@@ -43,7 +43,7 @@ static void place(struct bfd_pacer *p, uint32_t id)
 
 void bfd_pacer_schedule(struct bfd_pacer *p, uint32_t id, uint64_t due_ns)
 {
-	p->lines[id].due_slot = (uint32_t)(due_ns >> BFD_WHEEL_SHIFT);
+	p->links[id].due_slot = (uint32_t)(due_ns >> BFD_WHEEL_SHIFT);
 	place(p, id);
 }
 
@@ -54,16 +54,16 @@ void bfd_pacer_restore(struct bfd_pacer *p, uint32_t id)
 
 void bfd_pacer_remove(struct bfd_pacer *p, uint32_t id)
 {
-	struct bfd_line *l = &p->lines[id];
+	struct bfd_link *l = &p->links[id];
 
 	if (l->list == BFD_LIST_NONE)
 		return;
 	if (l->next != BFD_NIL)
-		p->lines[l->next].prev = l->prev;
+		p->links[l->next].prev = l->prev;
 	else if (l->list == BFD_LIST_URGENT)
 		p->urgent_tail = l->prev;
 	if (l->prev != BFD_NIL)
-		p->lines[l->prev].next = l->next;
+		p->links[l->prev].next = l->next;
 	else if (l->list == BFD_LIST_URGENT)
 		p->urgent_head = l->next;
 	else {
@@ -76,7 +76,7 @@ void bfd_pacer_remove(struct bfd_pacer *p, uint32_t id)
 
 void bfd_pacer_urge(struct bfd_pacer *p, uint32_t id)
 {
-	struct bfd_line *l = &p->lines[id];
+	struct bfd_link *l = &p->links[id];
 
 	if (l->list == BFD_LIST_URGENT)
 		return;
@@ -85,7 +85,7 @@ void bfd_pacer_urge(struct bfd_pacer *p, uint32_t id)
 	l->next = BFD_NIL;
 	l->prev = p->urgent_tail;
 	if (p->urgent_tail != BFD_NIL)
-		p->lines[p->urgent_tail].next = id;
+		p->links[p->urgent_tail].next = id;
 	else
 		p->urgent_head = id;
 	p->urgent_tail = id;
@@ -132,11 +132,8 @@ uint32_t bfd_pacer_pop(struct bfd_pacer *p, uint64_t now_ns)
 			p->cursor += run < left ? run : left;
 			continue;
 		}
-		struct bfd_line *l = &p->lines[id];
-		if (l->next != BFD_NIL)
-			__builtin_prefetch(&p->lines[l->next], 1);
 		bfd_pacer_remove(p, id);
-		if ((int32_t)(l->due_slot - (uint32_t)now_slot) <= 0)
+		if ((int32_t)(p->links[id].due_slot - (uint32_t)now_slot) <= 0)
 			return id;
 		place(p, id);
 	}

@@ -3,8 +3,12 @@
  * The transmit side of a session in one cache line, and the calendar that says
  * whose turn it is: a wheel of 4096 slots of 65.5 us (268 ms; what is due
  * later waits in the last slot and is put back), and a queue of those who must
- * send now. A session is in at most one of the lists. Links are indices into
- * the array of lines; nothing is allocated.
+ * send now. A session is in at most one of the lists. Nothing is allocated.
+ *
+ * The links of the lists are an array of their own, four to a cache line: with ten
+ * thousand sessions it stays in a core's own cache, and going through a slot,
+ * which jumps from session to session, never waits for the lines. The caller
+ * has time to fetch those in advance.
  *
  * A slot's sessions are sent when the slot begins, so a packet is early by up
  * to a slot and never late by more than the caller's own loop; the jitter's
@@ -30,13 +34,9 @@ enum bfd_line_list { BFD_LIST_NONE, BFD_LIST_WHEEL, BFD_LIST_URGENT };
 struct bfd_line {
 	_Alignas(64) uint8_t packet[BFD_PACKET_LEN]; /* as sent, but for P and F */
 	uint64_t last_tx_ns;
-	uint32_t next, prev;
-	uint32_t due_slot;    /* time of the next periodic packet, in units of a slot */
 	uint32_t interval_us; /* before jitter; 0: no periodic packets */
 	uint32_t worst_gap_us;
-	uint16_t bucket;
 	uint16_t tx_count; /* since the last flush to the statistics */
-	uint8_t list;
 	uint8_t pending;
 	uint8_t base_flags; /* second byte of the packet without P and F */
 	bool mult_one;      /* detect_mult is 1: section 6.8.7 asks for other jitter */
@@ -47,15 +47,24 @@ struct bfd_line {
 };
 _Static_assert(sizeof(struct bfd_line) == 64, "one cache line a session");
 
+struct bfd_link {
+	uint32_t next, prev;
+	uint32_t due_slot; /* time of the next periodic packet, in units of a slot */
+	uint16_t bucket;
+	uint8_t list; /* enum bfd_line_list */
+};
+_Static_assert(sizeof(struct bfd_link) == 16, "four to a cache line");
+
 struct bfd_pacer {
-	struct bfd_line *lines;
+	struct bfd_link *links;
 	uint64_t cursor; /* the slots before it are empty */
 	uint32_t urgent_head, urgent_tail;
 	uint64_t occupied[BFD_WHEEL_SLOTS / 64];
 	uint32_t head[BFD_WHEEL_SLOTS];
 };
 
-void bfd_pacer_init(struct bfd_pacer *p, struct bfd_line *lines);
+/* links: of all sessions, zeroed; the caller's. */
+void bfd_pacer_init(struct bfd_pacer *p, struct bfd_link *links);
 /* Puts the session, which must be in no list, into the wheel. */
 void bfd_pacer_schedule(struct bfd_pacer *p, uint32_t id, uint64_t due_ns);
 /* Puts the session, which must be in no list, back to where its due_slot says. */

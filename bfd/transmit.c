@@ -4,6 +4,8 @@
 #include "bfd/core.h"
 #include <string.h>
 
+#define TX_AT_ONCE 32u
+
 /* Authenticated or padded: made in the session's buffer for each packet. */
 static const uint8_t *compose(struct session *s, const struct bfd_line *l)
 {
@@ -78,7 +80,7 @@ static void emit(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, struct bf
 		/* A Final is outside the rhythm; but one packet a session and call, so not before the next
 		 * slot. */
 		uint32_t next = (uint32_t)(now_ns >> BFD_WHEEL_SHIFT) + 1;
-		uint32_t ahead = (int32_t)(l->due_slot - next) > 0 ? l->due_slot - next : 0;
+		uint32_t due = e->link[slot].due_slot, ahead = (int32_t)(due - next) > 0 ? due - next : 0;
 		bfd_pacer_schedule(
 			&e->pacer, slot, ((now_ns >> BFD_WHEEL_SHIFT) + 1 + ahead) << BFD_WHEEL_SHIFT);
 	}
@@ -89,19 +91,34 @@ static void emit(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, struct bf
 		session_flush_counters(e, slot);
 }
 
+/* First whose turn it is, so that their lines are on the way while the others are looked for. */
+static unsigned emit_some(struct bfd_engine *e, uint64_t now_ns, struct bfd_tx *out, unsigned max)
+{
+	uint32_t id[TX_AT_ONCE];
+	unsigned n = 0;
+
+	for (; n < max && (id[n] = bfd_pacer_pop(&e->pacer, now_ns)) != BFD_NIL; n++)
+		__builtin_prefetch(&e->line[id[n]], 1);
+	for (unsigned i = 0; i < n; i++) {
+		if (id[i] < e->capacity)
+			emit(e, id[i], now_ns, &out[i]);
+		else
+			echo_emit(e, id[i] - e->capacity, now_ns, &out[i]);
+	}
+	return n;
+}
+
 unsigned bfd_engine_tx(struct bfd_engine *e, uint64_t now_ns, struct bfd_tx *out, unsigned max)
 {
 	unsigned n = 0;
 
 	while (n < max) {
-		uint32_t slot = bfd_pacer_pop(&e->pacer, now_ns);
+		unsigned wanted = max - n < TX_AT_ONCE ? max - n : TX_AT_ONCE;
+		unsigned got = emit_some(e, now_ns, out + n, wanted);
 
-		if (slot == BFD_NIL)
+		n += got;
+		if (got < wanted)
 			break;
-		if (slot < e->capacity)
-			emit(e, slot, now_ns, &out[n++]);
-		else
-			echo_emit(e, slot - e->capacity, now_ns, &out[n++]);
 	}
 	e->tx_packets += n;
 	return n;

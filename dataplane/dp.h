@@ -88,7 +88,9 @@ void dp_publish(struct dp *dp);
 int dp_subscribe(struct dp *dp, int fd);
 void dp_unsubscribe(struct dp *dp, int fd);
 struct port *dp_port_by_ifindex(struct dp *dp, uint32_t ifindex, uint16_t *vid);
-struct port *dp_port_by_name(struct dp *dp, const char *name);
+/* A port or one of its VLANs by the name that sessions have for it; *ifindex is its, 0 if there is no
+ * interface yet. */
+struct port *dp_port_by_name(struct dp *dp, const char *name, uint32_t *ifindex);
 void dp_wanted_mac(struct dp *dp, const struct neigh_watch *w);
 
 /* 0, or a negative errno with a sentence in err. */

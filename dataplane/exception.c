@@ -12,29 +12,37 @@
 
 #define FRAMES_A_ROUND 256
 
-static const struct ipaddr *own_address(const struct port *p, const struct ipaddr *a)
+static bool is_ours(const struct port *p, uint16_t vid, const struct ipaddr *a)
 {
 	for (unsigned i = 0; i < p->spec.nip; i++)
-		if (ipaddr_equal(&p->spec.ip_addr[i], a))
-			return &p->spec.ip_addr[i];
-	return NULL;
+		if (p->spec.ip_vid[i] == vid && ipaddr_equal(&p->spec.ip_addr[i], a))
+			return true;
+	return false;
 }
 
-static void handle(struct dp *dp, struct port *p, const uint8_t *frame, uint16_t len)
+static bool has_vlan(const struct port *p, uint16_t vid)
 {
-	struct neigh_packet n;
-	uint8_t answer[128];
+	uint16_t found;
 
-	if (neigh_packet_parse(frame, len, &n))
+	return port_vlan_of(p, port_vlan_ifindex(p, vid), &found);
+}
+
+static void handle(struct dp *dp, struct port *p, uint8_t *frame, uint16_t len)
+{
+	uint16_t vid = neigh_packet_untag(frame, &len);
+	struct neigh_packet n;
+	uint8_t answer[132];
+
+	if (!has_vlan(p, vid) || neigh_packet_parse(frame, len, &n))
 		return;
-	if (n.has_mac && !(n.sender_mac[0] & 1) && !own_address(p, &n.sender))
-		neigh_learn(dp->neigh, p->ifindex, &n.sender, n.sender_mac);
+	if (n.has_mac && !(n.sender_mac[0] & 1) && !is_ours(p, vid, &n.sender))
+		neigh_learn(dp->neigh, port_vlan_ifindex(p, vid), &n.sender, n.sender_mac);
 	/* A request without a sender's address is somebody's duplicate check: not one of ours to answer in
 	 * unicast. */
-	if (!n.request || !own_address(p, &n.target) || !n.has_mac || ipaddr_is_zero(&n.sender))
+	if (!n.request || !is_ours(p, vid, &n.target) || !n.has_mac || ipaddr_is_zero(&n.sender))
 		return;
-	worker_send(&dp->workers, p->index, answer,
-		neigh_packet_reply(answer, p->mac, &n.target, n.sender_mac, &n.sender));
+	len = neigh_packet_reply(answer, p->mac, &n.target, n.sender_mac, &n.sender);
+	worker_send(&dp->workers, p->index, answer, neigh_packet_tag(answer, len, vid));
 }
 
 void exception_poll(struct dp *dp)
@@ -53,21 +61,21 @@ void exception_poll(struct dp *dp)
 void exception_solicit(struct dp *dp, const struct neigh_watch *w)
 {
 	const struct ipaddr *own = NULL;
-	uint8_t frame[128];
+	const struct port *p;
+	uint8_t frame[132];
+	uint16_t vid, len;
 
-	for (unsigned i = 0; i < dp->nports; i++) {
-		const struct port *p = &dp->port[i];
-
-		if (p->kernel || p->ifindex != w->ifindex)
-			continue;
-		for (unsigned k = 0; k < p->spec.nip; k++) {
-			if (ipaddr_is_v4(&p->spec.ip_addr[k]) != ipaddr_is_v4(&w->ip))
-				continue;
-			if (!own || prefix_contains_addr(&p->spec.ip[k], &w->ip))
-				own = &p->spec.ip_addr[k];
-		}
-		if (own && p->state == PORT_OPEN)
-			worker_send(&dp->workers, i, frame, neigh_packet_request(frame, p->mac, own, &w->ip));
+	p = dp_port_by_ifindex(dp, w->ifindex, &vid);
+	if (!p || p->kernel || p->state != PORT_OPEN)
 		return;
+	for (unsigned k = 0; k < p->spec.nip; k++) {
+		if (p->spec.ip_vid[k] != vid || ipaddr_is_v4(&p->spec.ip_addr[k]) != ipaddr_is_v4(&w->ip))
+			continue;
+		if (!own || prefix_contains_addr(&p->spec.ip[k], &w->ip))
+			own = &p->spec.ip_addr[k];
 	}
+	if (!own)
+		return;
+	len = neigh_packet_request(frame, p->mac, own, &w->ip);
+	worker_send(&dp->workers, p->index, frame, neigh_packet_tag(frame, len, vid));
 }

@@ -105,7 +105,11 @@ static void add_vlans(struct dp *dp, const struct port *p, struct worker_port *w
 	const struct neigh_link *links;
 	unsigned n = neigh_links(dp->neigh, &links);
 
-	for (unsigned i = 0; i < n && wp->nvlans < PORT_VLANS; i++)
+	for (unsigned i = 0; i < p->spec.nvlans; i++) {
+		wp->vlan[wp->nvlans].vid = p->spec.vlan[i];
+		wp->vlan[wp->nvlans++].ifindex = port_vlan_ifindex(p, p->spec.vlan[i]);
+	}
+	for (unsigned i = 0; p->kernel && i < n && wp->nvlans < PORT_VLANS; i++)
 		if (links[i].vid && links[i].lower == p->ifindex) {
 			wp->vlan[wp->nvlans].vid = links[i].vid;
 			wp->vlan[wp->nvlans++].ifindex = links[i].ifindex;
@@ -151,8 +155,7 @@ static void publish(struct dp *dp, bool changing)
 		for (unsigned q = 0; q < p->nqueues; q++)
 			wp->worker[q] = (uint8_t)((turn + q) % dp->active);
 		turn++;
-		if (p->kernel)
-			add_vlans(dp, p, wp);
+		add_vlans(dp, p, wp);
 	}
 	worker_publish(&dp->workers, t);
 }
@@ -203,10 +206,10 @@ struct port *dp_port_by_ifindex(struct dp *dp, uint32_t ifindex, uint16_t *vid)
 {
 	const struct neigh_link *l;
 
-	*vid = 0;
 	for (unsigned i = 0; i < dp->nports; i++)
-		if (dp->port[i].ifindex == ifindex)
+		if (port_vlan_of(&dp->port[i], ifindex, vid))
 			return &dp->port[i];
+	*vid = 0;
 	l = neigh_link(dp->neigh, ifindex);
 	if (!l || !l->vid)
 		return NULL;
@@ -218,11 +221,24 @@ struct port *dp_port_by_ifindex(struct dp *dp, uint32_t ifindex, uint16_t *vid)
 	return NULL;
 }
 
-struct port *dp_port_by_name(struct dp *dp, const char *name)
+struct port *dp_port_by_name(struct dp *dp, const char *name, uint32_t *ifindex)
 {
-	for (unsigned i = 0; i < dp->nports; i++)
-		if (!strcmp(dp->port[i].spec.name, name))
-			return &dp->port[i];
+	char vlan[IF_NAMESIZE];
+
+	for (unsigned i = 0; i < dp->nports; i++) {
+		struct port *p = &dp->port[i];
+
+		*ifindex = p->ifindex;
+		if (!strcmp(p->spec.name, name))
+			return p;
+		for (unsigned k = 0; k < p->spec.nvlans; k++) {
+			port_vlan_name(p, p->spec.vlan[k], vlan);
+			*ifindex = port_vlan_ifindex(p, p->spec.vlan[k]);
+			if (!strcmp(vlan, name))
+				return p;
+		}
+	}
+	*ifindex = 0;
 	return NULL;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define ETH_LEN 14
+#define VLAN_LEN 4
 #define ARP_LEN 28
 #define IP6_LEN 40
 #define ND_LEN (8 + 16 + 8) /* header, target, one link-layer address option */
@@ -37,6 +38,28 @@ static uint16_t icmp6_sum(const uint8_t *ip6, const uint8_t *icmp, unsigned len)
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)~sum;
+}
+
+uint16_t neigh_packet_untag(uint8_t *frame, uint16_t *len)
+{
+	uint16_t vid;
+
+	if (*len < ETH_LEN + VLAN_LEN || get16(frame + 12) != 0x8100)
+		return 0;
+	vid = get16(frame + 14) & 0xfff;
+	memmove(frame + 12, frame + 16, *len - 16u);
+	*len -= VLAN_LEN;
+	return vid;
+}
+
+uint16_t neigh_packet_tag(uint8_t *frame, uint16_t len, uint16_t vid)
+{
+	if (!vid)
+		return len;
+	memmove(frame + 16, frame + 12, len - 12u);
+	put16(frame + 12, 0x8100);
+	put16(frame + 14, vid);
+	return (uint16_t)(len + VLAN_LEN);
 }
 
 static int parse_arp(const uint8_t *a, unsigned len, struct neigh_packet *out)

@@ -12,6 +12,10 @@ struct neigh_packet {
 	bool has_mac; /* sender_mac is known */
 };
 int neigh_packet_parse(const uint8_t *frame, uint16_t len, struct neigh_packet *out); /* 0 or -EINVAL */
+/* Takes a frame's 802.1Q tag out, if it has one: its VLAN, else 0. *len becomes shorter. */
+uint16_t neigh_packet_untag(uint8_t *frame, uint16_t *len);
+/* Puts one in, unless vid is 0; room for four bytes more. Returns the new length. */
+uint16_t neigh_packet_tag(uint8_t *frame, uint16_t len, uint16_t vid);
 /* A request for target, or the reply to whoever asked (dst_mac, dst). Returns the frame's length; room for
  * 128 bytes. */
 uint16_t neigh_packet_request(

@@ -261,6 +261,32 @@ void port_init(struct port *p, const struct port_spec *spec, unsigned index)
 		snprintf(p->spec.name, sizeof(p->spec.name), "%s%u", port_type_name(spec->type), index);
 }
 
+uint32_t port_vlan_ifindex(const struct port *p, uint16_t vid)
+{
+	return p->ifindex + ((uint32_t)vid << 8);
+}
+
+bool port_vlan_of(const struct port *p, uint32_t ifindex, uint16_t *vid)
+{
+	*vid = 0;
+	if (ifindex == p->ifindex)
+		return true;
+	for (unsigned i = 0; !p->kernel && i < p->spec.nvlans; i++)
+		if (ifindex == port_vlan_ifindex(p, p->spec.vlan[i])) {
+			*vid = p->spec.vlan[i];
+			return true;
+		}
+	return false;
+}
+
+void port_vlan_name(const struct port *p, uint16_t vid, char name[IF_NAMESIZE])
+{
+	if (vid)
+		snprintf(name, IF_NAMESIZE, "%.10s.%u", p->spec.name, vid & 0xfffu);
+	else
+		snprintf(name, IF_NAMESIZE, "%s", p->spec.name);
+}
+
 int port_open(struct port *p, const struct port_open *how)
 {
 	const struct port_driver *d = drivers[p->spec.type];

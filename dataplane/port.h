@@ -26,7 +26,8 @@
 #define PORT_VLANS 32
 #define PORT_LOCALS 4096 /* as many as the filter's maps hold */
 
-/* Standalone ports have no kernel interface; sessions name them by these indices or by the port's name. */
+/* Standalone ports have no kernel interface; sessions name them by these indices (of a VLAN: with its number
+ * from bit 8 on) or by the port's name (of VLAN 10: name.10, as Linux has it). */
 #define PORT_PSEUDO_IFINDEX UINT32_C(0x40000000)
 
 enum port_type { PORT_AF_XDP, PORT_AF_PACKET, PORT_PCI, PORT_MEMIF, PORT_TYPES };
@@ -49,6 +50,9 @@ struct port_spec {
 	unsigned nip;
 	struct prefix ip[PORT_ADDRS];      /* subnet of each address */
 	struct ipaddr ip_addr[PORT_ADDRS]; /* the address itself */
+	uint16_t ip_vid[PORT_ADDRS];       /* the VLAN it is in; 0: untagged */
+	unsigned nvlans;
+	uint16_t vlan[PORT_VLANS]; /* standalone ports: 802.1Q numbers that sessions may be in */
 };
 
 enum port_state {
@@ -106,6 +110,11 @@ int port_spec_parse(const char *text, struct port_spec *out, char err[PORT_ERR])
 const char *port_type_name(enum port_type t);
 
 void port_init(struct port *p, const struct port_spec *spec, unsigned index);
+/* Of a standalone port: the index of one of its VLANs (0: the port's own), and back. port_vlan_of(): false if
+ * ifindex is not the port's. port_vlan_name(): "memif0.10". */
+uint32_t port_vlan_ifindex(const struct port *p, uint16_t vid);
+bool port_vlan_of(const struct port *p, uint32_t ifindex, uint16_t *vid);
+void port_vlan_name(const struct port *p, uint16_t vid, char name[IF_NAMESIZE]);
 /* Creates, configures and starts the ethdev. 0; -ENODEV: no such interface (yet); -EAGAIN: it is down;
  * else a refusal that waiting does not cure. p->why says it in a sentence. */
 int port_open(struct port *p, const struct port_open *how);

@@ -62,7 +62,22 @@ static int parse_ip(struct port_spec *s, const char *text)
 	if (parse_number(slash + 1, v4 ? 32 : 128, &len))
 		return -EINVAL;
 	s->ip_addr[s->nip] = a;
+	s->ip_vid[s->nip] = s->nvlans ? s->vlan[s->nvlans - 1] : 0;
 	s->ip[s->nip++] = prefix_make(&a, (unsigned)len);
+	return 0;
+}
+
+/* The addresses after it are in that VLAN. */
+static int parse_vlan(struct port_spec *s, const char *text)
+{
+	unsigned long vid;
+
+	if (s->nvlans == PORT_VLANS || parse_number(text, 4094, &vid) || vid == 0)
+		return -EINVAL;
+	for (unsigned i = 0; i < s->nvlans; i++)
+		if (s->vlan[i] == vid)
+			return -EINVAL;
+	s->vlan[s->nvlans++] = (uint16_t)vid;
 	return 0;
 }
 
@@ -79,6 +94,7 @@ static bool allowed(enum port_type t, const char *key)
 		{"id", 1u << PORT_MEMIF},
 		{"mac", 1u << PORT_MEMIF},
 		{"ip", 1u << PORT_MEMIF | 1u << PORT_PCI},
+		{"vlan", 1u << PORT_MEMIF | 1u << PORT_PCI},
 		{"peer_mac", 1u << PORT_MEMIF | 1u << PORT_PCI},
 		{"name", 1u << PORT_MEMIF | 1u << PORT_PCI},
 		{"tap", 1u << PORT_MEMIF | 1u << PORT_PCI},
@@ -122,6 +138,8 @@ static int parse_option(struct port_spec *s, const char *key, const char *value)
 		return parse_mac(value, s->peer_mac);
 	} else if (!strcmp(key, "ip")) {
 		return parse_ip(s, value);
+	} else if (!strcmp(key, "vlan")) {
+		return parse_vlan(s, value);
 	} else if (!strcmp(key, "name") || !strcmp(key, "tap")) {
 		char *to = *key == 'n' ? s->name : s->tap;
 
@@ -192,6 +210,16 @@ int port_spec_parse(const char *text, struct port_spec *s, char err[PORT_ERR])
 				err, PORT_ERR, "port '%.100s': '%s' is no value for %s", text, value, option);
 			return -EINVAL;
 		}
+	}
+	if (s->nvlans && *s->tap) {
+		snprintf(err, PORT_ERR,
+			"port '%.100s': the VLANs of a port with tap= are made on the TAP interface", text);
+		return -EINVAL;
+	}
+	if (s->nvlans && strlen(s->name) + 5 >= IF_NAMESIZE) { /* .4094 */
+		snprintf(err, PORT_ERR, "port '%.100s': with a VLAN's number '%s' is too long for a name",
+			text, s->name);
+		return -EINVAL;
 	}
 	return 0;
 }

@@ -134,7 +134,8 @@ void session_table_destroy(struct dp *dp)
 
 /* The path */
 
-static struct port *standalone_port_for(struct dp *dp, const struct ipaddr *remote, struct ipaddr *local)
+static struct port *standalone_port_for(
+	struct dp *dp, const struct ipaddr *remote, struct ipaddr *local, uint32_t *ifindex)
 {
 	for (unsigned i = 0; i < dp->nports; i++) {
 		struct port *p = &dp->port[i];
@@ -142,16 +143,18 @@ static struct port *standalone_port_for(struct dp *dp, const struct ipaddr *remo
 		for (unsigned k = 0; !p->kernel && k < p->spec.nip; k++)
 			if (prefix_contains_addr(&p->spec.ip[k], remote)) {
 				*local = p->spec.ip_addr[k];
+				*ifindex = port_vlan_ifindex(p, p->spec.ip_vid[k]);
 				return p;
 			}
 	}
 	return NULL;
 }
 
-static bool port_local_address(const struct port *p, const struct ipaddr *remote, struct ipaddr *out)
+static bool port_local_address(
+	const struct port *p, uint16_t vid, const struct ipaddr *remote, struct ipaddr *out)
 {
 	for (unsigned k = 0; k < p->spec.nip; k++) {
-		if (ipaddr_is_v4(&p->spec.ip_addr[k]) != ipaddr_is_v4(remote))
+		if (p->spec.ip_vid[k] != vid || ipaddr_is_v4(&p->spec.ip_addr[k]) != ipaddr_is_v4(remote))
 			continue;
 		*out = p->spec.ip_addr[k];
 		if (prefix_contains_addr(&p->spec.ip[k], remote))
@@ -168,6 +171,7 @@ static int complete_key(struct dp *dp, struct bfd_key *key, char ifname[IF_NAMES
 	struct ipaddr local = key->local;
 	const struct neigh_link *link;
 	struct port *p;
+	uint32_t ifindex;
 	uint16_t vid;
 	char addr[IPADDR_STRLEN];
 	int rc;
@@ -176,7 +180,7 @@ static int complete_key(struct dp *dp, struct bfd_key *key, char ifname[IF_NAMES
 	ipaddr_format(&key->remote, addr);
 	if (key->kind == BFD_KIND_MULTIHOP || key->kind == BFD_KIND_SBFD) {
 		key->ifindex = 0;
-		if (standalone_port_for(dp, &key->remote, &local))
+		if (standalone_port_for(dp, &key->remote, &local, &ifindex))
 			return 0;
 		rc = neigh_route(dp->neigh, &key->remote, &key->local, &route);
 		if (rc == -EADDRINUSE)
@@ -192,9 +196,9 @@ static int complete_key(struct dp *dp, struct bfd_key *key, char ifname[IF_NAMES
 		return 0;
 	}
 	if (*ifname) {
-		p = dp_port_by_name(dp, ifname);
-		if (p && p->ifindex) {
-			key->ifindex = p->ifindex;
+		p = dp_port_by_name(dp, ifname, &ifindex);
+		if (p && ifindex) {
+			key->ifindex = ifindex;
 			return 0;
 		}
 		rc = (int)if_nametoindex(ifname);
@@ -208,9 +212,8 @@ static int complete_key(struct dp *dp, struct bfd_key *key, char ifname[IF_NAMES
 	if (key->ifindex == 0 && ipaddr_is_link_local(&key->remote))
 		return snprintf(text, IPC_TEXT, "%s needs an interface", addr), -EINVAL;
 	if (key->ifindex == 0) {
-		p = standalone_port_for(dp, &key->remote, &local);
-		if (p)
-			key->ifindex = p->ifindex;
+		if (standalone_port_for(dp, &key->remote, &local, &ifindex))
+			key->ifindex = ifindex;
 		else if (neigh_route(dp->neigh, &key->remote, &key->local, &route) == 0)
 			key->ifindex = route.ifindex;
 	}
@@ -224,8 +227,10 @@ static int complete_key(struct dp *dp, struct bfd_key *key, char ifname[IF_NAMES
 			       : *ifname ? ifname
 					 : "that interface"),
 		       -ENODEV;
-	if (!*ifname)
-		snprintf(ifname, IF_NAMESIZE, "%s", link ? link->name : p->spec.name);
+	if (!*ifname && link)
+		memcpy(ifname, link->name, IF_NAMESIZE);
+	else if (!*ifname)
+		port_vlan_name(p, vid, ifname);
 	return 0;
 }
 
@@ -268,10 +273,8 @@ static bool find_way(struct dp *dp, struct session *s)
 	struct port *p;
 
 	if (s->key.ifindex == 0) {
-		p = standalone_port_for(dp, &s->key.remote, &local);
-		if (p)
-			route.ifindex = p->ifindex;
-		else if (neigh_route(dp->neigh, &s->key.remote, &s->key.local, &route))
+		if (!standalone_port_for(dp, &s->key.remote, &local, &route.ifindex) &&
+			neigh_route(dp->neigh, &s->key.remote, &s->key.local, &route))
 			return unresolved(s, "no route");
 		if (ipaddr_is_zero(&local))
 			local = route.source;
@@ -286,7 +289,7 @@ static bool find_way(struct dp *dp, struct session *s)
 		return unresolved(s, p->why);
 	if (ipaddr_is_zero(&local)) {
 		bool found = p->kernel ? neigh_local_address(dp->neigh, route.ifindex, &s->key.remote, &local)
-				       : port_local_address(p, &s->key.remote, &local);
+				       : port_local_address(p, s->vid, &s->key.remote, &local);
 		if (!found)
 			return unresolved(s, "the interface has no address of that family");
 	}
@@ -681,7 +684,9 @@ void session_done(struct dp *dp, struct command *c)
 				session_name(s, name, sizeof(name)), strerror(-c->result));
 		break;
 	case COMMAND_REMOVE:
-		if (s->state != SESSION_REMOVING) /* made again at once, on a port that returned */
+		/* Made again at once, on a port that returned; and maybe removed again since: the slot is
+		 * free when its last command has come back. */
+		if (s->state != SESSION_REMOVING || s->pending)
 			break;
 		s->state = SESSION_FREE;
 		dp->on_worker[s->worker]--;

@@ -88,6 +88,11 @@
 #define PASSED 64u
 enum { HANDOFF_SEND = 0, HANDOFF_RX = 1 /* + number of workers that have refused it */ };
 
+/* A control packet of IPv4 needs the first 64 bytes. */
+struct path_line {
+	_Alignas(64) struct worker_path p;
+};
+
 struct out_queue {
 	struct rte_mbuf *m[WORKER_BURST];
 	unsigned n;
@@ -99,7 +104,8 @@ struct worker {
 	unsigned number, lcore;
 	struct bfd_engine *engine;
 	struct linkstate_worker *stats; /* only this thread writes it: what the engine doesn't count itself */
-	struct worker_path *paths;      /* [capacity] */
+	struct path_line *paths;        /* [capacity] */
+	void *paths_memory;
 	struct rte_ring *commands, *done;
 	struct rte_ring *moves;      /* commands that came with a session from another worker, or after it */
 	struct rte_ring *inbox;      /* frames from other workers and the manager */
@@ -249,8 +255,10 @@ static bool send_due(struct worker *w, const struct worker_tables *t, uint64_t n
 		if (!flush_ports(w, t))
 			return false;
 		n = bfd_engine_tx(w->engine, now, due, WORKER_BURST);
+		for (unsigned i = 0; i < n; i++)
+			rte_prefetch0(&w->paths[due[i].slot]);
 		for (unsigned i = 0; i < n; i++) {
-			const struct worker_path *path = &w->paths[due[i].slot];
+			const struct worker_path *path = &w->paths[due[i].slot].p;
 			const struct worker_port *p = &t->port[path->port];
 			const struct bfd_frame *f = due[i].kind == BFD_TX_ECHO ? &path->echo : &path->control;
 			const struct port_queue *q;
@@ -617,8 +625,8 @@ static bool give_away(struct worker *w, struct command *c, uint64_t now)
 	c->result = bfd_engine_export(w->engine, c->slot, c->moved, now);
 	if (c->result)
 		return false;
-	c->path = w->paths[c->slot];
-	w->paths[c->slot].resolved = false;
+	c->path = w->paths[c->slot].p;
+	w->paths[c->slot].p.resolved = false;
 	/* Never full: it has room for all commands that can be outstanding. */
 	rte_ring_enqueue(to->moves, c);
 	/* After it: whoever sees the new owner hands a packet over behind the session. */
@@ -629,7 +637,7 @@ static bool give_away(struct worker *w, struct command *c, uint64_t now)
 
 static void apply(struct worker *w, struct command *c, uint64_t now)
 {
-	struct worker_path *path = &w->paths[c->slot];
+	struct worker_path *path = &w->paths[c->slot].p;
 
 	switch (c->type) {
 	case COMMAND_ADD:
@@ -655,7 +663,7 @@ static void apply(struct worker *w, struct command *c, uint64_t now)
 		break;
 	case COMMAND_MOVE: /* it has come with its session */
 		c->result = bfd_engine_import(w->engine, c->slot, c->moved, now);
-		w->paths[c->slot] = c->path;
+		w->paths[c->slot].p = c->path;
 		break;
 	case COMMAND_STOP: w->stop = true; break;
 	}
@@ -969,7 +977,9 @@ static struct worker *make_worker(struct worker_group *g, unsigned number, uint6
 	atomic_init(&w->taken_ns, UINT64_MAX); /* it has nothing of anybody's yet */
 	w->stats = &g->ls->header->workers[number];
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	w->paths = calloc(g->capacity, sizeof(*w->paths));
+	/* Not touched where no session is: calloc() gives pages that come to life when they are used. */
+	w->paths_memory = calloc(g->capacity + 1, sizeof(*w->paths));
+	w->paths = (struct path_line *)(((uintptr_t)w->paths_memory + 63) & ~(uintptr_t)63);
 	w->engine = bfd_engine_create(g->ls, &o);
 	w->commands = make_ring("commands", number, COMMAND_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	w->done = make_ring("done", number, COMMAND_RING, RING_F_SC_DEQ);
@@ -979,8 +989,8 @@ static struct worker *make_worker(struct worker_group *g, unsigned number, uint6
 	w->handoff = rte_pktmbuf_pool_create(
 		name, HANDOFF_MBUFS, 128, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	g->worker[number] = w;
-	return w->wake_fd >= 0 && w->paths && w->engine && w->commands && w->done && w->moves && w->inbox &&
-			       w->handoff
+	return w->wake_fd >= 0 && w->paths_memory && w->engine && w->commands && w->done && w->moves &&
+			       w->inbox && w->handoff
 		       ? w
 		       : NULL;
 }
@@ -1037,7 +1047,7 @@ void worker_group_destroy(struct worker_group *g)
 		rte_ring_free(w->moves);
 		rte_ring_free(w->inbox);
 		rte_mempool_free(w->handoff);
-		free(w->paths);
+		free(w->paths_memory);
 		if (w->wake_fd >= 0)
 			close(w->wake_fd);
 		free(w);

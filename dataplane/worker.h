@@ -43,9 +43,9 @@
 
 /* How a session's packets leave. */
 struct worker_path {
-	struct bfd_frame control, echo;
 	uint8_t port;
 	bool resolved;
+	struct bfd_frame control, echo;
 };
 
 enum command_type { COMMAND_ADD, COMMAND_UPDATE, COMMAND_PATH, COMMAND_REMOVE, COMMAND_MOVE, COMMAND_STOP };

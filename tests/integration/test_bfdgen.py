@@ -134,6 +134,18 @@ def test_a_million_packets_a_second(net, kind):
     assert seen > 10000, worker
 
 
+def test_vlan_on_memif(net):
+    """Tagged sessions, resolved by ARP within the VLAN; a generator in another VLAN finds nobody."""
+    path = net.path("memif.sock")
+    dp = DataPlane(net, "node", "--port", f"memif:{path},role=server,name=m0,vlan=100,ip={US[4]}/24").start()
+    dp.client("hello hold=60", f"range {FIRST[4]}%m0.100 {N} from={US[4]} tx=300000 rx=300000 mult=5", "watch 1000")
+    r = Run(net, "--time", "0.5", way="memif", path=f"{path},vlan=100").run()
+    assert r["sessions"]["reached_up"] == N and r["flaps"]["total"] == 0, r["flaps"]
+    g = Run(net, "--time", "0.1", way="memif", path=f"{path},vlan=101")
+    p = g.popen()
+    assert f"no MAC address of {US[4]}" in p.communicate(timeout=60)[1] and p.returncode == 1
+
+
 def test_a_frozen_device_is_blamed(net):
     """The device stands still for longer than the detection time: every session flaps once, it was silent, and it is to blame."""
     dp = dataplane(net, ranged())

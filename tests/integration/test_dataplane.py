@@ -530,6 +530,26 @@ def test_memif_and_tap(net):
     wait_for(lambda: not any(x["state"] == "Up" for x in a.sessions().values()), "noticed", failed=a.dead)
 
 
+def test_vlans_on_memif(net):
+    """802.1Q without a kernel interface: one subnet three times, untagged and in two VLANs, each with ARP and ND of its own."""
+    path = net.path("m.sock")
+    a = DataPlane(net, "node", "--port", f"memif:{path},role=server,mac=02:00:00:00:00:0a,name=m0,ip=10.1.0.1/24,"
+                  "vlan=10,ip=10.1.0.1/24,ip=2001:db8:7::1/64,vlan=4094,ip=10.1.0.1/24").start()
+    b = DataPlane(net, "peer", "--port", f"memif:{path},role=client,mac=02:00:00:00:00:0b,name=m0,ip=10.1.0.2/24,"
+                  "vlan=10,ip=10.1.0.2/24,ip=2001:db8:7::2/64,vlan=4094,ip=10.1.0.2/24,ip=10.1.0.3/24").start()
+    b.client("hello", "add 10.1.0.1%m0", "add 10.1.0.1%m0.10", "add 2001:db8:7::1%m0.10", "add 10.1.0.1%m0.4094", "watch 100")
+    assert "no interface m0.11" in a.ctl("hello", "add 10.1.0.2%m0.11"), "a VLAN that the port does not have"
+    # The last one: in a VLAN where the neighbour has no such address.
+    a.client("hello", "add 10.1.0.2%m0", "add 10.1.0.2%m0.10", "add 2001:db8:7::2%m0.10", "add 10.1.0.2%m0.4094",
+             "add 10.1.0.3%m0.10", "watch 100")
+    wait_for(lambda: sum(x["state"] == "Up" for x in a.sessions().values()) == 4, "four sessions Up", failed=a.dead)
+    assert b.all_up(4)
+    states = {s: x["state"] for s, x in a.sessions().items()}
+    assert sorted(states.values()) == ["Down"] + ["Up"] * 4, states
+    b.kill()
+    wait_for(lambda: not any(x["state"] == "Up" for x in a.sessions().values()), "noticed", failed=a.dead)
+
+
 def test_sleeping_worker_is_cheap(net):
     """Adaptive polling: a few sessions at 50 ms must not cost a core. The bound is far above what it takes."""
     bird_peer(net, ms=50)

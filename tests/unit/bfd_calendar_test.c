@@ -75,7 +75,7 @@ static void test_ticks_never_early(void **state)
 
 struct calendar {
 	struct bfd_pacer pacer;
-	struct bfd_line lines[N];
+	struct bfd_link links[N];
 	uint64_t due[N]; /* 0: not scheduled */
 };
 
@@ -85,7 +85,7 @@ static struct calendar *calendar_new(void)
 
 	assert_non_null(c);
 	memset(c, 0, sizeof(*c));
-	bfd_pacer_init(&c->pacer, c->lines);
+	bfd_pacer_init(&c->pacer, c->links);
 	return c;
 }
 

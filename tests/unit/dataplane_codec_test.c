@@ -85,6 +85,32 @@ static void neighbour_discovery(void **state)
 		assert_int_equal(neigh_packet_parse(f, cut, &p), -EINVAL);
 }
 
+static void vlan_tags(void **state)
+{
+	const struct ipaddr a = ipaddr_v4(htonl(0xc0000201)), b = ipaddr_v4(htonl(0xc0000202));
+	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 10};
+	uint8_t f[132], plain[132];
+	struct neigh_packet p;
+	uint16_t len = neigh_packet_request(plain, mac, &a, &b), tagged;
+
+	memcpy(f, plain, len);
+	assert_int_equal(neigh_packet_untag(f, &len), 0);
+	assert_int_equal(neigh_packet_tag(f, len, 0), len);
+	assert_memory_equal(f, plain, len);
+	tagged = neigh_packet_tag(f, len, 4094);
+	assert_int_equal(tagged, len + 4);
+	assert_memory_equal(f + 12, "\x81\x00\x0f\xfe\x08\x06", 6);
+	assert_int_equal(neigh_packet_parse(f, tagged, &p), -EINVAL);
+	f[14] |= 0xe0; /* the priority is no part of the number */
+	assert_int_equal(neigh_packet_untag(f, &tagged), 4094);
+	assert_int_equal(tagged, len);
+	assert_memory_equal(f, plain, len);
+	tagged = 17; /* too short to be tagged */
+	memcpy(f + 12, "\x81\x00", 2);
+	assert_int_equal(neigh_packet_untag(f, &tagged), 0);
+	assert_int_equal(tagged, 17);
+}
+
 static void bfddp_session(void **state)
 {
 	uint8_t m[BFDDP_SESSION] = {1, 0, 0, 2, 0, 0, 0, BFDDP_SESSION};
@@ -212,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arp),
 		cmocka_unit_test(neighbour_discovery),
+		cmocka_unit_test(vlan_tags),
 		cmocka_unit_test(bfddp_session),
 		cmocka_unit_test(bfddp_framing),
 		cmocka_unit_test(bfddp_answers),

@@ -88,6 +88,20 @@ static void memif_ports(void **state)
 	refused("memif:/run/x,ip=192.0.2.1/33", "ip");
 	refused("memif:/run/x,ip=2001:db8::/129", "ip");
 	refused("memif:", "socket");
+	s = ok("memif:/run/x,ip=192.0.2.2/24,vlan=10,ip=192.0.2.2/24,ip=2001:db8::1/64,vlan=4094,name=m0");
+	assert_int_equal(s.nvlans, 2);
+	assert_int_equal(s.vlan[0], 10);
+	assert_int_equal(s.vlan[1], 4094);
+	assert_int_equal(s.nip, 3);
+	assert_int_equal(s.ip_vid[0], 0);
+	assert_int_equal(s.ip_vid[1], 10);
+	assert_int_equal(s.ip_vid[2], 10);
+	refused("memif:/run/x,vlan=0", "vlan");
+	refused("memif:/run/x,vlan=4095", "vlan");
+	refused("memif:/run/x,vlan=7,vlan=7", "vlan");
+	refused("memif:/run/x,vlan=7,tap=tap0", "TAP");
+	refused("memif:/run/x,vlan=7,name=elevenchars", "too long");
+	refused("af_xdp:eth0,vlan=7", "vlan");
 	refused("memif:/run/x,copy=1", "copy");
 	assert_string_equal(ok("pci:0000:03:00.0,ip=192.0.2.1/24").target, "0000:03:00.0");
 }

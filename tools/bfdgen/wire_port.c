@@ -4,7 +4,7 @@
  * answering ARP and neighbour discovery for our addresses (one that it has, or
  * a whole prefix that was made local), and tells the device's MAC address. On a
  * port that is ours alone both is done here, in the loop, for whatever address
- * a session has.
+ * a session has. Such a port may have one VLAN, and all is in it then.
  */
 #include "bfd/frame.h"
 #include "dataplane/dpdk.h"
@@ -40,6 +40,7 @@ struct wire_port {
 	bool *peer_known;
 	struct neigh_table *neigh;
 	struct ipaddr via; /* the router to the peers, zero: they are on the link */
+	uint16_t vid;      /* the VLAN that all is in; 0: untagged */
 	unsigned queue;
 	struct rte_mbuf *rx[WIRE_BURST], *tx[WIRE_BURST];
 	unsigned nrx, ntx;
@@ -66,24 +67,31 @@ static void send_now(struct wire_port *p, const uint8_t *frame, uint16_t len)
 		rte_pktmbuf_free(m);
 }
 
+static uint16_t vlan_of(const uint8_t *frame)
+{
+	return frame[12] == 0x81 && frame[13] == 0 ? (uint16_t)((frame[14] << 8 | frame[15]) & 0xfff) : 0;
+}
+
 /* ARP and neighbour discovery on a port that no kernel stands behind. */
-static void neighbour(struct wire_port *p, const uint8_t *frame, uint16_t len)
+static void neighbour(struct wire_port *p, uint8_t *frame, uint16_t len)
 {
 	struct neigh_packet n;
-	uint8_t answer[128];
+	uint8_t answer[132];
 	uint32_t peer;
 
 	p->w.foreign++;
-	if (p->port.kernel || neigh_packet_parse(frame, len, &n) || !n.has_mac)
+	if (p->port.kernel || neigh_packet_untag(frame, &len) != p->vid ||
+		neigh_packet_parse(frame, len, &n) || !n.has_mac)
 		return;
 	peer = gen_number(&p->o->peer, &n.sender, p->peers);
 	if (peer < p->peers && !(n.sender_mac[0] & 1) && !p->peer_known[peer]) {
 		memcpy(p->peer_mac[peer], n.sender_mac, 6);
 		p->peer_known[peer] = true;
 	}
-	if (n.request && gen_number(&p->o->local, &n.target, p->o->locals) < p->o->locals)
-		send_now(p, answer,
-			neigh_packet_reply(answer, p->port.mac, &n.target, n.sender_mac, &n.sender));
+	if (!n.request || gen_number(&p->o->local, &n.target, p->o->locals) >= p->o->locals)
+		return;
+	len = neigh_packet_reply(answer, p->port.mac, &n.target, n.sender_mac, &n.sender);
+	send_now(p, answer, neigh_packet_tag(answer, len, p->vid));
 }
 
 static unsigned receive(struct wire *w, struct wire_packet *out, bool *more)
@@ -102,14 +110,14 @@ static unsigned receive(struct wire *w, struct wire_packet *out, bool *more)
 		return 0;
 	now = clock_now_ns();
 	for (unsigned i = 0; i < p->nrx; i++) {
-		const uint8_t *f = rte_pktmbuf_mtod(p->rx[i], const uint8_t *);
+		uint8_t *f = rte_pktmbuf_mtod(p->rx[i], uint8_t *);
 		struct wire_packet *k = &out[n];
 
 		if (i + 4 < p->nrx)
 			rte_prefetch0(rte_pktmbuf_mtod(p->rx[i + 4], void *));
 		k->rx = (struct bfd_rx){0};
 		if (bfd_frame_parse(f, rte_pktmbuf_data_len(p->rx[i]), p->port.partial_csum, &k->rx) ||
-			!is_bfd(&k->rx)) {
+			!is_bfd(&k->rx) || vlan_of(f) != p->vid) {
 			neighbour(p, f, rte_pktmbuf_data_len(p->rx[i]));
 			continue;
 		}
@@ -167,6 +175,7 @@ static int set_path(struct wire *w, uint32_t number, const struct wire_path *pat
 		.sport = path->sport,
 		.dport = path->dport,
 		.ttl = path->ttl,
+		.vlan = p->vid,
 	};
 
 	if (number >= p->paths || peer == p->peers || !p->peer_known[peer])
@@ -276,7 +285,8 @@ static int ask_wire(struct wire_port *p, char err[GEN_ERR])
 {
 	uint64_t end = clock_now_ns() + RESOLVE_NS, next = 0;
 	struct wire_packet drop[WIRE_BURST];
-	uint8_t frame[128];
+	uint8_t frame[132];
+	uint16_t len;
 	bool more;
 
 	while (!link_is_up(p)) {
@@ -290,7 +300,8 @@ static int ask_wire(struct wire_port *p, char err[GEN_ERR])
 		if (clock_now_ns() >= next) {
 			struct ipaddr to = gen_address(&p->o->peer, i);
 
-			send_now(p, frame, neigh_packet_request(frame, p->port.mac, &p->o->local, &to));
+			len = neigh_packet_request(frame, p->port.mac, &p->o->local, &to);
+			send_now(p, frame, neigh_packet_tag(frame, len, p->vid));
 			next = clock_now_ns() + (p->peers > 1 ? ASK_NS / 100 : ASK_NS);
 		}
 		receive(&p->w, drop, &more);
@@ -353,6 +364,10 @@ static int start(struct wire_port *p, char err[GEN_ERR])
 
 	if (rc)
 		return rc;
+	if (p->dp.port[0].nvlans > 1)
+		return snprintf(err, GEN_ERR, "port %.60s: all is in one VLAN here, not in several", o->port),
+		       -EINVAL;
+	p->vid = p->dp.port[0].nvlans ? p->dp.port[0].vlan[0] : 0;
 	p->dp.nports = 1;
 	p->dp.poll = POLL_BUSY;
 	p->dp.eal = o->eal;
