@@ -2,7 +2,7 @@
 """Stock BGP daemons as one kind of peer, for the interop matrix: the same questions to each.
 
 Every driver lives in the namespace "peer" of a Pair, has a v4 and a v6 session to the node and announces PEER_NET of each
-family. What a daemon can't do is missing in its `can`, and the matrix says so by skipping.
+family. What a daemon can't do is in its `cannot` with the reason, and the matrix says so by skipping.
 """
 import contextlib
 import json
@@ -26,14 +26,14 @@ def family(net):
 
 
 class Driver:
-    """options: md5, addpath, gr, role (ours is its counterpart), nets {family: [prefix...]}, path (AS numbers that stand
-    behind ours), community "a:b", two_paths (PEER_NET twice, with different metrics)."""
+    """options: md5, addpath, gr, llgr (s), role (ours is its counterpart), nets {family: [prefix...]}, path (AS numbers that
+    stand behind ours), community "a:b", two_paths (PEER_NET twice, with different metrics)."""
 
-    can = frozenset()
+    cannot = {}
 
     def __init__(self, lab, **options):
         self.lab = lab
-        self.o = {"md5": None, "addpath": False, "gr": False, "role": None, "path": (), "community": None, "nets": None,
+        self.o = {"md5": None, "addpath": False, "gr": False, "llgr": 0, "role": None, "path": (), "community": None, "nets": None,
                   "two_paths": False, "asn": PEER_AS, **options}
 
     def nets(self, f):
@@ -45,7 +45,6 @@ class Driver:
 
 class BirdDriver(Driver):
     name = "bird"
-    can = frozenset("refresh_in refresh_out addpath_rx addpath_tx gr md5 role community path withdraw limit shutdown".split())
 
     def __init__(self, lab, **options):
         super().__init__(lab, **options)
@@ -55,9 +54,12 @@ class BirdDriver(Driver):
         o = self.o
         text = f"""log "{self.daemon.log_path}" all;
 router id {PEER[4]};
-debug protocols {{ states, events }};
+debug protocols {{ states, events, packets }};
 protocol device {{ }}
 """
+        gr = f"graceful restart on; graceful restart time {1 if o['llgr'] else 30};" if o["gr"] else ""
+        if o["llgr"]:
+            gr += f" long lived graceful restart on; long lived stale time {o['llgr']};"
         sets = "".join(f"bgp_path.prepend({a}); " for a in reversed(o["path"]))
         if o["community"]:
             sets += "bgp_community.add((%s)); " % o["community"].replace(":", ",")
@@ -71,7 +73,7 @@ protocol device {{ }}
 	neighbor {NODE[f]} as {NODE_AS};
 	hold time 9; connect delay time 1; connect retry time 2; error wait time 1, 3;
 	{'password "%s";' % o['md5'] if o['md5'] else ''}
-	{'graceful restart on; graceful restart time 30;' if o['gr'] else ''}
+	{gr}
 	{'local role %s;' % o['role'] if o['role'] else ''}
 	ipv{f} {{ import all; {'add paths on;' if o['addpath'] else ''}
 		export filter {{ if source != RTS_STATIC then reject; if bgp_med = 77 then bgp_med = 77; {sets} accept; }}; }};
@@ -107,6 +109,10 @@ protocol device {{ }}
     def announce(self, f):
         self.daemon.ctl.cmd(f"enable s{f}")
 
+    def marks(self):
+        """(BEGIN-OF-RR, END-OF-RR) that it has had from us."""
+        return tuple(self.daemon.log_text().count(f"Got {x}-OF-RR") for x in ("BEGIN", "END"))
+
     def kill(self):
         self.daemon.kill()
 
@@ -121,7 +127,7 @@ protocol device {{ }}
 
 class FrrDriver(Driver):
     name = "frr"
-    can = frozenset("refresh_in refresh_out addpath_rx gr md5 role community path withdraw limit shutdown".split())
+    cannot = {"two_paths": "a network statement is one path"}
 
     def __init__(self, lab, **options):
         super().__init__(lab, **options)
@@ -129,7 +135,7 @@ class FrrDriver(Driver):
 
     def config(self):
         o = self.o
-        text = ""
+        text = f"log file {self.daemon.dir}/frr.log debugging\ndebug bgp neighbor-events\n"
         sets = []
         if o["path"]:
             sets.append("set as-path prepend " + " ".join(map(str, o["path"])))
@@ -143,7 +149,12 @@ class FrrDriver(Driver):
  no bgp network import-check
  timers bgp 3 9
 """
-        text += " bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n bgp graceful-restart restart-time 30\n" if o["gr"] else " bgp graceful-restart-disable\n"
+        if o["gr"]:
+            text += f" bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n bgp graceful-restart restart-time {1 if o['llgr'] else 30}\n"
+        else:
+            text += " bgp graceful-restart-disable\n"
+        if o["llgr"]:
+            text += f" bgp long-lived-graceful-restart stale-time {o['llgr']}\n"
         for f in FAMILIES:
             n = f" neighbor {NODE[f]}"
             text += f"{n} remote-as {NODE_AS}\n{n} timers connect 1\n{n} advertisement-interval 0\n"
@@ -181,6 +192,11 @@ class FrrDriver(Driver):
                               f"no neighbor {NODE[f]} soft-reconfiguration inbound")
             self.daemon.vtysh(f"clear bgp ipv{f} {NODE[f]} soft in")
 
+    def marks(self):
+        with open(f"{self.daemon.dir}/frr.log", encoding="utf-8", errors="replace") as f:
+            text = f.read()
+        return tuple(text.count(f"rcvd route-refresh ({x})") for x in ("BoRR", "EoRR"))
+
     def withdraw(self, f, word="no "):
         self.daemon.vtysh("configure", f"router bgp {self.o['asn']}", f"address-family ipv{f} unicast", f"{word}network {PEER_NET[f]}")
 
@@ -199,8 +215,8 @@ class FrrDriver(Driver):
 
 class GoBgpDriver(Driver):
     name = "gobgp"
-    # softresetin applies policy to what it has; there is no command that sends ROUTE-REFRESH
-    can = frozenset("refresh_out addpath_rx addpath_tx gr md5 community path withdraw limit shutdown".split())
+    cannot = {"refresh_in": "softresetin applies policy to what it has, no command sends ROUTE-REFRESH",
+              "enhanced": "names the capability and does not send the marks", "role": "has no roles"}
 
     def __init__(self, lab, **options):
         super().__init__(lab, **options)
@@ -221,12 +237,16 @@ class GoBgpDriver(Driver):
     keepalive-interval = 3
   {'[neighbors.graceful-restart.config]' if o['gr'] else ''}
     {'enabled = true' if o['gr'] else ''}
-    {'restart-time = 30' if o['gr'] else ''}
+    {'restart-time = %d' % (1 if o['llgr'] else 30) if o['gr'] else ''}
+    {'long-lived-enabled = true' if o['llgr'] else ''}
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "ipv{f}-unicast"
     {'[neighbors.afi-safis.mp-graceful-restart.config]' if o['gr'] else ''}
       {'enabled = true' if o['gr'] else ''}
+    {'[neighbors.afi-safis.long-lived-graceful-restart.config]' if o['llgr'] else ''}
+      {'enabled = true' if o['llgr'] else ''}
+      {'restart-time = %d' % o['llgr'] if o['llgr'] else ''}
     {'[neighbors.afi-safis.add-paths.config]' if o['addpath'] else ''}
       {'receive = true' if o['addpath'] else ''}
       {'send-max = 8' if o['addpath'] else ''}
@@ -290,8 +310,16 @@ class GoBgpDriver(Driver):
 
 class ExaBgpDriver(Driver):
     name = "exabgp"
-    # 4.2.21 closes the session on ROUTE-REFRESH (as it does with BIRD)
-    can = frozenset("addpath_rx addpath_tx md5 community path withdraw limit".split())
+    REFRESH = "4.2.21 closes the session on ROUTE-REFRESH, with BIRD as well"
+    cannot = {"refresh_in": REFRESH, "refresh_out": REFRESH, "enhanced": REFRESH, "role": "has no roles",
+              "llgr": "has no long-lived graceful restart",
+              "helper": "keeps no table of what it is told", "shutdown": "does not say what a NOTIFICATION was about"}
+
+    def kill(self):
+        self.daemon.kill()
+
+    def restart(self):
+        self.daemon.start(self.config())
 
     def __init__(self, lab, **options):
         super().__init__(lab, **options)
@@ -383,8 +411,11 @@ while True:
 
 class OpenBgpDriver(Driver):
     name = "openbgpd"
-    # 7.7 answers ROUTE-REFRESH with "AID IPv4 unicast not negotiated" (also to BIRD)
-    can = frozenset("refresh_in addpath_rx addpath_tx md5 role community withdraw limit shutdown path_self".split())
+    REFRESH = '7.7 answers ROUTE-REFRESH with "AID IPv4 unicast not negotiated", to BIRD as well'
+    cannot = {"refresh_out": REFRESH, "enhanced": REFRESH, "path": "prepends its own number and no other",
+              
+              "restarter": "says Cease when one of its processes is killed, and of no family that its routes are kept",
+              "llgr": "has no long-lived graceful restart", "two_paths": "has no way to originate two"}
     ROLES = {"rs_server": "rs", "rs_client": "rs-client"}
 
     def __init__(self, lab, **options):
@@ -476,8 +507,6 @@ def installed(name):
     if name == "openbgpd":
         return os.path.exists("/usr/sbin/bgpd")
     return have(PROGRAMS[name])
-
-
 
 
 # ---- a neighbour of our own, for what no daemon would send ----

@@ -605,17 +605,13 @@ def test_our_restart_on_the_wire(make_pair):
         r.close()
 
 
-LLGR_TIMES = "graceful restart time 1; long lived graceful restart on; long lived stale time "
-
-
 def test_long_lived_stale_routes(world):
     """BIRD is gone for longer than its restart time (RFC 9494): its routes stay, marked, but those with NO_LLGR; who does not know of
     it is not told them; then their time is over."""
     p = world.pair(None)
     kept, not_kept = "198.18.70.0/24", "198.18.71.0/24"
-    d = DRIVERS["bird"](p.lab, gr=True, nets={4: [kept, not_kept], 6: [PEER_NET[6]]})
-    text = d.config().replace("graceful restart time 30;", LLGR_TIMES + "6;") \
-        .replace("export filter {", f"export filter {{ if net = {not_kept} then bgp_community.add((65535, 7));")
+    d = DRIVERS["bird"](p.lab, gr=True, llgr=6, nets={4: [kept, not_kept], 6: [PEER_NET[6]]})
+    text = d.config().replace("export filter {", f"export filter {{ if net = {not_kept} then bgp_community.add((65535, 7));")
     d.daemon.start(text)
     p.start(p.config(bfd="", bgp="graceful restart on; long lived graceful restart on;", extra=raw_protocol()))
     raw = world.raw(p)
@@ -631,23 +627,6 @@ def test_long_lived_stale_routes(world):
     assert p.ctl.best(kept), "still here"
     p.wait(lambda: p.ctl.best(kept) is None and p.ctl.best(PEER_NET[6]) is None, "their time is over")
     p.logged("peer_v4: Long-lived stale timeout")
-
-
-def test_long_lived_restart_of_ours(make_pair):
-    """We are gone for longer than our restart time: BIRD keeps our routes as stale, and has them fresh when we are back."""
-    p = make_pair(None)
-    d = DRIVERS["bird"](p.lab, gr=True)
-    d.daemon.start(d.config().replace("graceful restart time 30;", LLGR_TIMES + "60;"))
-    p.start(p.config(bfd="", bgp="graceful restart on; " + LLGR_TIMES + "60;"))
-
-    def stale(f):
-        paths = d.paths(NODE_NET[f])
-        return None if not paths else "65535:6" in paths[0]["communities"]
-    p.wait(lambda: [stale(f) for f in FAMILIES] == [False, False], "our routes at BIRD")
-    p.node.kill_control()
-    p.wait(lambda: [stale(f) for f in FAMILIES] == [True, True], "kept as stale")
-    p.node.start_control()
-    p.wait(lambda: [stale(f) for f in FAMILIES] == [False, False], "fresh again")
 
 
 def test_enhanced_refresh(world):

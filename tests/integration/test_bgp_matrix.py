@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The interop matrix: every stock daemon of Debian against peregrined, IPv4 and IPv6, one test a feature."""
+"""The interop matrix: every stock daemon of Debian against peregrined, IPv4 and IPv6, one test a feature. A cell that a daemon
+cannot have is skipped with the reason."""
 import re
 import time
 
@@ -11,11 +12,17 @@ pytestmark = pytest.mark.ours
 SESSIONS = ("peer_v4", "peer_v6")
 
 
+def why_not(name, needs):
+    """The reason why a daemon cannot have a cell; None: it can."""
+    if not installed(name):
+        return f"{name} is not installed"
+    return next((f"{name}: {DRIVERS[name].cannot[x]}" for x in needs if x in DRIVERS[name].cannot), None)
+
+
 def peers(*needs):
-    """Parametrises with the daemons that can all of that."""
-    return pytest.mark.parametrize("name", [
-        pytest.param(n, marks=() if installed(n) else pytest.mark.skip(reason=f"{n} is not installed"))
-        for n, d in DRIVERS.items() if set(needs) <= d.can])
+    """Parametrises with the daemons."""
+    reasons = {n: why_not(n, needs) for n in DRIVERS}
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.skip(reason=r) if r else ()) for n, r in reasons.items()])
 
 
 @pytest.fixture
@@ -62,7 +69,7 @@ def test_routes_both_ways(pair, name):
         assert t["nexthop"] == NODE[f] or t["nexthop"].startswith("fe80:")
 
 
-@peers("withdraw")
+@peers()
 def test_withdraw_and_announce_again(pair, name):
     p, d = pair(name)
     for f in FAMILIES:
@@ -79,7 +86,7 @@ def test_withdraw_and_announce_again(pair, name):
     assert p.ctl.established(*SESSIONS)
 
 
-@peers("community")
+@peers()
 def test_communities(pair, name):
     export = "filter { bgp_community.add((64500, 7)); bgp_community.add((64500, 3)); bgp_large_community.add((64500, 1, 2)); " \
              "bgp_ext_community.add((rt, 64500, 9)); accept; }"
@@ -128,6 +135,25 @@ def test_peer_asks_for_refresh(pair, name):
     assert p.ctl.established(*SESSIONS)
 
 
+@peers("enhanced")
+def test_enhanced_refresh(pair, name):
+    """RFC 7313 both ways: what is sent again is between marks, and the routes are there all the time."""
+    p, d = pair(name, bgp="debug { packets };")
+    for f in FAMILIES:
+        told(p, d, f)
+        received(p, d, f)
+        assert "Enhanced refresh" in p.ctl.protocol_all(f"peer_v{f}").split("Neighbor capabilities")[1]
+    d.ask_refresh()
+    p.wait(lambda: d.marks() == (len(FAMILIES), len(FAMILIES)), "our marks at the peer")
+    for f in FAMILIES:
+        told(p, d, f)
+        p.ctl.cmd(f"reload in peer_v{f}")
+        p.logged(rf"peer_v{f}: Got BEGIN-OF-RR")
+        p.logged(rf"peer_v{f}: Got END-OF-RR")
+        assert p.ctl.best(PEER_NET[f])
+    assert p.ctl.established(*SESSIONS)
+
+
 @peers("refresh_out")
 def test_we_ask_for_refresh(pair, name):
     p, d = pair(name)
@@ -140,7 +166,7 @@ def test_we_ask_for_refresh(pair, name):
     assert p.ctl.established(*SESSIONS)
 
 
-@peers("addpath_rx")
+@peers()
 def test_add_path_out(pair, name):
     """Two paths of one prefix arrive both, with identifiers."""
     more = "".join(f"protocol static more{f} {{ ipv{f} {{ preference 190; import filter {{ bgp_med = 54; accept; }}; }}; route {NODE_NET[f]} unreachable; }}\n"
@@ -154,16 +180,16 @@ def test_add_path_out(pair, name):
         assert not told(p, d, f, 1)[0]["med"]
 
 
-@peers("addpath_tx")
+@peers()
 def test_add_path_in(pair, name):
-    two = name != "openbgpd"  # which has no way to originate two
+    two = "two_paths" not in DRIVERS[name].cannot
     p, d = pair(name, peer={"addpath": True, "two_paths": two}, export="all; add paths on")
     for f in FAMILIES:
         p.wait(lambda: len([r for r in p.ctl.routes(PEER_NET[f]) if r["proto"] == f"peer_v{f}"]) == (2 if two else 1), "the peer's paths")
         assert "RX: ipv" in p.ctl.protocol_all(f"peer_v{f}").split("Neighbor capabilities")[1]
 
 
-@peers("md5")
+@peers()
 def test_md5(pair, name):
     p, d = pair(name, peer={"md5": "the-secret"}, bgp='authentication md5; password "the-secret";')
     for f in FAMILIES:
@@ -171,7 +197,7 @@ def test_md5(pair, name):
         told(p, d, f)
 
 
-@peers("md5")
+@peers()
 def test_md5_mismatch_stays_down(pair, name):
     p, d = pair(name, wait=False, peer={"md5": "the-secret"}, bgp='authentication md5; password "another";')
     time.sleep(5)
@@ -195,7 +221,7 @@ def test_role_mismatch(pair, name):
     p.wait(lambda: "Role mismatch" in p.info("peer_v4") and "Role mismatch" in p.info("peer_v6"), "refused on both sessions")
 
 
-@peers("limit")
+@peers()
 @pytest.mark.parametrize("action", ["block", "restart", "disable", "warn"])
 def test_import_limit(pair, name, action):
     nets = {4: [f"10.{i}.0.0/16" for i in range(5)], 6: [f"2001:db8:{i:x}::/48" for i in range(0x100, 0x105)]}
@@ -223,7 +249,7 @@ def test_shutdown_communication(pair, name):
     p.wait(lambda: p.ctl.established("peer_v4"), "back")
 
 
-@peers("gr")
+@peers("restarter")
 def test_peer_restarts_gracefully(pair, name):
     """The peer's daemon is killed: its routes stay as stale, and are fresh again after it came back, without a gap."""
     p, d = pair(name, peer={"gr": True}, bgp="graceful restart on;")
@@ -249,7 +275,7 @@ def test_peer_restarts_gracefully(pair, name):
         assert p.ctl.best(PEER_NET[f])
 
 
-@peers("gr")
+@peers("restarter")
 def test_peer_does_not_come_back(pair, name):
     p, d = pair(name, peer={"gr": True}, bgp="graceful restart on; max graceful restart time 3;")
     for f in FAMILIES:
@@ -259,7 +285,42 @@ def test_peer_does_not_come_back(pair, name):
     p.logged("Neighbor graceful restart timeout")
 
 
-@peers("gr")
+STALE = "(65535,6)"
+
+
+@peers("llgr")
+def test_peer_is_away_for_long(pair, name):
+    """Longer than its restart time (RFC 9494): its routes stay, marked as stale, until the long time is over, too."""
+    p, d = pair(name, peer={"gr": True, "llgr": 6}, bgp="graceful restart on; long lived graceful restart on;")
+    for f in FAMILIES:
+        received(p, d, f)
+    d.kill()
+
+    def marked(f):
+        r = p.ctl.best(PEER_NET[f])
+        return r and STALE in r["attrs"].get("BGP.community", "").replace(" ", "")
+    p.wait(lambda: all(marked(f) for f in FAMILIES), "LLGR_STALE")
+    p.wait(lambda: all(p.ctl.best(PEER_NET[f]) is None for f in FAMILIES), "their time is over", limit=20)
+    p.logged("Long-lived stale timeout")
+
+
+@peers("llgr")
+def test_we_are_away_for_long(pair, name):
+    """The same the other way round: the peer keeps our routes as stale, and has them fresh when we are back."""
+    p, d = pair(name, peer={"gr": True, "llgr": 60},
+                bgp="graceful restart on; graceful restart time 1; long lived graceful restart on; long lived stale time 60;")
+
+    def stale(f):
+        paths = d.paths(NODE_NET[f])
+        return None if not paths else bool({"65535:6", "llgr-stale"} & paths[0]["communities"])
+    p.wait(lambda: [stale(f) for f in FAMILIES] == [False, False], "our routes at the peer")
+    p.node.kill_control()
+    p.wait(lambda: [stale(f) for f in FAMILIES] == [True, True], "kept as stale")
+    p.node.start_control()
+    p.wait(lambda: [stale(f) for f in FAMILIES] == [False, False], "fresh again")
+
+
+@peers("helper")
 def test_we_restart_gracefully(pair, name):
     """peregrined is killed and started with -R: the peer keeps our routes all the time. (What we say meanwhile:
     test_bgp_features.py, test_our_restart_on_the_wire. FRR 8.4 was seen without a route for a moment after we had said all that; so
