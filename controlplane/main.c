@@ -277,6 +277,7 @@ static _Noreturn void leave(struct process *pr, const char *why)
 {
 	log_msg(LOG_CLASS_WARNING, "%s, leaving anyway", why);
 	remove_files(pr);
+	log_flush();
 	_exit(1);
 }
 

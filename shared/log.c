@@ -1,78 +1,68 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Log sinks: see log.h. The log of a process is one of the few things that are
- * a singleton by nature; everything below is guarded by its mutex. A message is
- * formatted before the mutex is taken, so a slow sink delays other writers but
- * formatting does not.
+ * The log of a process: see log.h. One of the few things that are a singleton by nature.
  *
- * A sink that fails while running (disk full, syslog gone) is not an error of
- * the caller: the message goes to the other sinks.
+ * Whoever logs formats the message, hangs it into a queue and goes on; a thread of the log's own writes what
+ * is there to the sinks (log_sink.h), and is the only one that ever waits for them. So a session, the link
+ * thread or the dataplane's manager loses the time of one malloc() to a log whose reader stands still, and
+ * lines when more than QUEUE_MAX of them wait: those are counted, and the log says how many when it goes on.
+ *
+ * The queue: a stack that any thread pushes to with compare-and-swap, and that the log thread takes as a
+ * whole with one exchange and turns round. The push is a release and the exchange an acquire, so the log
+ * thread sees what is in each line; lines of one thread stay in order because each of its pushes comes after
+ * the one before. That the head may have been another line of the same address meanwhile is harmless: a
+ * pusher only ever makes it its successor, never looks into it. Who finds the queue empty wakes the thread,
+ * so between two looks of it there is one sem_post(). Sinks are exchanged by an entry of the same queue: what
+ * was said before goes to the old ones.
+ *
+ * Before log_configure(), and in a process that was forked off a configured one, there is no such thread:
+ * messages are written at once, under a mutex.
  */
 #include "shared/log.h"
 #include "shared/clock.h"
-#include "shared/timefmt.h"
+#include "shared/log_sink.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
-#define LOG_TEXT_MAX 2048
 #define LOG_LIMIT_PER_S 5
+#define QUEUE_MAX 4096
+/* What has been said is waited for at the end, but not for ever: the reader may be who stands still. */
+#define FLUSH_NS (2 * NS_PER_S)
 
-static const char *const class_names[LOG_CLASS_COUNT] = {
-	[LOG_CLASS_DEBUG] = "DBG",
-	[LOG_CLASS_TRACE] = "TRACE",
-	[LOG_CLASS_INFO] = "INFO",
-	[LOG_CLASS_REMOTE] = "RMT",
-	[LOG_CLASS_WARNING] = "WARN",
-	[LOG_CLASS_ERROR] = "ERR",
-	[LOG_CLASS_AUTH] = "AUTH",
-	[LOG_CLASS_FATAL] = "FATAL",
-	[LOG_CLASS_BUG] = "BUG",
-};
-
-static const int syslog_priorities[LOG_CLASS_COUNT] = {
-	[LOG_CLASS_DEBUG] = LOG_DEBUG,
-	[LOG_CLASS_TRACE] = LOG_DEBUG,
-	[LOG_CLASS_INFO] = LOG_INFO,
-	[LOG_CLASS_REMOTE] = LOG_NOTICE,
-	[LOG_CLASS_WARNING] = LOG_WARNING,
-	[LOG_CLASS_ERROR] = LOG_ERR,
-	[LOG_CLASS_AUTH] = LOG_NOTICE,
-	[LOG_CLASS_FATAL] = LOG_CRIT,
-	[LOG_CLASS_BUG] = LOG_CRIT,
-};
-
-struct sink {
-	enum log_sink_kind kind;
-	uint32_t classes;
-	int fd; /* FILE, UDP; -1 when it could not be opened */
-	char *path, *backup_path;
-	uint64_t limit_bytes, written;
+struct entry {
+	struct entry *next;
+	struct log_sinks *fresh; /* not NULL: from here on these */
+	uint64_t wall_ns;
+	enum log_class cls;
+	char text[];
 };
 
 static struct {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* configuring; writing while there is no thread */
 	char program[64];
-	char hostname[64];
-	char time_format[TIMEFMT_MAX];
-	char *syslog_ident; /* openlog() keeps the pointer */
-	bool configured;
-	struct sink *sinks;
-	size_t n;
+	struct log_sinks *sinks; /* the log thread's; without it under the lock */
+	bool forked;             /* off a process whose thread we do not have */
+	_Atomic bool configured, running;
+	_Atomic uint32_t classes; /* that any sink wants */
+	_Atomic(struct entry *) head;
+	_Atomic uint32_t waiting; /* messages in the queue */
+	_Atomic uint64_t lost, pushed, written;
+	sem_t work;
 } log_state = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.program = "peregrine",
-	.time_format = TIMEFMT_ISO_LONG_MS,
 };
+
+static _Thread_local bool in_log_thread;
 
 void log_init(const char *program)
 {
@@ -81,187 +71,237 @@ void log_init(const char *program)
 	pthread_mutex_unlock(&log_state.lock);
 }
 
-static int open_file(struct sink *s)
-{
-	struct stat st;
+/* ---- the queue ---- */
 
-	s->fd = open(s->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (s->fd < 0)
-		return -errno;
-	s->written = fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
-	return 0;
+static void push(struct entry *e)
+{
+	struct entry *head = atomic_load_explicit(&log_state.head, memory_order_relaxed);
+
+	atomic_fetch_add_explicit(&log_state.pushed, 1, memory_order_relaxed);
+	do
+		e->next = head;
+	while (!atomic_compare_exchange_weak_explicit(
+		&log_state.head, &head, e, memory_order_release, memory_order_relaxed));
+	if (!head)
+		sem_post(&log_state.work);
 }
 
-static int open_udp(struct sink *s, uint16_t port)
+/* All that is there, oldest first. */
+static struct entry *take(void)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV}, *list = NULL;
-	char service[8];
-	int err = -EHOSTUNREACH;
+	struct entry *e = atomic_exchange_explicit(&log_state.head, NULL, memory_order_acquire);
+	struct entry *first = NULL;
 
-	snprintf(service, sizeof(service), "%u", port ? port : 514u);
-	if (getaddrinfo(s->path, service, &hints, &list) != 0)
-		return -EHOSTUNREACH;
-	for (struct addrinfo *a = list; a; a = a->ai_next) {
-		s->fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
-		if (s->fd < 0) {
-			err = -errno;
-			continue;
-		}
-		if (connect(s->fd, a->ai_addr, a->ai_addrlen) == 0) {
-			err = 0;
-			break;
-		}
-		err = -errno;
-		close(s->fd);
-		s->fd = -1;
+	while (e) {
+		struct entry *next = e->next;
+		e->next = first;
+		first = e;
+		e = next;
 	}
-	freeaddrinfo(list);
-	return err;
+	return first;
 }
 
-static void free_sinks(struct sink *sinks, size_t n)
+/* ---- the log thread ---- */
+
+static void work_off(struct entry *e)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (sinks[i].fd >= 0)
-			close(sinks[i].fd);
-		free(sinks[i].path);
-		free(sinks[i].backup_path);
+	if (e->fresh) {
+		log_sinks_take_over(e->fresh, log_state.sinks);
+		log_sinks_close(log_state.sinks);
+		log_state.sinks = e->fresh;
+	} else {
+		log_sinks_write(log_state.sinks, e->cls, e->wall_ns, e->text);
+		atomic_fetch_sub_explicit(&log_state.waiting, 1, memory_order_relaxed);
 	}
-	free(sinks);
+	free(e);
+	atomic_fetch_add_explicit(&log_state.written, 1, memory_order_release);
+}
+
+static void *log_thread(void *arg)
+{
+	bool untold = false;
+
+	(void)arg;
+	in_log_thread = true;
+	for (;;) {
+		struct timespec again;
+		clock_gettime(CLOCK_REALTIME, &again);
+		again.tv_sec++;
+		/* With something to tell, the sinks are tried each second even if nobody says anything. */
+		while ((untold ? sem_timedwait(&log_state.work, &again) : sem_wait(&log_state.work)) < 0 &&
+			errno == EINTR)
+			;
+		for (struct entry *e = take(), *next; e; e = next) {
+			next = e->next;
+			work_off(e);
+		}
+		/* Those that did not fit came after those that did. */
+		log_sinks_add_lost(
+			log_state.sinks, atomic_exchange_explicit(&log_state.lost, 0, memory_order_relaxed));
+		untold = log_sinks_tell_lost(log_state.sinks);
+	}
+	return NULL;
+}
+
+static void on_abort(int sig)
+{
+	(void)sig;
+	log_flush();
+}
+
+static void in_child(void)
+{
+	atomic_store(&log_state.running, false);
+	log_state.forked = true;
+}
+
+/* Under the lock. A plain thread, whoever configures: not with a caller's real-time priority. */
+static int start_thread(void)
+{
+	struct sigaction now, flush = {.sa_handler = on_abort, .sa_flags = (int)SA_RESETHAND};
+	static bool before;
+	pthread_attr_t attr;
+	sigset_t all, old;
+	pthread_t t;
+	int rc;
+
+	if (!before) {
+		sem_init(&log_state.work, 0, 0);
+		pthread_atfork(NULL, NULL, in_child);
+		atexit(log_flush);
+		if (sigaction(SIGABRT, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+			sigaction(SIGABRT, &flush, NULL);
+		before = true;
+	}
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	/* Signals are for the others. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	rc = pthread_create(&t, &attr, log_thread, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (rc == 0)
+		pthread_setname_np(t, "log");
+	return -rc;
+}
+
+/* Under the lock. */
+static void use(struct log_sinks *fresh, struct entry *e, bool wanted)
+{
+	bool running = atomic_load(&log_state.running);
+
+	e->fresh = fresh;
+	if (running || (wanted && !log_state.forked && start_thread() == 0)) {
+		push(e); /* before anybody's message */
+		atomic_store(&log_state.running, true);
+		return;
+	}
+	free(e);
+	log_sinks_close(log_state.sinks);
+	log_state.sinks = fresh;
 }
 
 int log_configure(const struct log_sink *sinks, size_t n, const char *time_format)
 {
-	struct sink *fresh = calloc(n ? n : 1, sizeof(*fresh));
-	const char *ident = NULL;
-	bool syslog_wanted = false;
-	int result = 0;
-
-	if (!fresh)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		struct sink *s = &fresh[i];
-		int err = 0;
-
-		s->kind = sinks[i].kind;
-		s->classes = sinks[i].classes;
-		s->limit_bytes = sinks[i].limit_bytes;
-		s->fd = -1;
-		s->path = sinks[i].path ? strdup(sinks[i].path) : NULL;
-		s->backup_path = sinks[i].backup_path ? strdup(sinks[i].backup_path) : NULL;
-		if (s->kind == LOG_SINK_FILE)
-			err = s->path ? open_file(s) : -EINVAL;
-		else if (s->kind == LOG_SINK_UDP)
-			err = s->path ? open_udp(s, sinks[i].port) : -EINVAL;
-		else if (s->kind == LOG_SINK_SYSLOG) {
-			syslog_wanted = true;
-			if (s->path)
-				ident = s->path;
-		}
-		if (err && !result)
-			result = err;
-	}
+	struct entry *e = calloc(1, sizeof(*e));
+	struct log_sinks *fresh;
+	uint32_t classes = 0;
+	int err = -ENOMEM;
 
 	pthread_mutex_lock(&log_state.lock);
-	struct sink *old = log_state.sinks;
-	size_t old_n = log_state.n;
-	log_state.sinks = fresh;
-	log_state.n = n;
-	log_state.configured = true;
-	snprintf(log_state.time_format, sizeof(log_state.time_format), "%s",
-		time_format ? time_format : TIMEFMT_ISO_LONG_MS);
-	if (gethostname(log_state.hostname, sizeof(log_state.hostname)) != 0)
-		snprintf(log_state.hostname, sizeof(log_state.hostname), "-");
-	log_state.hostname[sizeof(log_state.hostname) - 1] = '\0';
-	if (syslog_wanted) {
-		char *name = strdup(ident ? ident : log_state.program);
-		if (name) {
-			openlog(name, LOG_CONS | LOG_NDELAY | LOG_PID, LOG_DAEMON);
-			free(log_state.syslog_ident);
-			log_state.syslog_ident = name;
-		}
+	fresh = e ? log_sinks_open(sinks, n, time_format, log_state.program, &err) : NULL;
+	if (fresh) {
+		for (size_t i = 0; i < n; i++)
+			classes |= sinks[i].classes;
+		use(fresh, e, n > 0);
+		atomic_store(&log_state.classes, classes);
+		atomic_store(&log_state.configured, true);
+	} else {
+		free(e);
 	}
 	pthread_mutex_unlock(&log_state.lock);
-	free_sinks(old, old_n);
-	return result;
+	return err;
 }
 
-/* One write() a line: lines of several processes in one file do not mix. */
-static void write_line(int fd, const char *line, size_t len)
+/* Only what a signal handler may do: abort() comes by here. */
+void log_flush(void)
 {
-	ssize_t r;
+	const struct timespec nap = {.tv_nsec = 1000000};
+	uint64_t target = atomic_load(&log_state.pushed), until = clock_now_ns() + FLUSH_NS;
 
-	do
-		r = write(fd, line, len);
-	while (r < 0 && errno == EINTR);
+	if (in_log_thread || !atomic_load(&log_state.running))
+		return;
+	while (atomic_load_explicit(&log_state.written, memory_order_acquire) < target &&
+		clock_now_ns() < until)
+		nanosleep(&nap, NULL);
 }
 
-static void write_file(struct sink *s, const char *line, size_t len)
+/* ---- messages ---- */
+
+/* Text that came from a peer must not forge lines. */
+static void make_harmless(char *text)
 {
-	if (s->limit_bytes && s->written + len > s->limit_bytes && s->written) {
-		if (s->fd >= 0)
-			close(s->fd);
-		s->fd = -1;
-		if (!s->backup_path || rename(s->path, s->backup_path) < 0)
-			unlink(s->path);
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = *p == '\t' ? ' ' : '?';
+}
+
+static void enqueue(enum log_class cls, const char *text)
+{
+	size_t len = strlen(text) + 1;
+	struct entry *e = NULL;
+
+	if (atomic_fetch_add_explicit(&log_state.waiting, 1, memory_order_relaxed) < QUEUE_MAX)
+		e = malloc(sizeof(*e) + len);
+	if (!e) {
+		atomic_fetch_sub_explicit(&log_state.waiting, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&log_state.lost, 1, memory_order_relaxed);
+		return;
 	}
-	if (s->fd < 0 && open_file(s) < 0)
-		return;
-	write_line(s->fd, line, len);
-	s->written += len;
+	e->fresh = NULL;
+	e->wall_ns = clock_wall_ns();
+	e->cls = cls;
+	memcpy(e->text, text, len);
+	push(e);
 }
 
-static void write_udp(const struct sink *s, enum log_class cls, const char *text)
+static void write_now(enum log_class cls, const char *text)
 {
-	char when[TIMEFMT_MAX], packet[LOG_TEXT_MAX + 256];
+	char line[LOG_TEXT_MAX + 80];
+	int n;
 
-	if (s->fd < 0)
-		return;
-	timefmt_wall(when, sizeof(when), "%b %e %H:%M:%S", clock_wall_ns()); /* RFC 3164 section 4.1.2 */
-	int n = snprintf(packet, sizeof(packet), "<%d>%s %s %s[%d]: %s", LOG_DAEMON | syslog_priorities[cls],
-		when, log_state.hostname, log_state.program, (int)getpid(), text);
-	if (n > 0)
-		(void)send(s->fd, packet, (size_t)n < sizeof(packet) ? (size_t)n : sizeof(packet) - 1,
-			MSG_NOSIGNAL | MSG_DONTWAIT);
+	pthread_mutex_lock(&log_state.lock);
+	if (atomic_load(&log_state.running)) { /* since a moment ago */
+		enqueue(cls, text);
+	} else if (log_state.sinks) {
+		log_sinks_write(log_state.sinks, cls, clock_wall_ns(), text);
+	} else {
+		n = snprintf(line, sizeof(line), "%s: %s\n", log_state.program, text);
+		(void)!write(STDERR_FILENO, line, (size_t)n);
+	}
+	pthread_mutex_unlock(&log_state.lock);
 }
 
 void log_vmsg(enum log_class cls, const char *fmt, va_list ap)
 {
-	char text[LOG_TEXT_MAX], when[TIMEFMT_MAX], line[LOG_TEXT_MAX + TIMEFMT_MAX + 64];
+	char text[LOG_TEXT_MAX];
 	int saved_errno = errno;
 
 	if ((unsigned)cls >= LOG_CLASS_COUNT)
 		cls = LOG_CLASS_BUG;
+	if (atomic_load_explicit(&log_state.configured, memory_order_relaxed) &&
+		!(atomic_load_explicit(&log_state.classes, memory_order_relaxed) & 1u << cls))
+		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
-	/* Text that came from a peer must not forge lines. */
-	for (char *p = text; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = *p == '\t' ? ' ' : '?';
-
-	pthread_mutex_lock(&log_state.lock);
-	if (!log_state.configured) {
-		int n = snprintf(line, sizeof(line), "%s: %s\n", log_state.program, text);
-		write_line(STDERR_FILENO, line, (size_t)n);
-	}
-	size_t len = 0;
-	for (size_t i = 0; i < log_state.n; i++) {
-		struct sink *s = &log_state.sinks[i];
-
-		if (!(s->classes & 1u << cls))
-			continue;
-		if (!len && (s->kind == LOG_SINK_STDERR || s->kind == LOG_SINK_FILE)) {
-			timefmt_wall(when, sizeof(when), log_state.time_format, clock_wall_ns());
-			len = (size_t)snprintf(
-				line, sizeof(line), "%s <%s> %s\n", when, class_names[cls], text);
-		}
-		switch (s->kind) {
-		case LOG_SINK_STDERR: write_line(STDERR_FILENO, line, len); break;
-		case LOG_SINK_FILE: write_file(s, line, len); break;
-		case LOG_SINK_SYSLOG: syslog(syslog_priorities[cls], "%s", text); break;
-		case LOG_SINK_UDP: write_udp(s, cls, text); break;
-		}
-	}
-	pthread_mutex_unlock(&log_state.lock);
+	make_harmless(text);
+	if (atomic_load(&log_state.running))
+		enqueue(cls, text);
+	else
+		write_now(cls, text);
+	if (cls == LOG_CLASS_FATAL)
+		log_flush(); /* the caller's last words */
 	errno = saved_errno;
 }
 

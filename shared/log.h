@@ -3,9 +3,11 @@
  * The one way to log. Classes and the line layout are BIRD's
  * ("<time> <CLS> message"), because operators grep for them.
  *
- * log_msg() may be called from any thread, but not from a dataplane worker's
- * loop: it takes a mutex and does I/O. Sinks are replaced as a whole by
- * log_configure() (main thread, at start and on reload).
+ * log_msg() may be called from any thread and never waits for a sink: a thread of
+ * the log's own writes (see log.c). What does not fit into its queue while a sink
+ * stands still is counted and told. Not for a dataplane worker's loop all the same: it
+ * allocates. Sinks are replaced as a whole by log_configure() (at start and on
+ * reload), which starts that thread; before, messages go to stderr at once.
  */
 #pragma once
 #include <stdbool.h>
@@ -39,6 +41,9 @@ struct log_sink {
 /* Replaces all sinks; strings are copied. time_format: strftime with %f (see shared/timefmt.h), NULL = iso
  * long ms. Returns 0 or -errno of the first sink that could not be opened (the others still work). */
 int log_configure(const struct log_sink *sinks, size_t n, const char *time_format);
+/* Waits until what was logged so far has been written, 2 s at most. exit(), abort() and a FATAL message do
+ * so; who leaves by _exit() does it himself. A signal handler may. */
+void log_flush(void);
 /* The process name put before messages on stderr until log_configure() is called. */
 void log_init(const char *program);
 

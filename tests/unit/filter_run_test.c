@@ -116,7 +116,10 @@ static void log_start(void)
 static const char *log_text(void)
 {
 	static char text[65536];
-	FILE *f = fopen(log_path, "r");
+	FILE *f;
+
+	log_flush();
+	f = fopen(log_path, "r");
 	size_t n;
 
 	assert_non_null(f);

@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -43,8 +45,10 @@ static int teardown(void **state)
 static char *slurp(const char *path)
 {
 	static char text[1 << 20];
-	FILE *f = fopen(path, "r");
+	FILE *f;
 
+	log_flush();
+	f = fopen(path, "r");
 	assert_non_null(f);
 	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
 	fclose(f);
@@ -154,6 +158,165 @@ static void test_udp(void **state)
 	close(fd);
 }
 
+/* ---- who stands still ---- */
+
+#define LINES 3000 /* more than a pipe holds, fewer than wait for a sink */
+#define FLOOD 30000
+
+static int read_end, saved_stderr;
+
+static void stderr_is_a_pipe(void)
+{
+	int fd[2];
+
+	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+	saved_stderr = dup(STDERR_FILENO);
+	dup2(fd[1], STDERR_FILENO);
+	close(fd[1]);
+	read_end = fd[0];
+}
+
+static void stderr_is_back(void)
+{
+	dup2(saved_stderr, STDERR_FILENO);
+	close(saved_stderr);
+	close(read_end);
+}
+
+/* Reads lines until all of n are there or are said to be lost. */
+static void account_for(unsigned n, unsigned *seen, unsigned *lost)
+{
+	FILE *f = fdopen(dup(read_end), "r");
+	unsigned number, last = 0;
+	char line[200];
+
+	*seen = *lost = 0;
+	while (*seen + *lost < n && fgets(line, sizeof(line), f)) {
+		unsigned missed;
+		if (sscanf(line, "T <INFO> line %u of the flood", &number) == 1) {
+			assert_true(number >= last); /* in order */
+			last = number;
+			(*seen)++;
+		} else if (sscanf(line, "T <WARN> %u lines of the log were lost", &missed) == 1) {
+			*lost += missed;
+		} else {
+			fail_msg("%s", line);
+		}
+	}
+	fclose(f);
+}
+
+/* Nobody reads stderr. Whoever logs goes on, the other sink has everything, and stderr hears how much it has
+ * missed when somebody reads again. */
+static void test_full_pipe(void **state)
+{
+	struct log_sink s[2] = {
+		{.kind = LOG_SINK_STDERR, .classes = ALL_CLASSES},
+		{.kind = LOG_SINK_FILE, .classes = ALL_CLASSES, .path = file},
+	};
+	unsigned seen, lost;
+
+	unlink(file);
+	stderr_is_a_pipe();
+	assert_int_equal(log_configure(s, 2, "T"), 0);
+	for (unsigned i = 0; i < LINES; i++)
+		log_msg(LOG_CLASS_INFO, "line %u of the flood, to fill a pipe", i);
+	/* The pipe is full, and stays so: here only the thread of the log has waited. */
+	char *text = slurp(file);
+	unsigned lines = 0;
+	for (char *p = text; (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_int_equal(lines, LINES);
+	account_for(LINES, &seen, &lost);
+	assert_int_equal(seen + lost, LINES);
+	assert_true(lost > 0);
+	stderr_is_back();
+}
+
+/* More than the queue holds: what does not fit is counted. */
+static void test_queue_overflows(void **state)
+{
+	struct log_sink s = {.kind = LOG_SINK_STDERR, .classes = ALL_CLASSES};
+	unsigned seen, lost;
+
+	stderr_is_a_pipe();
+	assert_int_equal(log_configure(&s, 1, "T"), 0);
+	for (unsigned i = 0; i < FLOOD; i++)
+		log_msg(LOG_CLASS_INFO, "line %u of the flood, to fill a pipe and the queue", i);
+	account_for(FLOOD, &seen, &lost);
+	assert_int_equal(seen + lost, FLOOD);
+	assert_true(lost > 0);
+	stderr_is_back();
+}
+
+/* What was said is written before the process ends, however it ends. */
+static void end_of_process(void (*end)(void))
+{
+	int fd[2], status;
+	char text[200];
+	ssize_t n;
+
+	assert_int_equal(pipe(fd), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		dup2(fd[1], STDERR_FILENO);
+		execl("/proc/self/exe", "shared_log_test", end == abort ? "abort" : "exit", (char *)NULL);
+		_exit(9);
+	}
+	close(fd[1]);
+	n = read(fd[0], text, sizeof(text) - 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_string_equal(text, "T <INFO> last words\n");
+	if (end == abort)
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	else
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	close(fd[0]);
+}
+
+static void leave(void)
+{
+	exit(0);
+}
+
+static void test_flushed_at_the_end(void **state)
+{
+	end_of_process(leave);
+	end_of_process(abort);
+}
+
+static int say_last_words(const char *how)
+{
+	struct log_sink s = {.kind = LOG_SINK_STDERR, .classes = ALL_CLASSES};
+
+	log_configure(&s, 1, "T");
+	log_msg(LOG_CLASS_INFO, "last words");
+	if (!strcmp(how, "abort"))
+		abort();
+	return 0;
+}
+
+/* A process that was forked off has no such thread: it writes by itself. */
+static void test_forked(void **state)
+{
+	struct log_sink s = {.kind = LOG_SINK_FILE, .classes = ALL_CLASSES, .path = file};
+	int status;
+
+	unlink(file);
+	assert_int_equal(log_configure(&s, 1, "T"), 0);
+	log_msg(LOG_CLASS_INFO, "parent");
+	log_flush();
+	pid_t pid = fork();
+	if (pid == 0) {
+		log_msg(LOG_CLASS_INFO, "child");
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_string_equal(slurp(file), "T <INFO> parent\nT <INFO> child\n");
+}
+
 /* Must be the first test: nothing has been configured yet. */
 static void test_unconfigured_goes_to_stderr(void **state)
 {
@@ -247,8 +410,10 @@ static void test_monotonic_stamps(void **state)
 	assert_string_equal(a, b);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		return say_last_words(argv[1]);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unconfigured_goes_to_stderr),
 		cmocka_unit_test(test_file_layout),
@@ -256,7 +421,10 @@ int main(void)
 		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_bad_sink_keeps_others),
 		cmocka_unit_test(test_udp),
-
+		cmocka_unit_test(test_full_pipe),
+		cmocka_unit_test(test_queue_overflows),
+		cmocka_unit_test(test_flushed_at_the_end),
+		cmocka_unit_test(test_forked),
 		cmocka_unit_test(test_threads_do_not_mix_lines),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_time_formats),
