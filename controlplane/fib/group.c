@@ -278,6 +278,8 @@ static bool claim(struct fib *f, struct group *g, const struct member *m, unsign
 		nh->groups[o->index] = g;
 		nh->groups[g->index] = o;
 		uint32_t index = g->index;
+		group_keep(g, o->kept);
+		group_keep(o, false);
 		account(f, o, -1);
 		for (unsigned k = 0; k < o->n_members; k++)
 			o->member[k].primary = false;
@@ -603,12 +605,13 @@ void nexthops_reap(struct fib *f, bool all)
 static void drop_gone(struct fib *f, struct group *g)
 {
 	unsigned n = 0;
-	bool gone = false;
+	bool gone = false, kept = g->kept;
 
 	for (unsigned i = 0; i < g->n_members; i++)
 		gone = gone || (g->member[i].obj && !g->member[i].obj->id);
 	if (!gone)
 		return;
+	group_keep(g, false);
 	account(f, g, -1);
 	for (unsigned i = 0; i < g->n_members; i++) {
 		if (g->member[i].obj->id)
@@ -624,8 +627,10 @@ static void drop_gone(struct fib *f, struct group *g)
 	for (unsigned i = 0; i < n && !any; i++)
 		g->member[i].primary = true;
 	account(f, g, 1);
-	if (n)
+	if (n) {
+		group_keep(g, kept);
 		return;
+	}
 	/* Without members the kernel has removed it, and its routes. */
 	g->id = 0;
 	if (g->refs) {
@@ -808,18 +813,27 @@ void nexthops_repair_group(struct fib *f, struct group *g)
 {
 	if (g->lost || g->moving || !g->key)
 		return;
-	/* As if we knew nothing of its content: it is written in any case. */
+	/* As if we knew nothing of its content: it is written in any case. What it had is let go of
+	 * afterwards: a group that loses all it has in the kernel goes, and its routes with it. */
+	bool kept = g->kept;
+	struct member *old = g->member;
+	unsigned n_old = g->n_members;
 	group_keep(g, false);
 	account(f, g, -1);
-	for (unsigned i = 0; i < g->n_members; i++)
-		nhobj_put(f, g->member[i].obj, false);
+	g->member = NULL;
 	g->n_members = 0;
 	update(f, g, true);
+	group_keep(g, kept && g->id);
+	for (unsigned i = 0; i < n_old; i++)
+		nhobj_put(f, old[i].obj, false);
+	free(old);
+	batch_flush(&f->ctl, NULL, NULL);
 }
 
 void nexthops_lose_group(struct fib *f, struct group *g)
 {
 	g->id = 0;
+	group_keep(g, false); /* nothing is on it any more */
 	if (!g->refs) {
 		unindex(f, g);
 		return;

@@ -237,8 +237,16 @@ static void test_persist(void **state)
 	/* The protocol alone is disabled and enabled again: the FIB lives, and reaps what nobody uses. */
 	fib_channel_close(lab.ch4, true, lab_posted, &s);
 	sem_wait(&s);
+	/* Somebody writes over the group meanwhile: what is put right is still kept. */
+	sh("g=$(ip route show 20.0.5.0/24 | grep -o 'nhid [0-9]*' | cut -d' ' -f2);"
+	   "ip nexthop replace id $g group $(ip nexthop show proto %d | grep 'via 10.2.0.2' | head -1 | cut "
+	   "-d' ' -f2) "
+	   "type resilient buckets 32 proto %d",
+		LAB_PROTO, LAB_PROTO);
+	expect_via("20.0.5.1", "10.1.0.2");
 	sleep(4);
 	assert_int_equal(kernel_routes(), 2 * MANY + 1);
+	assert_string_equal(via("20.0.5.1"), "10.1.0.2");
 	lab.ch4 = fib_channel_open(lab.fib, &c4);
 	expect_adopted(MANY + 1, NOT_ASKED);
 	expect_in_step(&lab);
@@ -254,6 +262,56 @@ static void test_persist(void **state)
 	lab_fib(&lab, true);
 	lab_channels(&lab);
 	expect_routes(2 * MANY + 1);
+	expect_adopted(MANY + 1, NOT_ASKED);
+	expect_in_step(&lab);
+	unload();
+	assert_true(wait_for(no_nexthops, NULL));
+}
+
+static unsigned routes77(void)
+{
+	return (unsigned)atoi(output("ip -o route show table 77 proto %d | wc -l", LAB_PROTO));
+}
+
+static bool table77_is_full(void *arg)
+{
+	return routes77() == MANY + 1;
+}
+
+/* A protocol's routes are kept before anybody asked for them after a restart; another one takes over what
+ * they go through and stops: the kept ones still have it. */
+static void test_persist_claimed(void **state)
+{
+	struct fib_channel_config c4 = {
+		.table = lab.t4, .kernel = &lab.kernel, .export = {.kind = FILTER_ALL}};
+	sem_t s;
+
+	NEED_LAB(&lab);
+	load();
+	lab_close_channels(&lab, true);
+	fib_destroy(lab.fib, true);
+	lab_fib(&lab, true);
+	fib_defer(lab.fib);
+	lab_channels(&lab);
+	sem_init(&s, 0, 0);
+	fib_channel_close(lab.ch4, true, lab_posted, &s);
+	sem_wait(&s);
+	char *before = ids();
+	lab.kernel.table_id = 77;
+	lab.ch4 = fib_channel_open(lab.fib, &c4);
+	assert_true(wait_for(table77_is_full, NULL));
+	fib_channel_close(lab.ch4, false, lab_posted, &s);
+	sem_wait(&s);
+	assert_int_equal(routes77(), 0);
+	sleep(4); /* longer than what nobody uses is left */
+	assert_int_equal(kernel_routes(), 2 * MANY + 1);
+	char *after = ids();
+	assert_string_equal(before, after); /* it was the same group */
+	free(before);
+	free(after);
+	lab.kernel.table_id = 254;
+	lab.ch4 = fib_channel_open(lab.fib, &c4);
+	fib_recovery_done(lab.fib);
 	expect_adopted(MANY + 1, NOT_ASKED);
 	expect_in_step(&lab);
 	unload();
@@ -618,6 +676,7 @@ int main(void)
 		cmocka_unit_test(test_start_without_recovery),
 		cmocka_unit_test(test_clean_exit),
 		cmocka_unit_test(test_persist), /* with a FIB that adopts, as it leaves one */
+		cmocka_unit_test(test_persist_claimed),
 		cmocka_unit_test(test_foreign_removals),
 		cmocka_unit_test(test_group_gone_unheard),
 		cmocka_unit_test(test_aliens),
