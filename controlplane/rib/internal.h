@@ -147,7 +147,7 @@ struct part {
 	struct local_source *walking;
 	struct walk_below *below; /* re-evaluations of what ROAs or next hops have changed for */
 	uint32_t tracked;         /* routes with recursive next hops */
-	uint32_t walk_at;
+	uint32_t walk_at, walk_end; /* end: nets.end, as those who walk know it */
 	struct rib_task walk;
 	uint64_t n_nets, n_routes;
 };

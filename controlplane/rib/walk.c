@@ -31,10 +31,25 @@ void walk_init(struct part *p)
 	p->walk.run = walk_run;
 }
 
+/* The part has got more nets: who is going round comes to where he began so much later. */
+static void grown(struct part *p)
+{
+	uint32_t by = p->nets.end > p->walk_end ? p->nets.end - p->walk_end : 0;
+
+	p->walk_end = p->nets.end;
+	if (!by)
+		return;
+	for (struct local_source *l = p->walking; l; l = l->walk_next)
+		l->walk_left += by;
+	for (struct walk_below *w = p->below; w; w = w->next)
+		w->left += by;
+}
+
 void walk_source(struct rib_shard *s, struct local_source *l, unsigned kinds)
 {
 	struct part *p = l->part;
 
+	grown(p);
 	if (!l->walk) {
 		l->walk_next = p->walking;
 		p->walking = l;
@@ -48,6 +63,7 @@ void walk_covered(struct rib_shard *s, struct part *p, struct rib_cover *c)
 {
 	struct walk_below *w = memory_zero(sizeof(*w));
 
+	grown(p);
 	w->cover = cover_hold(c);
 	w->left = p->nets.end;
 	w->next = p->below;
@@ -110,6 +126,7 @@ static bool walk_run(struct rib_task *t, struct rib_shard *s, uint64_t deadline_
 {
 	struct part *p = caa_container_of(t, struct part, walk);
 
+	grown(p);
 	if (p->n_idle && !p->pins)
 		update_idle(s, p);
 	while (p->walking || p->below) {

@@ -722,6 +722,67 @@ static void test_random_sorted(void **state)
 	random_table(true, 2);
 }
 
+static void hold_up(struct rib_shard *s, void *arg)
+{
+	sem_wait(arg);
+}
+
+/* A walk that began in the middle comes round to what is before that, though the table has grown meanwhile. */
+static void test_walk_while_the_table_grows(void **state)
+{
+	enum { FEW = 200, MORE = 20000 };
+	struct rib *rib = rib_create(1);
+	struct rib_table *t = rib_table_open(rib, "master4", NET_IP4, false);
+	struct rib_source_config c = bgp_source("x", 1);
+	struct rib_source *a = rib_source_open(t, &c);
+	uint32_t id = simple_attrs(1, 1, 1);
+	struct rib_cursor at = {.table = t};
+	struct rib_source_stats st;
+	struct rib_batch *b;
+	union net_buffer v;
+	unsigned n = 0;
+	sem_t go;
+
+	sem_init(&go, 0, 0);
+	for (unsigned i = 0; i < FEW; i++) {
+		struct net net = net4(0x0c000000 + (i << 8), 24);
+
+		announce(a, &net, 0, id);
+		if (i != FEW / 2)
+			continue;
+		/* The walk ends here and will go on here. */
+		rib_quiet(rib);
+		rib_source_reconfigure(a, &c, RIB_ALWAYS);
+		rib_quiet(rib);
+	}
+	rib_quiet(rib);
+	rib_shard_call(rib, 0, hold_up, &go);
+	c.import.kind = FILTER_NONE;
+	rib_source_reconfigure(a, &c, RIB_IF_CHANGED);
+	b = rib_batch_create(a);
+	for (unsigned i = FEW; i < MORE; i++) {
+		struct net net = net4(0x0c000000 + (i << 8), 24);
+
+		rib_batch_announce(b, &net, 0, id);
+	}
+	rib_submit(b);
+	sem_post(&go);
+	rib_quiet(rib);
+	rib_source_stats(a, &st);
+	assert_int_equal(st.received, MORE);
+	assert_int_equal(st.imported, 0);
+	rcu_read_lock();
+	for (; rib_next(&at, &v.v, 64); n++)
+		assert_true(v.v.routes[0].flags & ROUTE_FILTERED);
+	rcu_read_unlock();
+	assert_int_equal(n, MORE);
+	attrs_release(id);
+	source_close_wait(a);
+	rib_table_close(t);
+	sem_destroy(&go);
+	assert_no_attrs(rib);
+}
+
 /* Memory comes back, and numbers of prefixes are used again. */
 static void test_big_and_empty(void **state)
 {
@@ -864,6 +925,7 @@ int main(void)
 		cmocka_unit_test(test_net_types),
 		cmocka_unit_test(test_random_unsorted),
 		cmocka_unit_test(test_random_sorted),
+		cmocka_unit_test(test_walk_while_the_table_grows),
 		cmocka_unit_test(test_big_and_empty),
 		cmocka_unit_test(test_back_pressure),
 		cmocka_unit_test(test_closed_while_paused),
