@@ -5,9 +5,10 @@
  * A direction is a listener on the table that routes are read from and a source
  * in the table that they go to. The source's import filter is the pipe's filter
  * of that direction, so verdicts are memoised, and re-run on a reload, by the
- * same machinery as everywhere. No attributes are copied: the same ids are in
- * both tables. A route keeps the identity of the protocol that made it, and what
- * this pipe itself has put into a table is not read back from there.
+ * same machinery as everywhere. No attributes are copied, and of the two tables the
+ * one with fewer pipes borrows what the filter does not change from the other
+ * instead of keeping it twice (rib_source_borrow()). A route keeps the identity of the protocol that made it,
+ * and what this pipe itself has put into a table is not read back from there.
  *
  * The listener's calls come in shard threads and fill a batch there: a prefix is
  * in the same shard in every table, so order is kept.
@@ -164,6 +165,36 @@ static int open_sources(struct proto *p, struct pipe_data *d)
 	return 0;
 }
 
+static unsigned pipes_at(const struct config *c, const struct table_config *t)
+{
+	const struct proto_config *p;
+	unsigned n = 0;
+
+	cds_list_for_each_entry(p, &c->protocols, node)
+	{
+		const struct pipe_config *pipe = p->body;
+		const struct channel_config *ch;
+
+		if (p->type != PROTO_PIPE)
+			continue;
+		n += pipe->peer_table == t;
+		cds_list_for_each_entry(ch, &p->channels, node) n += ch->table == t;
+	}
+	return n;
+}
+
+/* The table that more pipes meet at lends. */
+static void borrow(struct proto *p, struct pipe_data *d)
+{
+	const struct proto_channel *c = channel_of(p);
+	const struct pipe_config *cf = p->cf->body;
+
+	if (pipes_at(p->config, cf->peer_table) > pipes_at(p->config, c->cf->table))
+		rib_source_borrow(d->in.to, d->peer_table, d->in.not_from);
+	else
+		rib_source_borrow(d->out.to, c->table, d->out.not_from);
+}
+
 static int pipe_start(struct proto *p)
 {
 	struct pipe_data *d;
@@ -185,6 +216,7 @@ static int pipe_start(struct proto *p)
 	p->data = d;
 	d->in.not_from = rib_source_id(d->out.to);
 	d->out.not_from = rib_source_id(d->in.to);
+	borrow(p, d);
 	d->in.listener =
 		rib_listener_open(d->peer_table, RIB_LISTEN_ALL | RIB_LISTEN_OLD, &listener_ops, &d->in);
 	d->out.listener = rib_listener_open(

@@ -109,6 +109,8 @@ bool cover_matches(
 	struct net net;
 
 	if (c->igp) {
+		if (is_borrowed(n->first)) /* what is tracked is not borrowed */
+			return false;
 		for (uint32_t i = n->first; i != POOL_NONE;) {
 			const struct route_record *r = pool_at(&p->routes, i);
 
@@ -131,8 +133,10 @@ void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p,
 		update_order(s, p, net);
 		return;
 	}
+	if (is_borrowed(n->first) && reads_roa(p->loan->source->conf, c->forced))
+		borrow_own(s, p, net);
 	/* What is done to a route may move it within the list: they are collected first. */
-	for (uint32_t i = n->first; i != POOL_NONE;) {
+	for (uint32_t i = is_borrowed(n->first) ? POOL_NONE : n->first; i != POOL_NONE;) {
 		const struct route_record *r = pool_at(&p->routes, i);
 
 		if (reads_roa(shard_source(s, route_owner(r))->conf, c->forced))
@@ -142,6 +146,8 @@ void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p,
 	for (unsigned i = 0; i < k; i++)
 		update_import(s, p, net, s->scratch[i]);
 	listener_revisit(s, p, net, c->forced);
+	if (p->loan)
+		borrow_try(s, p, net);
 }
 
 struct start {

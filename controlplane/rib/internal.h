@@ -49,9 +49,23 @@ enum {
 
 struct net_record {
 	uint32_t seq;
-	uint32_t first; /* route, or POOL_NONE */
+	uint32_t first; /* route, or POOL_NONE, or BORROWED: a lender's net */
 	uint32_t key[];
 };
+
+/* net_record.first of a net that borrows: these, and the number of the lender's net. */
+#define BORROWED UINT32_C(0x80000000)
+#define BORROWED_REFUSED UINT32_C(0x40000000)
+
+static inline bool is_borrowed(uint32_t first)
+{
+	return first >= BORROWED && first != POOL_NONE;
+}
+
+static inline uint32_t lent_number(uint32_t first)
+{
+	return first & (BORROWED_REFUSED - 1);
+}
 
 /* Beside enum rib_route_flag */
 enum record_flag {
@@ -123,6 +137,22 @@ static inline void count32_add(uint32_t *c, uint32_t n)
 
 /* ---- a table's part in a shard ---- */
 
+/* Bits by number of a net, in the shard's thread. */
+struct net_bits {
+	uint32_t *word, words;
+};
+
+/* What one part borrows from another: borrow.c. */
+struct loan {
+	struct part *part, *lender;
+	struct local_source *source; /* the pipe's, which owns what is borrowed */
+	uint32_t not_from;           /* routes of the lender's that are not: their owner */
+	uint8_t generation;
+	struct pool number; /* by number of the lender's net: the borrower's + 1, or 0 */
+	struct loan *next;  /* the lender's */
+	struct rcu_head rcu;
+};
+
 struct rib_cover;
 struct local_listener;
 struct local_source;
@@ -145,11 +175,15 @@ struct part {
 	uint32_t n_idle, cap_idle;
 	/* the walk: walk.c */
 	struct local_source *walking;
-	struct walk_below *below; /* re-evaluations of what ROAs or next hops have changed for */
-	uint32_t tracked;         /* routes with recursive next hops */
+	struct walk_below *below;   /* re-evaluations of what ROAs or next hops have changed for */
+	uint32_t tracked;           /* routes with recursive next hops */
 	uint32_t walk_at, walk_end; /* end: nets.end, as those who walk know it */
 	struct rib_task walk;
 	uint64_t n_nets, n_routes;
+	struct loan *loan;      /* RCU; NULL: borrows nothing */
+	struct loan *borrowers; /* a lender's */
+	struct net_bits lent, recalled;
+	struct rib_task lend_again;
 };
 
 struct rib_table {
@@ -398,6 +432,17 @@ void walk_source(struct rib_shard *s, struct local_source *l, unsigned kinds);
 void walk_stop(struct rib_shard *s, struct part *p);
 void walk_covered(struct rib_shard *s, struct part *p, struct rib_cover *c);
 void source_closed(struct rib_shard *s, struct local_source *l); /* source.c: the last walk is over */
+
+/* borrow.c; the first three for a part with a loan */
+uint32_t borrow_find(const struct part *p, const uint32_t *key, uint32_t hash);
+void borrow_try(
+	struct rib_shard *s, struct part *p, uint32_t net); /* a net that may borrow does from now on */
+void borrow_own(struct rib_shard *s, struct part *p, uint32_t net); /* a net that borrows does not any more */
+/* Would the source's filter decide the same on a net that borrows? */
+bool borrow_verdict_stays(struct rib_shard *s, const struct part *p, const struct net_record *n);
+void borrow_recall(struct rib_shard *s, struct part *lender, uint32_t net); /* it is about to change */
+void borrow_open(struct rib_shard *s, struct local_source *l, struct rib_table *from, uint32_t not_from);
+void borrow_close(struct rib_shard *s, struct local_source *l);
 
 /* cover.c */
 struct rib_cover *cover_hold(struct rib_cover *c);

@@ -110,6 +110,10 @@ void rib_source_reconfigure(
 /* Withdraws everything, then frees; the caller forgets it. done is called in a shard's thread after the last
  * change was given to the listeners; nothing else of the configuration is called any more from now on. */
 void rib_source_close(struct rib_source *s, void (*done)(void *ctx), void *ctx);
+/* All that the source announces is from another table: routes of `from` but those that the source not_from
+ * owns there. What it does not change is then not kept twice, where that is possible: one source of a table,
+ * and not of one that others borrow from. Before the first batch. */
+void rib_source_borrow(struct rib_source *s, struct rib_table *from, uint32_t not_from);
 uint32_t rib_source_id(const struct rib_source *s);
 /* Names and peer data of a source by id; RCU. NULL if gone. */
 const struct rib_source *rib_source_by_id(struct rib *rib, uint32_t id);

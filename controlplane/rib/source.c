@@ -82,6 +82,8 @@ struct order {
 	struct source_conf *conf;
 	bool flag;
 	struct barrier *barrier;
+	struct rib_table *table;
+	uint32_t number;
 };
 
 struct barrier {
@@ -152,6 +154,11 @@ static void open_here(struct rib_shard *s, struct local_source *l, struct order 
 	l->part = &l->source->table->part[s->number];
 	count_for_limits(l);
 	part_counts(l, 1);
+}
+
+static void borrow_here(struct rib_shard *s, struct local_source *l, struct order *o)
+{
+	borrow_open(s, l, o->table, o->number);
 }
 
 static void reconfigure_here(struct rib_shard *s, struct local_source *l, struct order *o)
@@ -249,6 +256,7 @@ void source_closed(struct rib_shard *s, struct local_source *l)
 	shard_flush_changes(s);
 	listener_flush(s);
 	part_counts(l, -1);
+	borrow_close(s, l);
 	s->sources[l->id] = NULL;
 	conf_release(l->conf);
 	if (atomic_fetch_sub(&src->closing, 1) > 1)
@@ -342,6 +350,11 @@ void rib_source_close(struct rib_source *src, void (*done)(void *ctx), void *ctx
 	src->silent = true;
 	pthread_mutex_unlock(&src->telling);
 	order_all(src, &(struct order){.fn = close_here});
+}
+
+void rib_source_borrow(struct rib_source *src, struct rib_table *from, uint32_t not_from)
+{
+	order_all(src, &(struct order){.fn = borrow_here, .table = from, .number = not_from});
 }
 
 void rib_source_mark_stale(struct rib_source *src, bool llgr)

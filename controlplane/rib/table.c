@@ -140,6 +140,8 @@ static void table_free(struct rcu_head *head)
 		pool_destroy(&p->routes);
 		memory_free(p->lengths);
 		memory_free(p->idle);
+		memory_free(p->lent.word);
+		memory_free(p->recalled.word);
 	}
 	if (t->roa)
 		roa_table_destroy(t->roa);

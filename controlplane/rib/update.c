@@ -55,7 +55,7 @@ uint32_t part_find(const struct part *p, const uint32_t *key, uint32_t hash)
 	while (index_next(&probe, &i))
 		if (same_key(p, i, key))
 			return i;
-	return POOL_NONE;
+	return p->loan ? borrow_find(p, key, hash) : POOL_NONE;
 }
 
 /* The hint was looked up a few updates ago: what was there then may be gone, and be there now what was not.
@@ -161,6 +161,8 @@ static inline void change_begin(struct rib_shard *s, struct part *p, uint32_t ne
 {
 	const struct net_record *n = net_at(p, net);
 
+	if (p->borrowers)
+		borrow_recall(s, p, net);
 	b->best = place_of(p, n->first);
 	if (p->want & RIB_LISTEN_BACKUP)
 		b->second = second_of(p, n);
@@ -589,6 +591,16 @@ static uint32_t find_route(struct rib_shard *s, struct part *p, const struct net
 	return POOL_NONE;
 }
 
+/* The net of an update, with routes of its own. */
+static inline uint32_t find_own(struct rib_shard *s, struct part *p, const struct update *u)
+{
+	uint32_t net = find_net(p, u);
+
+	if (net != POOL_NONE && is_borrowed(net_at(p, net)->first))
+		borrow_own(s, p, net);
+	return net;
+}
+
 static uint32_t now_units(const struct rib_shard *s)
 {
 	return (uint32_t)(s->now_ns >> CHANGED_SHIFT);
@@ -612,7 +624,7 @@ static void withdraw(struct rib_shard *s, const struct update *u)
 {
 	struct part *p = u->part;
 	struct local_source *l = u->source;
-	uint32_t net = find_net(p, u), route = POOL_NONE, last;
+	uint32_t net = find_own(s, p, u), route = POOL_NONE, last;
 
 	count_add(&l->stats.withdraws_received, 1);
 	if (net != POOL_NONE)
@@ -722,7 +734,7 @@ static void announce(struct rib_shard *s, const struct update *u)
 	struct net_record *n;
 	struct before b;
 	struct verdict v;
-	uint32_t net = find_net(p, u), route = POOL_NONE, origin = l->id, path_id, behind = POOL_NONE;
+	uint32_t net = find_own(s, p, u), route = POOL_NONE, origin = l->id, path_id, behind = POOL_NONE;
 	bool old_usable, any;
 	unsigned flags;
 
@@ -814,6 +826,12 @@ void update_apply(struct rib_shard *s, const struct update *u)
 		announce(s, u);
 	else
 		withdraw(s, u);
+	if (u->part->loan) {
+		uint32_t net = part_find(u->part, u->key, u->hash);
+
+		if (net != POOL_NONE)
+			borrow_try(s, u->part, net);
+	}
 }
 
 /* ---- for walks ---- */
@@ -913,6 +931,8 @@ void update_order(struct rib_shard *s, struct part *p, uint32_t net)
 	struct net_record *n = net_at(p, net);
 	struct before b;
 
+	if (is_borrowed(n->first))
+		borrow_own(s, p, net);
 	change_begin(s, p, net, &b);
 	net_begin(n);
 	if (p->table->sorted) {
@@ -941,9 +961,15 @@ void update_backup(struct rib_shard *s, struct part *p, uint32_t net)
 {
 	struct net_record *n = net_at(p, net);
 
+	if (p->borrowers)
+		borrow_recall(s, p, net);
+	if (is_borrowed(n->first))
+		borrow_own(s, p, net);
 	net_begin(n);
 	elect_backup(s, p, n);
 	net_end(n);
+	if (p->loan)
+		borrow_try(s, p, net);
 }
 
 void update_retrack(struct rib_shard *s, struct local_source *l, const struct source_conf *next)
@@ -951,8 +977,12 @@ void update_retrack(struct rib_shard *s, struct local_source *l, const struct so
 	struct part *p = l->part;
 	struct rib_table *from = l->conf->c.igp_table, *to = next->c.igp_table;
 
-	for (uint32_t i = 0; i < p->nets.end; i++)
-		for (uint32_t k = net_at(p, i)->first; k != POOL_NONE; k = route_at(p, k)->next) {
+	for (uint32_t i = 0; i < p->nets.end; i++) {
+		uint32_t k = net_at(p, i)->first;
+
+		if (is_borrowed(k)) /* what is tracked is not borrowed */
+			continue;
+		for (; k != POOL_NONE; k = route_at(p, k)->next) {
 			const struct route_record *r = route_at(p, k);
 
 			if (route_owner(r) != l->id || !(route_flags(r) & RECORD_TRACKED))
@@ -960,6 +990,7 @@ void update_retrack(struct rib_shard *s, struct local_source *l, const struct so
 			tracker_hold(s, to ? to : l->source->table, attrs_get(r->attrs));
 			tracker_release(s, from ? from : l->source->table, attrs_get(r->attrs));
 		}
+	}
 }
 
 static int by_number(const void *a, const void *b)

@@ -9,7 +9,38 @@
 
 /* ---- in the shard's thread ---- */
 
-static void fill_view(const struct rib_shard *s, const struct route_record *r, struct rib_route_view *v)
+/* Where the routes of a net are, and whose: a net that borrows has the lender's. */
+struct span {
+	const struct part *at;
+	uint32_t first, skip; /* skip: routes of this owner do not count */
+	uint32_t owner;       /* 0: as the record says */
+	bool refused;
+};
+
+static struct span span_of(const struct part *p, const struct net_record *n)
+{
+	const struct loan *loan;
+
+	if (!is_borrowed(n->first))
+		return (struct span){p, n->first, 0, 0, false};
+	loan = p->loan;
+	return (struct span){loan->lender,
+		((const struct net_record *)pool_at(&loan->lender->nets, lent_number(n->first)))->first,
+		loan->not_from, loan->source->id, n->first & BORROWED_REFUSED};
+}
+
+/* A route that is borrowed has been brought by the pipe. */
+static void lent_view(const struct span *x, struct rib_route_view *v)
+{
+	v->owner = x->owner;
+	v->attrs_received = v->attrs;
+	v->flags = x->refused ? ROUTE_FILTERED : 0;
+	if (x->refused)
+		v->attrs = 0;
+}
+
+static void fill_view(const struct rib_shard *s, const struct span *x, const struct route_record *r,
+	struct rib_route_view *v)
 {
 	const struct local_source *l = shard_source(s, route_owner(r));
 	unsigned f = route_flags(r);
@@ -27,28 +58,42 @@ static void fill_view(const struct rib_shard *s, const struct route_record *r, s
 		origin_of_key(s, r->path, &v->source, &v->path_id);
 	if (l && route_generation(r) != l->generation)
 		v->flags |= ROUTE_STALE;
+	if (x->owner)
+		lent_view(x, v);
 }
 
-static const struct route_record *usable_at(const struct part *p, uint32_t i)
+/* The route, or the next one that counts. */
+static const struct route_record *record_at(const struct span *x, uint32_t i)
 {
-	const struct route_record *r = i == POOL_NONE ? NULL : pool_at(&p->routes, i);
+	while (i != POOL_NONE) {
+		const struct route_record *r = pool_at(&x->at->routes, i);
 
-	return r && !(route_flags(r) & ROUTE_FILTERED) ? r : NULL;
+		if (route_owner(r) != x->skip)
+			return r;
+		i = r->next;
+	}
+	return NULL;
+}
+
+static const struct route_record *usable_at(const struct span *x, uint32_t i)
+{
+	const struct route_record *r = record_at(x, i);
+
+	return r && !x->refused && !(route_flags(r) & ROUTE_FILTERED) ? r : NULL;
 }
 
 /* The best max of an unsorted list, by selection; n > 2. */
-static void select_views(
-	struct rib_shard *s, struct part *p, uint32_t first, struct rib_route_view *out, unsigned max)
+static void select_views(struct rib_shard *s, const struct span *x, struct rib_route_view *out, unsigned max)
 {
 	const struct route_record *taken[RIB_BACKUP_ROUTES], *r;
 
-	taken[0] = usable_at(p, first);
-	fill_view(s, taken[0], &out[0]);
+	taken[0] = usable_at(x, x->first);
+	fill_view(s, x, taken[0], &out[0]);
 	for (unsigned k = 1; k < max; k++) {
 		const struct route_record *best = NULL;
 		struct candidate b = {0}, c;
 
-		for (uint32_t i = first; (r = usable_at(p, i)); i = r->next) {
+		for (uint32_t i = x->first; (r = usable_at(x, i)); i = r->next) {
 			unsigned j = 0;
 
 			while (j < k && taken[j] != r)
@@ -62,41 +107,40 @@ static void select_views(
 			}
 		}
 		taken[k] = best;
-		fill_view(s, best, &out[k]);
+		fill_view(s, x, best, &out[k]);
 	}
 }
 
 unsigned part_views(
 	struct rib_shard *s, struct part *p, uint32_t net, struct rib_route_view *out, unsigned max)
 {
-	const struct net_record *n = pool_at(&p->nets, net);
+	struct span x = span_of(p, pool_at(&p->nets, net));
 	const struct route_record *r;
 	unsigned count = 0;
 
-	for (uint32_t i = n->first; (r = usable_at(p, i)); i = r->next) {
+	for (uint32_t i = x.first; (r = usable_at(&x, i)); i = r->next) {
 		if (count < max)
-			fill_view(s, r, &out[count]);
+			fill_view(s, &x, r, &out[count]);
 		count++;
 		if (max == 1)
 			break; /* the best alone: nobody asks how many there are */
 	}
 	if (count > 2 && !p->table->sorted && max > 1 && max <= RIB_BACKUP_ROUTES)
-		select_views(s, p, n->first, out, count < max ? count : max);
+		select_views(s, &x, out, count < max ? count : max);
 	return count;
 }
 
 unsigned part_views_filtered(struct rib_shard *s, struct part *p, uint32_t net, struct rib_route_view *out,
 	unsigned count, unsigned max)
 {
-	const struct net_record *n = pool_at(&p->nets, net);
-	uint32_t i = n->first;
+	struct span x = span_of(p, pool_at(&p->nets, net));
+	const struct route_record *r;
+	uint32_t i = x.first;
 
-	while (usable_at(p, i))
-		i = ((const struct route_record *)pool_at(&p->routes, i))->next;
-	for (; i != POOL_NONE && count < max; count++) {
-		const struct route_record *r = pool_at(&p->routes, i);
-
-		fill_view(s, r, &out[count]);
+	while ((r = usable_at(&x, i)))
+		i = r->next;
+	for (; (r = record_at(&x, i)) && count < max; count++) {
+		fill_view(s, &x, r, &out[count]);
 		i = r->next;
 	}
 	return count;
@@ -151,7 +195,7 @@ void rib_shard_prefetch(const struct rib_table *t, const struct rib_shard *s, ui
 	n = pool_at(&p->nets, index);
 	if (stage == 0) {
 		__builtin_prefetch(n);
-	} else if (n->first != POOL_NONE) {
+	} else if (n->first < BORROWED) {
 		const struct route_record *r = pool_at(&p->routes, n->first);
 
 		if (stage == 1)
@@ -170,8 +214,9 @@ static bool read_net(struct rib_table *t, unsigned shard, uint32_t index, const 
 {
 	struct part *p = &t->part[shard];
 	const struct rib_shard *s = p->shard;
-	uint32_t key[KEY_WORDS];
-	struct net_record *n;
+	uint32_t key[KEY_WORDS], lent_seq = 0;
+	struct net_record *n, *lent;
+	struct span x;
 
 	n = pool_peek(&p->nets, index);
 	if (!n)
@@ -195,8 +240,23 @@ static bool read_net(struct rib_table *t, unsigned shard, uint32_t index, const 
 				return false;
 			continue;
 		}
+		x = (struct span){.at = p};
+		lent = NULL;
+		if (is_borrowed(i)) {
+			const struct loan *loan = rcu_dereference(p->loan);
+
+			lent = loan ? pool_peek(&loan->lender->nets, lent_number(i)) : NULL;
+			if (!lent)
+				continue; /* it has records of its own by now */
+			x = (struct span){
+				loan->lender, 0, loan->not_from, loan->source->id, i & BORROWED_REFUSED};
+			lent_seq = get32(&lent->seq);
+			if (lent_seq & 1)
+				continue;
+			i = get32(&lent->first);
+		}
 		while (i != POOL_NONE) {
-			struct route_record *r = pool_peek(&p->routes, i), c;
+			struct route_record *r = pool_peek(&x.at->routes, i), c;
 
 			/* A list that is being changed may lead anywhere, but never far. */
 			if (!r || (++steps > RIB_MAX_ROUTES && get32(&n->seq) != seq))
@@ -209,11 +269,13 @@ static bool read_net(struct rib_table *t, unsigned shard, uint32_t index, const 
 				.who = get32(&r->who),
 			};
 			i = get32(&r->next);
+			if (x.owner && route_owner(&c) == x.skip)
+				continue;
 			if (count < max) {
-				struct rib_route_view *x = &v->routes[count];
+				struct rib_route_view *y = &v->routes[count];
 				const struct rib_source *src;
 
-				*x = (struct rib_route_view){
+				*y = (struct rib_route_view){
 					.source = route_owner(&c),
 					.owner = route_owner(&c),
 					.path_id = c.path,
@@ -224,15 +286,17 @@ static bool read_net(struct rib_table *t, unsigned shard, uint32_t index, const 
 					.changed_ns = (uint64_t)c.changed << CHANGED_SHIFT,
 				};
 				if (route_flags(&c) & RECORD_PIPED)
-					origin_of_key(s, c.path, &x->source, &x->path_id);
+					origin_of_key(s, c.path, &y->source, &y->path_id);
 				src = rib_source_by_id(t->rib, route_owner(&c));
 				if (src && __atomic_load_n(&src->local[shard].generation, __ATOMIC_RELAXED) !=
 						   route_generation(&c))
-					x->flags |= ROUTE_STALE;
+					y->flags |= ROUTE_STALE;
+				if (x.owner)
+					lent_view(&x, y);
 			}
 			count++;
 		}
-		if (get32(&n->seq) != seq)
+		if ((lent && get32(&lent->seq) != lent_seq) || get32(&n->seq) != seq)
 			continue;
 		key_net(t->net, key, &v->net);
 		v->n_routes = count;
@@ -254,7 +318,7 @@ bool rib_next(struct rib_cursor *c, struct rib_net_view *view, unsigned max)
 	return false;
 }
 
-static bool find_key(struct rib_table *t, const uint32_t *key, struct rib_net_view *view, unsigned max)
+static bool find_own(struct rib_table *t, const uint32_t *key, struct rib_net_view *view, unsigned max)
 {
 	uint64_t hash = key_hash(t->rib, key, t->key_words);
 	unsigned shard = shard_of(t->rib, hash);
@@ -265,6 +329,34 @@ static bool find_key(struct rib_table *t, const uint32_t *key, struct rib_net_vi
 		if (read_net(t, shard, candidates[i], key, view, max))
 			return true;
 	return false;
+}
+
+/* A net that borrows is in the lender's index. */
+static bool find_borrowed(struct rib_table *t, const uint32_t *key, struct rib_net_view *view, unsigned max)
+{
+	uint64_t hash = key_hash(t->rib, key, t->key_words);
+	unsigned shard = shard_of(t->rib, hash);
+	const struct loan *loan = rcu_dereference(t->part[shard].loan);
+	uint32_t candidates[32];
+	unsigned n;
+
+	if (!loan)
+		return false;
+	n = index_candidates(&loan->lender->index, index_hash(hash), candidates, 32);
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t *at = pool_peek(&loan->number, candidates[i]), number = at ? get32(at) : 0;
+
+		if (number && read_net(t, shard, number - 1, key, view, max))
+			return true;
+	}
+	/* Or it has got records of its own just now, and was in neither index when that was looked at: it is
+	 * entered in the one before it leaves the other. */
+	return find_own(t, key, view, max);
+}
+
+static bool find_key(struct rib_table *t, const uint32_t *key, struct rib_net_view *view, unsigned max)
+{
+	return find_own(t, key, view, max) || find_borrowed(t, key, view, max);
 }
 
 bool rib_find(struct rib_table *t, const struct net *n, struct rib_net_view *view, unsigned max)

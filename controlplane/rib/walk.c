@@ -101,13 +101,24 @@ static void prefetch_index(const struct part *p, uint32_t net)
 		index_prefetch(&p->index, index_hash(key_hash(p->table->rib, n->key, p->table->key_words)));
 }
 
+/* Has the walk anything to do with a net that borrows? */
+static bool borrowed_wanted(struct rib_shard *s, const struct part *p, const struct net_record *n)
+{
+	const struct local_source *l = p->loan->source;
+
+	return (l->walk & (WALK_SWEEP | WALK_LLGR)) ||
+	       ((l->walk & WALK_IMPORT) && !borrow_verdict_stays(s, p, n));
+}
+
 static void visit(struct rib_shard *s, struct part *p, uint32_t net)
 {
 	struct net_record *n = pool_at(&p->nets, net);
 	unsigned k = 0;
 
+	if (is_borrowed(n->first) && borrowed_wanted(s, p, n))
+		borrow_own(s, p, net);
 	/* What is done to a route may move it within the list: they are collected first. */
-	if (p->walking)
+	if (p->walking && !is_borrowed(n->first))
 		for (uint32_t i = n->first; i != POOL_NONE;) {
 			const struct route_record *r = pool_at(&p->routes, i);
 
@@ -117,6 +128,8 @@ static void visit(struct rib_shard *s, struct part *p, uint32_t net)
 		}
 	for (unsigned i = 0; i < k; i++)
 		visit_route(s, p, net, s->scratch[i]);
+	if (k && p->loan)
+		borrow_try(s, p, net);
 	for (struct walk_below *w = p->below; w; w = w->next)
 		if (n->first != POOL_NONE && cover_matches(w->cover, s, p, n))
 			cover_visit(w->cover, s, p, net);

@@ -727,7 +727,8 @@ static void hold_up(struct rib_shard *s, void *arg)
 	sem_wait(arg);
 }
 
-/* A walk that began in the middle comes round to what is before that, though the table has grown meanwhile. */
+/* A walk that began in the middle comes round to what is before that, though the table has grown meanwhile.
+ */
 static void test_walk_while_the_table_grows(void **state)
 {
 	enum { FEW = 200, MORE = 20000 };
