@@ -682,6 +682,19 @@ static bool otc_is_leak(struct decoder *d)
 	return false;
 }
 
+/* RFC 8326 section 4: the session, or the way behind it, will soon be down. */
+static bool is_going(const struct decoder *d)
+{
+	const struct bgp_import_class *k = d->k;
+
+	if (k->interior || k->graceful_shutdown)
+		return !k->interior;
+	for (unsigned i = 0; k->graceful_shutdown_receive && i < d->out->n_community; i++)
+		if (d->out->community[i] == COMM_GRACEFUL_SHUTDOWN)
+			return true;
+	return false;
+}
+
 static bool is_acceptable(struct decoder *d, struct bgp_bytes next_hop)
 {
 	const struct bgp_import_class *k = d->k;
@@ -713,6 +726,8 @@ static bool is_acceptable(struct decoder *d, struct bgp_bytes next_hop)
 		a->local_pref = k->default_local_pref;
 		a->present |= ATTR_LOCAL_PREF;
 	}
+	if (is_going(d))
+		a->local_pref = 0;
 	return true;
 }
 

@@ -200,6 +200,8 @@ static void make_import_class(struct bgp_channel *ch)
 	k->allow_as_sets = c->allow_as_sets;
 	k->enforce_first_as = c->enforce_first_as && !cf->internal;
 	k->aigp = aigp_on(s, cc);
+	k->graceful_shutdown = c->graceful_shutdown;
+	k->graceful_shutdown_receive = c->graceful_shutdown_receive;
 	k->gateway_recursive =
 		cc->gateway_recursive == TRI_UNSET ? !cf->direct : cc->gateway_recursive == TRI_ON;
 	k->prefer_link_local = cc->next_hop_prefer_local;
@@ -318,6 +320,7 @@ static void make_export_class(struct bgp_channel *ch, struct bgp_export_class *k
 	k->llgr_aware = s->conn->local.caps.llgr && s->conn->peer.caps.llgr;
 	k->aigp = aigp_on(s, cc);
 	k->aigp_originate = k->aigp && cc->aigp_originate;
+	k->graceful_shutdown = c->graceful_shutdown;
 }
 
 static void make_export_config(struct bgp_channel *ch, struct export_peer_config *x)
@@ -553,11 +556,24 @@ void channels_release(struct bgp_session *s)
 	}
 }
 
+static void request_refresh(struct bgp_channel *ch)
+{
+	uint8_t buf[BGP_HEADER_LEN + 4];
+
+	if (!ch->s->conn->refresh) {
+		session_log(ch->s, LOG_CLASS_WARNING, "Route refresh is not supported by the neighbor");
+		return;
+	}
+	session_trace(ch->s, DBG_PACKETS, "Sending ROUTE-REFRESH");
+	conn_send(ch->s->conn, buf, bgp_refresh_encode(ch->afi, ch->safi, REFRESH_REQUEST, buf));
+}
+
 /* `configure soft` asks for no reload: an import filter that differs is for routes to come, an export filter
  * waits for a reload; everything else is taken over. */
 void channel_reconfigure(struct bgp_channel *ch, bool reload_in, bool reload_out)
 {
 	const struct channel_config *now = &settings_of(ch)->cf;
+	uint64_t hash = ch->import_hash;
 	struct rib_source_config sc;
 
 	if (!ch->source)
@@ -570,6 +586,9 @@ void channel_reconfigure(struct bgp_channel *ch, bool reload_in, bool reload_out
 	rib_source_reconfigure(ch->source, &sc, reload_in ? RIB_IF_CHANGED : RIB_NEVER);
 	if (!ch->up)
 		return;
+	/* What is made of attributes has changed: the neighbour is to say them again. */
+	if (ch->import_hash != hash)
+		request_refresh(ch);
 	find_next_hop(ch);
 	make_export_config(ch, &ch->export_cf);
 	if (ch->export) {
@@ -776,16 +795,6 @@ void channels_submit(struct bgp_session *s)
 }
 
 /* ---- refresh ---- */
-
-static void request_refresh(struct bgp_channel *ch)
-{
-	uint8_t buf[BGP_HEADER_LEN + 4];
-
-	if (!ch->s->conn->refresh)
-		return;
-	session_trace(ch->s, DBG_PACKETS, "Sending ROUTE-REFRESH");
-	conn_send(ch->s->conn, buf, bgp_refresh_encode(ch->afi, ch->safi, REFRESH_REQUEST, buf));
-}
 
 /*
  * By hand. In: our filter runs again over what we have, and the neighbour is asked to say everything again,

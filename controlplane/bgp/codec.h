@@ -35,7 +35,8 @@ struct bgp_export_class {
 	int8_t role;                          /* enum bgp_role, ours */
 	bool llgr_aware;                      /* the peer */
 	bool aigp, aigp_originate;
-	uint32_t remote_as; /* only where a rule needs it (OTC as peer/customer side); else 0 */
+	bool graceful_shutdown; /* RFC 8326: says so with each route */
+	uint32_t remote_as;     /* only where a rule needs it (OTC as peer/customer side); else 0 */
 };
 
 /* RFC 4271 9.2, 4456, 5065, 7947, 9234: before the export filter. True: the route may be offered to this
@@ -44,13 +45,15 @@ bool bgp_export_allowed(
 	const struct bgp_export_class *c, const struct attrs *a, const struct rib_source_config *from);
 /* After the export filter: own AS, next hop, LOCAL_PREF, MED, ORIGINATOR_ID, OTC... a: what the filter made
  * of it; before: what the filter was given (the table's), which tells what the filter set itself: a MED or
- * next hop of its own is sent where another's would not be; NULL: not filtered. out's lists may point into a
+ * next hop of its own is sent where another's would not be; NULL: not filtered. distance: rib_distance() of a
+ * recursive next hop. out's lists may point into a
  * or scratch (aligned to 4, at least BGP_EXPORT_SCRATCH(a) bytes). false: not to be sent (no usable next
  * hop...). */
 #define BGP_EXPORT_SCRATCH(a)                                                                                \
-	(2 * (size_t)(a)->as_path_bytes + 4 * ((size_t)(a)->n_cluster + (a)->n_community + 2) + 64)
+	(2 * (size_t)(a)->as_path_bytes + 4 * ((size_t)(a)->n_cluster + (a)->n_community + 3) + 64)
 bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, const struct attrs *before,
-	const struct rib_source_config *from, struct attrs *out, uint8_t *scratch, size_t scratch_size);
+	const struct rib_source_config *from, uint32_t distance, struct attrs *out, uint8_t *scratch,
+	size_t scratch_size);
 
 /* Path attributes in ascending type order without MP_REACH_NLRI/MP_UNREACH_NLRI. IPv4 unicast without
  * extended next hop carries NEXT_HOP here. Returns the length, 0 if it does not fit. */

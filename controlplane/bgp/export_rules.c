@@ -200,17 +200,16 @@ static void set_reflection(
 	out->present |= ATTR_CLUSTER_LIST;
 }
 
-/* RFC 9494 section 4.3: says what it is where it is taken. */
-static void add_stale_community(struct attrs *out, uint8_t *scratch)
+/* list: room for two more than the route has. */
+static void add_community(struct attrs *out, uint32_t community, uint32_t *list)
 {
-	uint32_t *list = (uint32_t *)scratch;
 	unsigned n = out->present & ATTR_COMMUNITY ? out->n_community : 0;
 
-	if (n == UINT16_MAX)
+	if (n == UINT16_MAX || has_community(out, community))
 		return;
-	if (n)
+	if (n && out->community != list)
 		memcpy(list, out->community, 4 * (size_t)n);
-	list[n] = COMM_LLGR_STALE;
+	list[n] = community;
 	out->community = list;
 	out->n_community = (uint16_t)(n + 1);
 	out->present |= ATTR_COMMUNITY;
@@ -218,11 +217,10 @@ static void add_stale_community(struct attrs *out, uint8_t *scratch)
 
 /*
  * RFC 7311 section 3.4: who makes himself the next hop adds his distance to the old one, at least 1; who has
- * a route of his own and is told to may begin with its metric. The distance to a recursive next hop is not
- * among the attributes: it is not added.
+ * a route of his own and is told to may begin with its metric.
  */
 static void set_aigp(const struct bgp_export_class *c, const struct attrs *a, const struct rib_peer *src,
-	struct attrs *out)
+	uint32_t distance, struct attrs *out)
 {
 	bool own = !(a->present & ATTR_NEXT_HOP) || !ipaddr_equal(&a->next_hop, &out->next_hop);
 	uint32_t metric = a->present & ATTR_IGP_METRIC ? a->igp_metric : 0;
@@ -230,10 +228,10 @@ static void set_aigp(const struct bgp_export_class *c, const struct attrs *a, co
 	if (!c->aigp) {
 		out->present &= ~(uint32_t)ATTR_AIGP;
 	} else if (src && own && (a->present & ATTR_AIGP)) {
-		uint64_t step = metric ? metric : 1;
+		uint64_t step = a->derived & ATTRD_RECURSIVE ? distance : metric;
 
-		if (!(a->derived & ATTRD_RECURSIVE))
-			out->aigp = a->aigp > UINT64_MAX - step ? UINT64_MAX : a->aigp + step;
+		step = step ? step : 1;
+		out->aigp = a->aigp > UINT64_MAX - step ? UINT64_MAX : a->aigp + step;
 	} else if (!src && c->aigp_originate && !(a->present & ATTR_AIGP) && (a->present & ATTR_IGP_METRIC)) {
 		out->aigp = metric;
 		out->present |= ATTR_AIGP;
@@ -241,9 +239,11 @@ static void set_aigp(const struct bgp_export_class *c, const struct attrs *a, co
 }
 
 bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, const struct attrs *before,
-	const struct rib_source_config *from, struct attrs *out, uint8_t *scratch, size_t scratch_size)
+	const struct rib_source_config *from, uint32_t distance, struct attrs *out, uint8_t *scratch,
+	size_t scratch_size)
 {
 	const struct rib_peer *src = from && from->peer.bgp ? &from->peer : NULL;
+	uint32_t *communities;
 	size_t used;
 
 	/* Stripping and prepending may both happen, hence twice the path. */
@@ -276,10 +276,12 @@ bool bgp_export_attrs(const struct bgp_export_class *c, const struct attrs *a, c
 		if (src && !src->external && !c->external)
 			set_reflection(c, src, out, scratch + ((used + 3) & ~(size_t)3));
 	}
-	set_aigp(c, a, src, out);
-	if ((out->present & ATTR_LLGR_STALE) && !has_community(out, COMM_LLGR_STALE))
-		add_stale_community(
-			out, scratch + ((used + 3) & ~(size_t)3) + 4 * ((size_t)a->n_cluster + 1));
+	set_aigp(c, a, src, distance, out);
+	communities = (uint32_t *)(scratch + ((used + 3) & ~(size_t)3)) + a->n_cluster + 1;
+	if (out->present & ATTR_LLGR_STALE) /* RFC 9494 section 4.3: says what it is where it is taken */
+		add_community(out, COMM_LLGR_STALE, communities);
+	if (c->graceful_shutdown)
+		add_community(out, COMM_GRACEFUL_SHUTDOWN, communities);
 	if (!out->n_community)
 		out->present &= ~(uint32_t)ATTR_COMMUNITY;
 	if (!out->n_ext)

@@ -31,7 +31,8 @@ struct bgp_import_class {
 	bool interior; /* same AS or confederation */
 	bool allow_local_pref, allow_as_sets, enforce_first_as, aigp;
 	bool gateway_recursive, prefer_link_local, extended_next_hop, direct;
-	int8_t role; /* ours */
+	bool graceful_shutdown, graceful_shutdown_receive; /* RFC 8326: LOCAL_PREF 0 for all; for who asks */
+	int8_t role;                                       /* ours */
 	uint16_t preference;
 	uint32_t remote_as, local_as, public_as, allow_local_as;
 	uint32_t router_id, cluster_id, default_local_pref;

@@ -83,6 +83,8 @@ static uint32_t diff_bgp(const struct proto_config *old, const struct proto_conf
 		SPAN(struct bgp_config, bfd_strict),
 		SPAN(struct bgp_config, bfd_strict_hold),
 		SPAN(struct bgp_config, check_link),
+		SPAN(struct bgp_config, graceful_shutdown),
+		SPAN(struct bgp_config, graceful_shutdown_receive),
 		SPAN(struct bgp_config, require_refresh),
 		SPAN(struct bgp_config, require_enhanced_refresh),
 		SPAN(struct bgp_config, require_as4),

@@ -502,6 +502,8 @@ static const struct option options[] = {
 	LLGR_TIME("long lived stale time", llgr_time, "Long-lived stale time"),
 	LLGR_TIME("min long lived stale time", min_llgr_time, "Min long-lived stale time"),
 	LLGR_TIME("max long lived stale time", max_llgr_time, "Max long-lived stale time"),
+	SWITCH("graceful shutdown", graceful_shutdown),
+	SWITCH("graceful shutdown receive", graceful_shutdown_receive),
 	SWITCH("interpret communities", interpret_communities),
 	SWITCH("disable after error", disable_after_error),
 	CUSTOM("disable after cease", disable_after_cease),

@@ -55,6 +55,8 @@ static void check_session(struct parser *p, struct bgp_config *c, bool interior)
 		parser_fail(p, "Multihop BGP with BFD requires specified local address");
 	if (c->gr_mode == GR_OFF && c->llgr_mode != GR_OFF)
 		parser_fail(p, "Long-lived graceful restart requires basic graceful restart");
+	if (c->internal && (c->graceful_shutdown || c->graceful_shutdown_receive))
+		parser_fail(p, "Graceful shutdown is for EBGP sessions");
 	if (c->internal && c->enforce_first_as)
 		parser_fail(p, "Enforce first AS check is requires EBGP sessions");
 }

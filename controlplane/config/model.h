@@ -239,6 +239,8 @@ struct bgp_config {
 	enum gr_mode gr_mode, llgr_mode;
 	uint32_t gr_time, min_gr_time, max_gr_time;
 	uint32_t llgr_time, min_llgr_time, max_llgr_time;
+	bool graceful_shutdown,
+		graceful_shutdown_receive; /* ours: RFC 8326, as who goes and as who hears of it */
 	bool interpret_communities, disable_after_error;
 	uint32_t disable_after_cease; /* bit per Cease subcode */
 	uint32_t hold_time, min_hold_time, startup_hold_time, keepalive_time, min_keepalive_time,

@@ -13,9 +13,10 @@ struct lane_memo {
 	uint32_t attrs,
 		source; /* attrs 0: empty; a reference is held, so that the number cannot mean another set */
 	uint64_t key;
-	uint64_t gen; /* lanes added later are not in it */
-	uint32_t fan; /* a reference is held */
-	bool rejected;
+	uint64_t gen;      /* lanes added later are not in it */
+	uint32_t distance; /* policy_distance() */
+	uint32_t fan : 31; /* a reference is held */
+	bool rejected : 1;
 };
 
 static bool in(const uint64_t *set, uint32_t lane)
@@ -31,9 +32,9 @@ static void put(uint64_t *set, uint32_t lane, bool on)
 		set[lane / 64] &= ~(UINT64_C(1) << (lane & 63));
 }
 
-void choose_init(struct choose *c, unsigned shard, const struct bgp_encode_class *encode)
+void choose_init(struct choose *c, unsigned shard, const struct bgp_encode_class *encode, bool aigp)
 {
-	*c = (struct choose){.shard = shard, .encode = encode};
+	*c = (struct choose){.shard = shard, .encode = encode, .aigp = aigp};
 	fans_init(&c->fans);
 	draft_init(&c->draft, &c->fans.sents);
 }
@@ -465,8 +466,8 @@ uint32_t choose_fan(struct choose *c, struct rib_shard *s, const struct net *n,
 	const struct rib_route_view *r, bool *rejected)
 {
 	struct lane_memo *m;
+	uint32_t fan, distance;
 	uint64_t key;
-	uint32_t fan;
 
 	*rejected = false;
 	if (!c->n_active) /* nobody is there to ask the rules for */
@@ -476,13 +477,15 @@ uint32_t choose_fan(struct choose *c, struct rib_shard *s, const struct net *n,
 		memo_grow(c);
 	m = slot_of(c, r->attrs, r->source, key);
 	rcu_read_lock();
-	if (m->attrs != r->attrs || m->source != r->source || m->key != key) {
+	distance = policy_distance(c->aigp, s, r);
+	if (m->attrs != r->attrs || m->source != r->source || m->key != key || m->distance != distance) {
 		if (m->attrs)
 			memo_drop(c, m);
 		else
 			c->memo_used++;
 		attrs_hold(r->attrs);
-		*m = (struct lane_memo){r->attrs, r->source, key, 0, 0, false};
+		*m = (struct lane_memo){
+			.attrs = r->attrs, .source = r->source, .key = key, .distance = distance};
 		remember(c, s, n, r, m);
 	} else if (m->gen != c->gen) {
 		add_young(c, s, n, r, m);

@@ -64,6 +64,7 @@ struct choose {
 	uint64_t *alone, *named; /* sets: lanes run one by one; scratch */
 	unsigned shard;
 	const struct bgp_encode_class *encode; /* the group's */
+	bool aigp;                             /* likewise */
 	struct lane **lane;                    /* by number; NULL: not active */
 	uint32_t n_lane, n_active, n_own;      /* n_own: lanes with a source of their own */
 	uint64_t *active, *shared, *each;      /* sets of n_lane bits; each: run for every prefix */
@@ -77,7 +78,7 @@ struct choose {
 	uint32_t memo_mask, memo_used;
 };
 
-void choose_init(struct choose *c, unsigned shard, const struct bgp_encode_class *encode);
+void choose_init(struct choose *c, unsigned shard, const struct bgp_encode_class *encode, bool aigp);
 void choose_free(struct choose *c);
 void choose_forget(struct choose *c); /* drops what it remembers: there are no routes */
 size_t choose_bytes(const struct choose *c);

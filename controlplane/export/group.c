@@ -1493,6 +1493,9 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 	struct group *g = calloc(1, sizeof(*g) + n * sizeof(g->shard[0]));
 	enum rib_listen what = c->mode == EXPORT_BEST ? RIB_LISTEN_BEST : RIB_LISTEN_ALL;
 
+	if (c->class.aigp) /* it has the way to the next hop in it */
+		what |= RIB_LISTEN_METRIC;
+
 	if (!g)
 		return NULL;
 	g->engine = x;
@@ -1516,7 +1519,7 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 		gs->group = g;
 		gs->number = i;
 		CDS_INIT_LIST_HEAD(&gs->members);
-		choose_init(&gs->choose, i, &g->encode);
+		choose_init(&gs->choose, i, &g->encode, g->class.aigp);
 		/* The table may come before the first member does. The peer that is attached joins this lane:
 		 * its place among the users is taken here. */
 		choose_add(&gs->choose, *lane);

@@ -119,12 +119,21 @@ bool policy_allowed(const struct policy *p, struct rib_shard *s, const struct ri
 	return bgp_export_allowed(&p->class, attrs_get(r->attrs), from_of(s, r));
 }
 
+uint32_t policy_distance(bool aigp, struct rib_shard *s, const struct rib_route_view *r)
+{
+	const struct attrs *a = aigp ? attrs_get(r->attrs) : NULL;
+
+	/* The filter may give it an AIGP of its own, but seldom: so it is not asked whether there is one. */
+	return a && (a->derived & ATTRD_RECURSIVE) ? rib_distance(rib_shard_rib(s), r->source, a) : 0;
+}
+
 bool policy_send(struct policy *p, struct rib_shard *s, const struct net *n, const struct rib_route_view *r,
 	const struct bgp_encode_class *c, struct sents *sents, uint32_t *out)
 {
 	const struct rib_source_config *from = from_of(s, r);
 	const struct attrs *before = attrs_get(r->attrs), *a = before;
 	struct attrs filtered, sent;
+	uint32_t distance = policy_distance(p->class.aigp, s, r);
 	bool changed;
 	size_t need;
 
@@ -139,7 +148,7 @@ bool policy_send(struct policy *p, struct rib_shard *s, const struct net *n, con
 		if (!p->scratch)
 			abort();
 	}
-	if (!bgp_export_attrs(&p->class, a, before, from, &sent, p->scratch, p->scratch_size))
+	if (!bgp_export_attrs(&p->class, a, before, from, distance, &sent, p->scratch, p->scratch_size))
 		return false;
 	*out = sent_intern(sents, c, &sent);
 	return true;

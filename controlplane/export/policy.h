@@ -29,6 +29,9 @@ bool policy_run(struct policy *p, struct rib_shard *s, const struct net *n, cons
 /* For peers, who remember themselves, in two parts. Under RCU. Allowed: by the rules before the filter; send:
  * the filter and the rules behind it. *out: a number of `sents` with one reference for the caller. */
 bool policy_allowed(const struct policy *p, struct rib_shard *s, const struct rib_route_view *r);
+/* What a route's result depends on besides its attributes, its source and the prefix: with AIGP, how far it
+ * is to a recursive next hop; else 0. Under RCU. */
+uint32_t policy_distance(bool aigp, struct rib_shard *s, const struct rib_route_view *r);
 bool policy_send(struct policy *p, struct rib_shard *s, const struct net *n, const struct rib_route_view *r,
 	const struct bgp_encode_class *c, struct sents *sents, uint32_t *out);
 /* The filter alone, by any thread with a machine of its own. */

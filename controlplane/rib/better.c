@@ -11,7 +11,7 @@
  *
  * MED makes it no ordering at all: which route wins may depend on the order of
  * comparison. update.c compares as BIRD does; deterministic med groups first.
- * Shard's thread only.
+ * Shard's thread only, but for rib_distance().
  */
 #include "controlplane/rib/internal.h"
 
@@ -49,6 +49,22 @@ void candidate_of(struct rib_shard *s, const struct route_record *r, struct cand
 		out->resolvable = answer && answer->reachable;
 		out->metric = answer ? answer->metric : METRIC_UNKNOWN;
 	}
+}
+
+uint32_t rib_distance(struct rib *rib, uint32_t source, const struct attrs *a)
+{
+	struct nht *nht = atomic_load_explicit(&rib->nht, memory_order_acquire);
+	const struct rib_source *src = rib_source_by_id(rib, source);
+	const struct nht_answer *answer;
+	struct rib_table *igp;
+
+	if (!(a->derived & ATTRD_RECURSIVE))
+		return a->present & ATTR_IGP_METRIC ? a->igp_metric : 0;
+	if (!nht || !src)
+		return UINT32_MAX;
+	igp = rib_source_config(src)->igp_table;
+	answer = nht_lookup(nht, igp ? igp : src->table, &a->nexthop[0].gw);
+	return answer && answer->reachable ? answer->metric : UINT32_MAX;
 }
 
 uint32_t candidate_neighbor_as(const struct candidate *c)

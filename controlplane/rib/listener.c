@@ -44,14 +44,15 @@ static bool wanted(const struct local_listener *l, const struct rib_change *c)
 		return false;
 	/* Who wants less than the table's most curious listener may hear of a path id or a backup that is not
 	 * his business. */
-	return (what & (RIB_LISTEN_BACKUP | RIB_LISTEN_ALL)) || best || c->last;
+	return (what & (RIB_LISTEN_BACKUP | RIB_LISTEN_ALL)) || best || c->last ||
+	       (c->metric && (what & RIB_LISTEN_METRIC));
 }
 
 void listener_changed(struct rib_shard *s, struct local_listener *l, const struct rib_change *c, unsigned n)
 {
 	unsigned first = 0;
 
-	if (!l->dumping && !(l->part->want & (RIB_LISTEN_BACKUP | RIB_LISTEN_ALL))) {
+	if (!l->dumping && !(l->part->want & (RIB_LISTEN_BACKUP | RIB_LISTEN_ALL | RIB_LISTEN_METRIC))) {
 		give(s, l, c, n, false);
 		return;
 	}

@@ -118,6 +118,9 @@ uint32_t rib_source_id(const struct rib_source *s);
 /* Names and peer data of a source by id; RCU. NULL if gone. */
 const struct rib_source *rib_source_by_id(struct rib *rib, uint32_t id);
 const struct rib_source_config *rib_source_config(const struct rib_source *s);
+/* The IGP metric to the next hop of a route of that source; UINT32_MAX: it is not reachable. Any thread,
+ * under RCU. */
+uint32_t rib_distance(struct rib *rib, uint32_t source, const struct attrs *a);
 
 /* Stale handling (RFC 4724, 7313): mark all present routes; those not announced again are withdrawn by sweep.
  * retain: they stay usable meanwhile; llgr: they become least preferred (RFC 9494). */
@@ -180,6 +183,7 @@ struct rib_change {
 	const struct net *net;
 	uint32_t index; /* number of the prefix in its shard and table: stable while the prefix has routes */
 	bool last;      /* the prefix has no routes any more: index will be reused after this call */
+	bool metric;    /* the way to a next hop has changed */
 	uint32_t old_best_attrs, old_best_source; /* 0: none */
 	uint32_t best_attrs, best_source;
 	uint32_t best_path_id;
@@ -194,11 +198,13 @@ struct rib_change {
 };
 
 enum rib_listen {
-	RIB_LISTEN_BEST = 1,     /* best changed */
-	RIB_LISTEN_BACKUP = 2,   /* best changed, or the best one with other next hops; routes[] has at most
-				    RIB_BACKUP_ROUTES */
-	RIB_LISTEN_ALL = 4,      /* any */
-	RIB_LISTEN_OLD = 8,      /* with ALL: old_routes */
+	RIB_LISTEN_BEST = 1,   /* best changed */
+	RIB_LISTEN_BACKUP = 2, /* best changed, or the best one with other next hops; routes[] has at most
+				  RIB_BACKUP_ROUTES */
+	RIB_LISTEN_ALL = 4,    /* any */
+	RIB_LISTEN_OLD = 8,    /* with ALL: old_routes */
+	/* also when the best stays the same and the way to its next hop, or to another's, does not */
+	RIB_LISTEN_METRIC = 64,
 	RIB_LISTEN_NO_DUMP = 16, /* live changes only; dumped() is called at once */
 	/* any, also of routes that are filtered, and of what was received though the filter makes the same of
 	 * it */

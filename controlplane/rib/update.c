@@ -125,6 +125,7 @@ struct place {
 struct before {
 	struct place best, second;
 	unsigned views, n_views, n_all_views; /* RIB_LISTEN_OLD */
+	bool metric;
 };
 
 static uint32_t identity(const struct route_record *r)
@@ -167,6 +168,7 @@ static inline void change_begin(struct rib_shard *s, struct part *p, uint32_t ne
 	if (p->want & RIB_LISTEN_BACKUP)
 		b->second = second_of(p, n);
 	b->views = b->n_views = b->n_all_views = 0;
+	b->metric = false;
 	if (p->want & RIB_LISTEN_OLD) {
 		/* Room for the old and the new. */
 		if (s->changed_part != p || s->n_changes == CHANGES ||
@@ -223,6 +225,7 @@ static void tell(struct rib_shard *s, struct part *p, uint32_t net, const struct
 		.net = &s->change_nets[s->n_changes],
 		.index = net,
 		.last = last,
+		.metric = b->metric,
 		.old_best_attrs = b->best.attrs,
 		.best_attrs = best->attrs,
 		.old_routes = s->views + b->views,
@@ -277,6 +280,7 @@ static inline void change_end(
 	struct place best = place_of(p, n->first);
 	bool changed = !same_place(&best, &b->best), last = n->first == POOL_NONE && !p->pins;
 	unsigned what = (changed ? RIB_LISTEN_BEST | RIB_LISTEN_BACKUP : 0) | (any ? RIB_LISTEN_ALL : 0) |
+			(b->metric ? RIB_LISTEN_METRIC : 0) |
 			(RIB_LISTEN_RECEIVED & ~(RIB_LISTEN_ALL | RIB_LISTEN_OLD));
 
 	if (changed) {
@@ -934,6 +938,7 @@ void update_order(struct rib_shard *s, struct part *p, uint32_t net)
 	if (is_borrowed(n->first))
 		borrow_own(s, p, net);
 	change_begin(s, p, net, &b);
+	b.metric = true;
 	net_begin(n);
 	if (p->table->sorted) {
 		/* Taken apart and put together again. */

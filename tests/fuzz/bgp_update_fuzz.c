@@ -103,7 +103,7 @@ static void send_on(const struct attrs *a, const struct bgp_import_class *k, boo
 
 	peer.interior = false;
 	if (BGP_EXPORT_SCRATCH(a) > sizeof(out_scratch) ||
-		!bgp_export_attrs(&x, a, NULL, NULL, &out, out_scratch, sizeof(out_scratch)))
+		!bgp_export_attrs(&x, a, NULL, NULL, 0, &out, out_scratch, sizeof(out_scratch)))
 		return;
 	n = bgp_encode_attrs(&out, &ec, bytes, sizeof(bytes));
 	if (!n)

@@ -394,6 +394,9 @@ def test_limits(make_pair, direction):
         r.close()
 
 
+INSIDE = "192.0.2.20"
+
+
 def test_aigp_between_daemons(world):
     """AIGP to BIRD and from it, where both sides have it switched on: begun with a route's metric, carried and added to
     (RFC 7311)."""
@@ -404,8 +407,13 @@ def test_aigp_between_daemons(world):
     assert config.count("aigp originate") == config.count("igp_metric = 700") == 1
     d.daemon.start(config)
     own = "route 198.18.7.0/24 blackhole { igp_metric = 600; }; route 198.18.8.0/24 blackhole;"
-    text = p.config(bfd="", extra=raw_protocol(channel="aigp on; import all; export all;") + "protocol static metrics { ipv4; %s }\n" % own)
-    p.start(text.replace("ipv4 { import all; export all; };", "ipv4 { aigp originate; next hop self; import all; export all; };", 1))
+    extra = raw_protocol(channel="aigp on; import all; export all;") + "protocol static metrics { ipv4; %s }\n" % own
+    extra += raw_protocol("inside", asn=NODE_AS, address=INSIDE)
+    extra += f"protocol static ways {{ ipv4; route 10.9.9.0/24 via {HOP} {{ igp_metric = 600; }}; # way\n }}\n"
+    p.lab.ip("peer", "addr", "add", f"{INSIDE}/24", "dev", "cust0")
+    text = p.config(bfd="", extra=extra)
+    text = text.replace("ipv4 { import all; export all; };", "ipv4 { aigp originate; next hop self; import all; export all; };", 1)
+    p.start(text)
     p.wait(lambda: p.ctl.established("peer_v4", "peer_v6") and d.established(), "sessions")
     assert p.wait(lambda: p.ctl.best(PEER_NET[4]), "a route")["attrs"].get("BGP.aigp") == "700"
     raw = world.raw(p)
@@ -417,8 +425,45 @@ def test_aigp_between_daemons(world):
     assert there("198.18.7.0/24") == "600"
     assert there("198.18.8.0/24") is None, "no metric to begin with"
     assert there("198.18.9.0/24") == "41", "our distance to the old next hop is added"
+    # a recursive next hop (internal neighbours' are): how far it is counts, and counts anew when that changes
+    inside = world.raw(p, address=INSIDE, asn=NODE_AS)
+    inside.update(origin() + as_path() + next_hop("10.9.9.9") + attribute(5, (100).to_bytes(4, "big"), 0x40) +
+                  attribute(26, b"\x01\x00\x0b" + (40).to_bytes(8, "big"), 0x80), ["198.18.10.0/24"])
+    assert there("198.18.10.0/24") == "640"
+    p.node.configure(text.replace("igp_metric = 600; }; # way", "igp_metric = 300; };"))
+    p.wait(lambda: there("198.18.10.0/24") == "340", "a shorter way")
     # AIGP is off between autonomous systems unless asked for
     assert "BGP.aigp" not in p.wait(lambda: p.ctl.best(PEER_NET[6]), "the other family")["attrs"]
+
+
+def test_graceful_shutdown(world):
+    """RFC 8326 as options. `graceful shutdown`: the neighbour is told, what we have from it is the last choice, the session stays.
+    `graceful shutdown receive`: the same when the neighbour tells us."""
+    p = world.pair(None)
+    d = DRIVERS["frr"](p.lab).start()  # which heeds it by itself
+    p.start(p.config(bfd=""))
+    p.wait(lambda: p.ctl.established("peer_v4", "peer_v6") and d.established(), "sessions")
+    since = p.ctl.session_since("peer_v4")
+
+    def state(f):
+        """(LOCAL_PREF of the peer's route here, whether ours has the community there, LOCAL_PREF of ours there)"""
+        mine, theirs = p.ctl.best(PEER_NET[f]), d.daemon.route(NODE_NET[f])
+        if not mine or not theirs:
+            return None
+        return int(mine["attrs"]["BGP.local_pref"]), "graceful-shutdown" in (theirs[0]["community"] or ""), theirs[0]["localpref"]
+
+    def both(want, what):
+        p.wait(lambda: [state(f) for f in FAMILIES] == [want] * 2, what)
+    p.wait(lambda: all(state(f) and state(f)[:2] == (100, False) for f in FAMILIES), "nothing special")
+    p.node.configure(p.config(bfd="", bgp="graceful shutdown;"))
+    both((0, True, 0), "we are about to go")
+    p.node.configure(p.config(bfd="", bgp="graceful shutdown receive;"))
+    p.wait(lambda: all(state(f) and state(f)[:2] == (100, False) for f in FAMILIES), "we are not")
+    d.daemon.vtysh("configure", f"router bgp {PEER_AS}", "bgp graceful-shutdown")
+    p.wait(lambda: all((state(f) or [None])[0] == 0 for f in FAMILIES), "FRR is about to go")
+    d.daemon.vtysh("configure", f"router bgp {PEER_AS}", "no bgp graceful-shutdown")
+    p.wait(lambda: all((state(f) or [None])[0] == 100 for f in FAMILIES), "it is not")
+    assert p.ctl.session_since("peer_v4") == since
 
 
 def test_other_ports_passive_and_strict_bind(make_pair):

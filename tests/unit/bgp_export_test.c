@@ -64,7 +64,7 @@ static uint32_t scratch[1024];
 static bool export_to(const struct bgp_export_class *c, const struct attrs *a, const struct attrs *before,
 	const struct rib_source_config *from, struct attrs *out)
 {
-	return bgp_export_attrs(c, a, before, from, out, (uint8_t *)scratch, sizeof(scratch));
+	return bgp_export_attrs(c, a, before, from, 0, out, (uint8_t *)scratch, sizeof(scratch));
 }
 
 static void test_allowed(void **state)
@@ -101,6 +101,69 @@ static void test_allowed(void **state)
 	assert_false(bgp_export_allowed(&i, &a, &ext));
 	e.interpret_communities = false;
 	assert_true(bgp_export_allowed(&e, &a, &ext));
+}
+
+static void test_aigp(void **state)
+{
+	static const struct {
+		uint64_t aigp;
+		uint32_t igp_metric, distance;
+		bool recursive, keep;
+		uint64_t want;
+	} cases[] = {
+		{40, 0, 7, false, false, 41}, /* at least 1 */
+		{40, 600, 7, false, false, 640},
+		{40, 600, 7, true, false, 47},
+		{40, 600, 0, true, false, 41},
+		{40, 600, 7, true, true, 40}, /* the next hop stays */
+		{UINT64_MAX - 3, 0, 7, true, false, UINT64_MAX},
+	};
+	struct rib_source_config ext = from_bgp(true, 3);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct bgp_export_class c = ebgp();
+		struct attrs a = route(), out;
+
+		c.aigp = true;
+		c.next_hop_self = cases[i].keep ? NHMODE_OFF : NHMODE_ALL;
+		c.next_hop_keep = cases[i].keep ? NHMODE_ALL : NHMODE_OFF;
+		a.present |= ATTR_AIGP | (cases[i].igp_metric ? ATTR_IGP_METRIC : 0);
+		a.aigp = cases[i].aigp;
+		a.igp_metric = cases[i].igp_metric;
+		a.derived |= cases[i].recursive ? ATTRD_RECURSIVE : 0;
+		assert_true(bgp_export_attrs(
+			&c, &a, NULL, &ext, cases[i].distance, &out, (uint8_t *)scratch, sizeof(scratch)));
+		assert_true(out.present & ATTR_AIGP);
+		assert_int_equal(out.aigp, cases[i].want);
+	}
+}
+
+/* RFC 8326: a community more, behind those that are there, and beside LLGR_STALE. */
+static void test_graceful_shutdown(void **state)
+{
+	static const uint32_t some[] = {7, 9}, with[] = {COMM_GRACEFUL_SHUTDOWN};
+	struct bgp_export_class c = ebgp();
+	struct attrs a = route(), out;
+
+	(void)state;
+	c.graceful_shutdown = true;
+	assert_true(export_to(&c, &a, NULL, NULL, &out));
+	assert_int_equal(out.n_community, 1);
+	assert_int_equal(out.community[0], COMM_GRACEFUL_SHUTDOWN);
+	a.present |= ATTR_COMMUNITY | ATTR_LLGR_STALE;
+	a.community = some;
+	a.n_community = 2;
+	assert_true(export_to(&c, &a, NULL, NULL, &out));
+	assert_int_equal(out.n_community, 4);
+	assert_int_equal(out.community[1], 9);
+	assert_int_equal(out.community[2], COMM_LLGR_STALE);
+	assert_int_equal(out.community[3], COMM_GRACEFUL_SHUTDOWN);
+	a.present &= ~(uint32_t)ATTR_LLGR_STALE;
+	a.community = with;
+	a.n_community = 1;
+	assert_true(export_to(&c, &a, NULL, NULL, &out));
+	assert_int_equal(out.n_community, 1);
 }
 
 static void test_otc(void **state)
@@ -336,15 +399,18 @@ static void test_small_scratch_is_refused(void **state)
 	struct attrs a = route(), out;
 
 	(void)state;
-	assert_false(
-		bgp_export_attrs(&c, &a, NULL, NULL, &out, (uint8_t *)scratch, BGP_EXPORT_SCRATCH(&a) - 1));
-	assert_true(bgp_export_attrs(&c, &a, NULL, NULL, &out, (uint8_t *)scratch, BGP_EXPORT_SCRATCH(&a)));
+	assert_false(bgp_export_attrs(
+		&c, &a, NULL, NULL, 0, &out, (uint8_t *)scratch, BGP_EXPORT_SCRATCH(&a) - 1));
+	assert_true(
+		bgp_export_attrs(&c, &a, NULL, NULL, 0, &out, (uint8_t *)scratch, BGP_EXPORT_SCRATCH(&a)));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_allowed),
+		cmocka_unit_test(test_aigp),
+		cmocka_unit_test(test_graceful_shutdown),
 		cmocka_unit_test(test_otc),
 		cmocka_unit_test(test_llgr),
 		cmocka_unit_test(test_external),

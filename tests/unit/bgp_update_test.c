@@ -760,6 +760,41 @@ static void test_otc_import(void **state)
 	}
 }
 
+/* RFC 8326, received: whatever LOCAL_PREF it has, and only from outside. */
+static void test_graceful_shutdown(void **state)
+{
+	static const struct {
+		bool all, receive, internal;
+		const char *more;
+		uint32_t local_pref;
+	} cases[] = {
+		{false, false, false, "c0 08 04 ffff0000", 100},
+		{false, true, false, "c0 08 04 ffff0000", 0},
+		{false, true, false, "c0 08 08 fbf00007 ffff0000", 0},
+		{false, true, false, "c0 08 04 ffff0001", 100},
+		{false, true, false, "", 100},
+		{true, false, false, "", 0},
+		{true, true, true, "40 05 04 00000096 c0 08 04 ffff0000", 150},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct bgp_import_class k = class_of(cases[i].internal ? IBGP : EBGP);
+		struct bytes a = {.n = 0}, m;
+		struct bgp_update u;
+		struct attrs out;
+
+		k.default_local_pref = 100;
+		k.graceful_shutdown = cases[i].all;
+		k.graceful_shutdown_receive = cases[i].receive;
+		put_hex(&a, ORIGIN PATH NEXTHOP);
+		put_hex(&a, cases[i].more);
+		body(&m, a.b, a.n, "18 c63364");
+		assert_int_equal(decode_with(&k, &m, &out, &u), BGP_DECODE_OK);
+		assert_int_equal(out.local_pref, cases[i].local_pref);
+	}
+}
+
 static void test_policy_options(void **state)
 {
 	struct bgp_import_class k = class_of(EBGP);
@@ -895,6 +930,7 @@ int main(void)
 		cmocka_unit_test(test_narrow_session_gets_as_trans),
 		cmocka_unit_test(test_huge_path),
 		cmocka_unit_test(test_otc_import),
+		cmocka_unit_test(test_graceful_shutdown),
 		cmocka_unit_test(test_policy_options),
 		cmocka_unit_test(test_nlri),
 		cmocka_unit_test(test_usable_prefixes),

@@ -201,7 +201,7 @@ static void expected(
 			if (changed)
 				a = &filtered;
 		}
-		if (!bgp_export_attrs(&s->cf.class, a, before, from, &sent, scratch, sizeof(scratch)))
+		if (!bgp_export_attrs(&s->cf.class, a, before, from, 0, &sent, scratch, sizeof(scratch)))
 			continue;
 		len = bgp_encode_attrs(&sent, &s->cf.encode, bytes, sizeof(bytes));
 		assert_true(len > 0 && len < 250);
