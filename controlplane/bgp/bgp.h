@@ -26,6 +26,9 @@ int bgp_engine_listen(struct bgp_engine *e, const struct config *c, char *err, s
 /* What `show route export P`, `preexport`, `noexport` need; main thread fills it. -ENOENT when the session is
  * not up. */
 int bgp_export_view(struct proto *p, struct proto_channel *c, struct export_peer_config *out);
+/* While we recover: routes are held that neighbours are not to miss when they are told that they have heard
+ * all. Main. */
+void bgp_recovery_hold(struct daemon *d, bool held);
 /* `show status` while we recover from our own restart: channels whose End-of-RIB is missing, and the wait
  * timer. False: we do not. */
 bool bgp_recovery_status(struct daemon *d, unsigned *channels, double *left_s, uint32_t *total_s);

@@ -47,13 +47,48 @@ bool recovery_join(struct bgp_recovery *r, struct daemon *d, unsigned n)
 	return true;
 }
 
+static void check(struct bgp_recovery *r)
+{
+	if (r->running && !r->waiting && !r->settling)
+		finish(r, "Graceful restart done");
+}
+
 void recovery_leave(struct bgp_recovery *r, unsigned n)
 {
 	if (!r->running)
 		return;
 	r->waiting -= n < r->waiting ? n : r->waiting;
-	if (!r->waiting)
-		finish(r, "Graceful restart done");
+	check(r);
+}
+
+static void run_settled(void *arg)
+{
+	struct bgp_recovery *r = arg;
+
+	r->settling = r->held;
+	check(r);
+}
+
+/* A shard's thread: what was held is in the tables. */
+static void settled(void *arg)
+{
+	struct bgp_recovery *r = arg;
+
+	loop_call(r->daemon->main, run_settled, r);
+}
+
+void bgp_recovery_hold(struct daemon *d, bool held)
+{
+	struct bgp_recovery *r = d->bgp && d->recovering ? engine_recovery(d->bgp) : NULL;
+
+	if (!r || r->held == held)
+		return;
+	r->daemon = d;
+	r->held = held;
+	if (held)
+		r->settling = true;
+	else
+		rib_roa_settle(d->rib, settled, r);
 }
 
 void recovery_stop(struct bgp_recovery *r)

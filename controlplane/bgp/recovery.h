@@ -3,7 +3,8 @@
  * Our own graceful restart, RFC 4724 section 4.1: after a start with -R nothing
  * is sent before the neighbours have sent what they had (End-of-RIB), or
  * `graceful restart wait` is over: or else they would take our half-filled table
- * for the truth. Main thread only.
+ * for the truth. Routes that are held (`hold routes` of a RPKI cache) are waited for
+ * as well. Main thread only.
  */
 #pragma once
 #include <ev.h>
@@ -16,6 +17,8 @@ struct bgp_engine;
 struct bgp_recovery {
 	struct daemon *daemon;
 	unsigned waiting; /* channels whose End-of-RIB is missing */
+	bool held;        /* routes are */
+	bool settling;    /* they are, or what they were held for is still being looked at */
 	bool running;
 	struct ev_timer timer;
 	uint32_t total_s;

@@ -11,6 +11,7 @@ struct rib_cover {
 	unsigned refs;         /* atomic */
 	struct rib_table *igp; /* of next hops; NULL: prefixes */
 	bool forced;           /* also for `rpki reload off` */
+	struct cover_call *then;
 	unsigned n;
 	union {
 		struct prefix *prefix; /* sorted, none within another */
@@ -66,8 +67,20 @@ void cover_release(struct rib_cover *c)
 {
 	if (__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	while (c->then) {
+		struct cover_call *call = c->then;
+
+		c->then = call->next;
+		call->fn(call->ctx);
+		memory_free(call);
+	}
 	memory_free(c->prefix);
 	memory_free(c);
+}
+
+void cover_then(struct rib_cover *c, struct cover_call *calls)
+{
+	c->then = calls;
 }
 
 static bool has_prefix(const struct rib_cover *c, const struct prefix *p)

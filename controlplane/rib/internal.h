@@ -445,6 +445,13 @@ void borrow_open(struct rib_shard *s, struct local_source *l, struct rib_table *
 void borrow_close(struct rib_shard *s, struct local_source *l);
 
 /* cover.c */
+/* Calls that are owed when it has been everywhere; takes over the list. */
+struct cover_call {
+	struct cover_call *next;
+	void (*fn)(void *ctx);
+	void *ctx;
+};
+void cover_then(struct rib_cover *c, struct cover_call *calls);
 struct rib_cover *cover_hold(struct rib_cover *c);
 void cover_release(struct rib_cover *c);
 bool cover_matches(

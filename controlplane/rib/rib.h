@@ -236,6 +236,8 @@ void rib_listener_redump(struct rib_listener *l); /* give everything again (a ch
 /* Main. While a table is held, filters that ask it reject; when that begins and when it ends, everything they
  * have decided is looked at again, also for `rpki reload off`. */
 void rib_roa_hold(struct rib_table *t, bool held);
+/* done(ctx) is called, in a shard's thread, when what was to be looked at again by now has been. Main. */
+void rib_roa_settle(struct rib *rib, void (*done)(void *ctx), void *ctx);
 
 /* ---- readers: under rcu_read_lock() from begin to the last use of a view; re-lock between slices ---- */
 #define RIB_MAX_ROUTES 4096

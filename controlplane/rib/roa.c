@@ -243,6 +243,7 @@ struct roa_notifier {
 	struct prefix *pending;
 	unsigned n, cap;
 	bool forced; /* also those that do not want to be told */
+	struct cover_call *then;
 };
 
 struct roa_notifier *roa_notifier_create(struct rib *rib)
@@ -272,7 +273,7 @@ static void notify(struct rib *rib, const struct prefix *p, unsigned n, bool for
 	bool first;
 
 	pthread_mutex_lock(&x->lock);
-	first = x->n == 0;
+	first = x->n == 0 && !x->then;
 	if (x->n + n > x->cap) {
 		x->cap = 2 * (x->n + n);
 		x->pending = memory_grow(x->pending, x->cap * sizeof(*x->pending));
@@ -285,9 +286,25 @@ static void notify(struct rib *rib, const struct prefix *p, unsigned n, bool for
 		rib_shard_call(rib, 0, arm, NULL);
 }
 
+void rib_roa_settle(struct rib *rib, void (*done)(void *ctx), void *ctx)
+{
+	struct cover_call *call = memory_take(sizeof(*call));
+	struct roa_notifier *x = rib->roa;
+	bool first;
+
+	pthread_mutex_lock(&x->lock);
+	first = x->n == 0 && !x->then;
+	*call = (struct cover_call){x->then, done, ctx};
+	x->then = call;
+	pthread_mutex_unlock(&x->lock);
+	if (first)
+		rib_shard_call(rib, 0, arm, NULL);
+}
+
 void roa_settled(struct rib_shard *s)
 {
 	struct roa_notifier *x = s->rib->roa;
+	struct cover_call *then;
 	struct prefix *list;
 	struct rib_cover *c;
 	unsigned n;
@@ -297,11 +314,14 @@ void roa_settled(struct rib_shard *s)
 	list = x->pending;
 	n = x->n;
 	forced = x->forced;
+	then = x->then;
 	x->forced = false;
+	x->then = NULL;
 	x->pending = NULL;
 	x->n = x->cap = 0;
 	pthread_mutex_unlock(&x->lock);
 	c = cover_of_prefixes(list, n, forced);
+	cover_then(c, then);
 	memory_free(list);
 	cover_start(s->rib, c);
 	cover_release(c);

@@ -6,8 +6,10 @@
  *
  * `hold routes`: a table is held (rib_roa_hold()) from the start of a cache that asks for it until some
  * cache of the table has given its first complete answer, or the timeout of those that hold it is over.
- * Caches start before other protocols. A cache that is started again holds again, before its records go.
+ * Caches start before other protocols. A cache that is started again holds again, before its records go. Our
+ * own graceful restart is not over while a table is held.
  */
+#include "controlplane/bgp/bgp.h"
 #include "controlplane/cli/cli.h"
 #include "controlplane/proto/proto.h"
 #include "controlplane/rpki/cache.h"
@@ -66,9 +68,14 @@ static bool holds_something(const struct proto *p)
 static void update_tables(struct proto *p)
 {
 	struct proto_channel *c;
+	struct proto *q;
+	bool held = false;
 
 	cds_list_for_each_entry(c, &p->channels, node) if (c->table)
 		rib_roa_hold(c->table, table_is_held(p->daemon, c->table));
+	cds_list_for_each_entry(q, &p->daemon->protos, node) held |=
+		q->ops == &rpki_ops && holds_something(q);
+	bgp_recovery_hold(p->daemon, held);
 }
 
 static void on_hold_timeout(struct ev_loop *ev, ev_timer *w, int revents)

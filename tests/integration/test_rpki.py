@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from bgp_peers import Raw, as_path, next_hop, origin
+from bgp_peers import UPDATE, Raw, as_path, next_hop, origin
 from netlab import Lab, have
 from netlab.pair import NODE, PEER, PEER_AS, Pair
 from netlab.rtr import RESET_QUERY, SERIAL_QUERY, Cache
@@ -274,6 +274,47 @@ def test_hold_until_the_first_answer(site):
     p.wait(lambda: len(site.routes()) == len(NETS) and raw.announced()[0] == {own[1]}, "all again")
     cache.close()
     raw.close()
+
+
+def test_restart_waits_for_held_routes(site):
+    """Our own graceful restart is not over before what is held is not: or neighbours would drop what they kept of it."""
+    p, hop = site.p, "192.0.2.50"
+    caps = b"\x01\x04\x00\x01\x00\x01" + b"\x02\x00" + b"\x41\x04%s" + b"\x40\x06\x00\x78\x00\x01\x01\x80"
+    p.lab.ip("peer", "addr", "add", "192.0.2.10/24", "dev", "cust0")
+    config = site.base.replace("hold time 9;", "graceful restart on;")
+    assert config != site.base
+    config += config[config.index("protocol bgp peer_v4"):].replace("peer_v4", "second").replace(PEER[4], "192.0.2.10").replace(str(PEER_AS), "64999")
+
+    def speak():
+        first, second = (Raw(p.lab, address, NODE[4], asn, capabilities=caps % asn.to_bytes(4, "big"))
+                         for address, asn in ((PEER[4], PEER_AS), ("192.0.2.10", 64999)))
+        first.update(origin() + as_path(PEER_AS) + next_hop(hop), NETS)
+        for r in (first, second):
+            r.update()  # End-of-RIB
+        return first, second
+    p.start(config + rpki(more="hold routes;"))
+    cache = Cache(site.lab, "peer", PEER[4], PORT)
+    before = speak()
+    p.wait(lambda: set(NETS) <= before[1].announced()[0], "all at the second one")
+    p.node.kill_control()
+    with cache.lock:
+        cache.script = [lambda c, q: c.response()]  # begins, and does not end
+        cache.hang_up()
+    p.node.start_control()
+    first, second = speak()
+    p.wait(lambda: not cache.script, "the cache has been asked")
+    p.wait(lambda: "Waiting for 0 channels to recover" in p.ctl.cmd("show status"), "both have said all")
+    assert not [k for r in (first, second) for k, _ in list(r.got) if k == UPDATE], "nothing is said while routes are held"
+    with cache.lock:
+        cache.hang_up()
+    p.wait(lambda: second.announced()[1], "End-of-RIB")
+    assert set(NETS) <= second.announced()[0], "which is behind the routes"
+    updates = [body for k, body in list(second.got) if k == UPDATE]
+    assert updates[-1] == bytes(4) and all(body[:2] == bytes(2) for body in updates), "nothing is withdrawn, nothing follows"
+    p.logged("Graceful restart done")
+    cache.close()
+    for r in (*before, first, second):
+        r.close()
 
 
 def test_hold_has_an_end(site):
