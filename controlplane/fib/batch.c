@@ -41,6 +41,7 @@ int batch_open(struct batch *b, size_t capacity)
 	b->reply = malloc(REPLY_SIZE);
 	b->cap = capacity;
 	b->first_seq = 1;
+	b->at_once = BATCH_AT_ONCE_MAX;
 	if (!b->buf || !b->reply) {
 		batch_close(b);
 		return -ENOMEM;
@@ -143,11 +144,32 @@ static void give_way(struct batch *b)
 		nanosleep(&nap, NULL);
 }
 
+void batch_pace(struct batch *b, unsigned n, uint64_t ns)
+{
+	uint64_t each = ns / n + 1, fit;
+
+	b->message_ns = b->message_ns ? (3 * b->message_ns + each) / 4 : each;
+	fit = BATCH_STRETCH_NS / b->message_ns;
+	b->at_once = fit > BATCH_AT_ONCE_MAX   ? BATCH_AT_ONCE_MAX
+		     : fit < BATCH_AT_ONCE_MIN ? BATCH_AT_ONCE_MIN
+					       : (unsigned)fit;
+}
+
+/* Of this thread: what it waits for others is no reason for shorter sends. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 int batch_flush(
 	struct batch *b, void (*failed)(void *ctx, unsigned index, int err, const char *text), void *ctx)
 {
 	uint32_t first = b->first_seq, last = first + b->n - 1;
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	uint64_t begin = 0;
 	ssize_t n;
 	int rc = 0;
 
@@ -155,11 +177,15 @@ int batch_flush(
 		return 0;
 	b->last->nlmsg_flags |= NLM_F_ACK;
 	give_way(b);
+	if (b->urgent)
+		begin = cpu_ns();
 	do
 		n = sendto(b->fd, b->buf, b->len, 0, (struct sockaddr *)&kernel, sizeof(kernel));
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		rc = -errno;
+	if (b->urgent)
+		batch_pace(b, b->n, cpu_ns() - begin);
 	b->sends++;
 	b->messages += b->n;
 	b->first_seq = last + 1;

@@ -10,7 +10,10 @@
  * answer has been read, every message is accounted for.
  *
  * The kernel has one lock for all that is written to its tables, taken for each
- * message. Who can wait gives way: nothing is sent while somebody has something urgent.
+ * message. Who can wait gives way: nothing is sent while somebody has something urgent. And
+ * no send of his takes long: where the kernel is not preemptible, who has been
+ * waiting for the lock, and sits on the same core, gets it when the send is over, not
+ * between two messages. 128 insertions are 0.6 ms, 128 removals from a large table 5 ms.
  *
  * A batch belongs to one thread.
  */
@@ -40,7 +43,21 @@ struct batch {
 	 * we send when it has done so, or after BATCH_GIVE_WAY_MAX_NS. */
 	const _Atomic uint32_t *urgent;
 	_Atomic uint64_t gave_way; /* how often; any thread may read it */
+	/* With urgent: so many messages are one send of BATCH_STRETCH_NS, by what the last ones took. */
+	unsigned at_once;
+	uint64_t message_ns;
 };
+#define BATCH_AT_ONCE_MAX 128
+#define BATCH_AT_ONCE_MIN 8
+#define BATCH_STRETCH_NS 300000
+
+/* The owner has enough for a send. */
+static inline bool batch_due(const struct batch *b)
+{
+	return b->n >= b->at_once;
+}
+/* Takes note that n messages took the kernel so long. */
+void batch_pace(struct batch *b, unsigned n, uint64_t ns);
 
 /* 0 or -errno. */
 int batch_open(struct batch *b, size_t capacity);

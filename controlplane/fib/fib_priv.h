@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 #include <urcu/list.h>
 
-#define BATCH_ROUTES 128 /* routes in one send */
+#define BATCH_ROUTES BATCH_AT_ONCE_MAX /* routes in one send, at most */
 
 /* Of a route besides where it goes: interned, never forgotten. */
 struct route_info {

@@ -254,7 +254,7 @@ static struct written *next_written(struct fib_channel *ch, const struct prefix 
 	struct fib *f = ch->f;
 
 	/* A plain multipath message is the longest. */
-	if (f->writer.n == BATCH_ROUTES || !batch_room(&f->writer, BATCH_MESSAGE_MAX + BEST_MAX * 40))
+	if (batch_due(&f->writer) || !batch_room(&f->writer, BATCH_MESSAGE_MAX + BEST_MAX * 40))
 		route_flush(f);
 	audit_written(f->audit, p);
 	struct written *w = &f->written[f->writer.n];

@@ -9,9 +9,12 @@
  *   fib_bench bare [PREFIXES [4|6]]
  *         only the bare loop, as JSON
  *   fib_bench failover [PREFIXES [4|6 [PAIRS [PEERS]]]]
- *         one neighbour (or PEERS on one port) with PAIRS different backups is lost: time until the kernel's
- * answer for sampled prefixes is the new one, idle and while another table is loading; against bare replaces
- * of the same groups fib_bench            all of it
+ *         one neighbour (or PEERS on one port) with PAIRS different backups is lost: time until the kernel
+ *         answers with the backup for prefixes all over the table, idle and while another table is loading;
+ *         against bare replaces of the same groups
+ *   fib_bench failovers
+ *         that for 10,000 to 1,000,000 prefixes of both families, for backups on the lost one's own
+ *         interface, and for 1 to 1,000 peers on one port
  *
  * Runs in a network namespace of its own; needs root.
  */
@@ -27,7 +30,7 @@
 #include <sys/wait.h>
 
 static struct lab lab;
-static bool without_removal;
+static bool without_removal, same_interface;
 
 /* Results of the child that runs the bare loop: a machine of its own, without anybody who listens. */
 static struct bare_results {
@@ -79,9 +82,22 @@ static struct spent since(struct spent t)
 
 /* ---- the bare loop ---- */
 
-static void bare_nexthop(struct batch *b, uint32_t id, const char *gw, uint32_t ifindex, uint16_t flags)
+/* Backups have the numbers from here on. */
+#define BACKUPS 5000u
+
+static struct ipaddr peer_addr(bool v6, unsigned net, unsigned n)
 {
-	struct ipaddr a = ip(gw);
+	char t[IPADDR_STRLEN];
+
+	if (v6)
+		snprintf(t, sizeof(t), "2001:db8:%u::%x", net, n + 2);
+	else
+		snprintf(t, sizeof(t), "10.%u.%u.%u", net, (n + 2) / 256, (n + 2) % 256);
+	return ip(t);
+}
+
+static void bare_nexthop(struct batch *b, uint32_t id, struct ipaddr a, uint32_t ifindex, uint16_t flags)
+{
 	struct nhmsg *m = NLMSG_DATA(batch_add(b, RTM_NEWNEXTHOP, NLM_F_CREATE | flags, sizeof(*m)));
 
 	m->nh_family = ipaddr_is_v4(&a) ? AF_INET : AF_INET6;
@@ -138,8 +154,8 @@ static struct spent bare_routes(
 
 static void bare_setup(struct batch *b, bool v6)
 {
-	bare_nexthop(b, 1, v6 ? "2001:db8:1::2" : "10.1.0.2", lab.a, 0);
-	bare_nexthop(b, 2, v6 ? "2001:db8:2::2" : "10.2.0.2", lab.b, 0);
+	bare_nexthop(b, 1, peer_addr(v6, 1, 0), lab.a, 0);
+	bare_nexthop(b, 2, peer_addr(v6, 2, BACKUPS), lab.b, 0);
 	bare_group(b, 10, 1, 0);
 	bare_group(b, 20, 2, 0);
 	must(b);
@@ -235,12 +251,12 @@ static void bench_install(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 struct watch {
 	uint32_t n; /* prefixes */
 	bool v6;
-	uint32_t want; /* interface */
 	_Atomic bool stop, ready;
 	uint64_t first, last_wrong, asks;
 };
 
-static uint32_t ask_oif(int fd, bool v6, const struct ipaddr *dst)
+/* The kernel would send dst to a backup. */
+static bool by_backup(int fd, bool v6, const struct ipaddr *dst)
 {
 	struct {
 		struct nlmsghdr n;
@@ -258,14 +274,15 @@ static uint32_t ask_oif(int fd, bool v6, const struct ipaddr *dst)
 	memcpy(a + 1, v6 ? (const void *)dst->b : (const void *)&dst->w[3], size);
 	q.n.nlmsg_len = NLMSG_LENGTH(sizeof(q.r)) + NLA_ALIGN(a->nla_len);
 	if (send(fd, &q, q.n.nlmsg_len, 0) < 0 || (n = (int)recv(fd, reply, sizeof(reply), 0)) < 0)
-		return 0;
+		return false;
 	const struct nlmsghdr *h = (const struct nlmsghdr *)reply;
 	struct nlattr *tb[RTA_MAX + 1];
 	if (!nlmsg_ok(h, n) || h->nlmsg_type != RTM_NEWROUTE ||
 		nlmsg_parse((struct nlmsghdr *)h, sizeof(struct rtmsg), tb, RTA_MAX, NULL) < 0 ||
-		!tb[RTA_OIF])
-		return 0;
-	return nla_get_u32(tb[RTA_OIF]);
+		!tb[RTA_GATEWAY])
+		return false;
+	struct ipaddr gw = netlink_attr_addr(tb[RTA_GATEWAY]);
+	return (unsigned)(gw.b[14] << 8 | gw.b[15]) >= BACKUPS;
 }
 
 /* Asks the kernel for one prefix after another, all over the table, as fast as it answers. */
@@ -278,10 +295,10 @@ static void *watch_main(void *arg)
 	while (!atomic_load(&w->stop) || rounds_after++ < 512) {
 		struct net n = w->v6 ? lab_net6(k) : lab_net4(k);
 		n.prefix.addr.b[15] = 1;
-		uint32_t oif = ask_oif(fd, w->v6, &n.prefix.addr);
+		bool right = by_backup(fd, w->v6, &n.prefix.addr);
 		uint64_t now = clock_now_ns();
 		w->asks++;
-		if (oif != w->want)
+		if (!right)
 			w->last_wrong = now;
 		else if (!w->first)
 			w->first = now;
@@ -292,9 +309,9 @@ static void *watch_main(void *arg)
 	return NULL;
 }
 
-static struct measured measure(uint32_t n, bool v6, uint32_t want, void (*act)(void *), void *arg)
+static struct measured measure(uint32_t n, bool v6, void (*act)(void *), void *arg)
 {
-	struct watch w = {.n = n, .v6 = v6, .want = want};
+	struct watch w = {.n = n, .v6 = v6};
 	struct measured m;
 	pthread_t t;
 	uint64_t start, end;
@@ -345,17 +362,6 @@ static void bare_replace(void *arg)
 	must(&l->b);
 }
 
-static struct ipaddr peer_addr(bool v6, unsigned net, unsigned n)
-{
-	char t[IPADDR_STRLEN];
-
-	if (v6)
-		snprintf(t, sizeof(t), "2001:db8:%u::%x", net, n + 2);
-	else
-		snprintf(t, sizeof(t), "10.%u.%u.%u", net, (n + 2) / 256, (n + 2) % 256);
-	return ip(t);
-}
-
 static uint32_t attrs_via(const struct ipaddr *gw, uint32_t ifindex, unsigned preference)
 {
 	struct attr_nexthop nh = {.gw = *gw, .ifindex = ifindex, .weight = 1};
@@ -365,16 +371,16 @@ static uint32_t attrs_via(const struct ipaddr *gw, uint32_t ifindex, unsigned pr
 	return attrs_intern(&a);
 }
 
-/* Prefix i goes by peer i % peers, and has backup i % pairs. */
-static void announce_spread(struct rib_source *s, bool v6, uint32_t n, unsigned net, uint32_t ifindex,
+/* Prefix i goes by neighbour first + i % spread. */
+static void announce_spread(struct rib_source *s, bool v6, uint32_t n, unsigned net, unsigned first,
 	unsigned spread, unsigned preference)
 {
 	struct rib_batch *b = rib_batch_create(s);
 	uint32_t *ids = calloc(spread, sizeof(*ids));
 
 	for (unsigned i = 0; i < spread; i++) {
-		struct ipaddr gw = peer_addr(v6, net, i);
-		ids[i] = attrs_via(&gw, ifindex, preference);
+		struct ipaddr gw = peer_addr(v6, net, first + i);
+		ids[i] = attrs_via(&gw, net == 1 ? lab.a : lab.b, preference);
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct net p = v6 ? lab_net6(i) : lab_net4(i);
@@ -445,7 +451,7 @@ static void bare_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 		if (l.b.n == BATCH_ROUTES || i + 1 == n)
 			must(&l.b);
 	}
-	bare->loss = measure(n, v6, lab.b, bare_replace, &l);
+	bare->loss = measure(n, v6, bare_replace, &l);
 	bare->neighbour = bare_neighbour(&l.b, v6);
 	batch_close(&l.b);
 }
@@ -484,10 +490,11 @@ static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 	struct loss l = {links, peers};
 	unsigned groups = pairs > peers ? pairs : peers;
 
-	printf("failover IPv%c, %u prefixes, %u peer%s lost, %u pair%s:\n", v6 ? '6' : '4', n, peers,
-		peers == 1 ? "" : "s", groups, groups == 1 ? "" : "s");
-	announce_spread(v6 ? lab.two6 : lab.two, v6, n, 2, lab.b, pairs, 100);
-	announce_spread(v6 ? lab.one6 : lab.one, v6, n, 1, lab.a, peers, 200);
+	printf("failover IPv%c, %u prefixes, %u peer%s lost, %u pair%s, backup on %s interface:\n",
+		v6 ? '6' : '4', n, peers, peers == 1 ? "" : "s", groups, groups == 1 ? "" : "s",
+		same_interface ? "the same" : "another");
+	announce_spread(v6 ? lab.two6 : lab.two, v6, n, same_interface ? 1 : 2, BACKUPS, pairs, 100);
+	announce_spread(v6 ? lab.one6 : lab.one, v6, n, 1, 0, peers, 200);
 	for (unsigned i = 0; i < peers; i++)
 		links[i] = (struct fib_link){
 			.addr = peer_addr(v6, 1, i), .ifindex = lab.a, .up = true, .reason = "bfd"};
@@ -506,7 +513,7 @@ static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 		for (int r = 0; r < rounds; r++) {
 			for (unsigned i = 0; i < peers; i++)
 				links[i].up = false;
-			m[r] = measure(n, v6, lab.b, lose, &l);
+			m[r] = measure(n, v6, lose, &l);
 			if (m[r].last > worst.last)
 				worst = m[r];
 			for (unsigned i = 0; i < peers; i++)
@@ -517,15 +524,13 @@ static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 				atomic_store(&loading, false);
 				pthread_join(t, NULL);
 			}
-			struct watch w = {.n = n, .v6 = v6};
 			int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 			for (uint32_t k = 0; k < n; k += n / 64 + 1) {
 				struct net p = v6 ? lab_net6(k) : lab_net4(k);
 				p.prefix.addr.b[15] = 1;
-				while (ask_oif(fd, v6, &p.prefix.addr) != lab.a)
+				while (by_backup(fd, v6, &p.prefix.addr))
 					usleep(5000);
 			}
-			(void)w;
 			close(fd);
 			if (loaded) {
 				atomic_store(&loading, true);
@@ -645,6 +650,24 @@ static void failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 	in_child(true, bench_failover, n, v6, pairs, peers);
 }
 
+static void failovers(void)
+{
+	for (uint32_t k = 10000; k <= 1000000; k *= 10) {
+		failover(k, false, 1, 1);
+		failover(k, true, 1, 1);
+	}
+	same_interface = true;
+	failover(200000, false, 1, 1);
+	failover(200000, true, 1, 1);
+	same_interface = false;
+	failover(200000, false, 100, 1);
+	failover(200000, true, 100, 1);
+	for (unsigned peers = 1; peers <= 1000; peers *= 10) {
+		failover(200000, false, 1, peers);
+		failover(200000, true, 1, peers);
+	}
+}
+
 static void print_bare(void)
 {
 	const struct spent *s[] = {&bare->in, &bare->over, &bare->out};
@@ -675,21 +698,12 @@ int main(int argc, char **argv)
 		print_bare();
 	} else if (argc > 1 && !strcmp(argv[1], "failover")) {
 		failover(n, v6, pairs, peers);
-	} else if (argc == 1) {
-		install(1000000, false);
-		install(200000, true);
-		for (uint32_t k = 10000; k <= 1000000; k *= 10) {
-			failover(k, false, 1, 1);
-			failover(k, true, 1, 1);
-		}
-		failover(200000, false, 100, 1);
-		failover(200000, true, 100, 1);
-		failover(200000, false, 1, 100);
-		failover(200000, false, 1, 1000);
+	} else if (argc > 1 && !strcmp(argv[1], "failovers")) {
+		failovers();
 	} else {
-		fprintf(stderr, "usage: fib_bench [install|bare [PREFIXES [4|6]] | write [PREFIXES [4|6 "
-				"[RUNS]]] | failover [PREFIXES [4|6 [PAIRS "
-				"[PEERS]]]]]\n");
+		fprintf(stderr, "usage: fib_bench install|bare [PREFIXES [4|6]] | write [PREFIXES [4|6 "
+				"[RUNS]]] | failovers | failover [PREFIXES [4|6 [PAIRS "
+				"[PEERS]]]]\n");
 		return 2;
 	}
 	return 0;

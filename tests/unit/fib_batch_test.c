@@ -104,10 +104,32 @@ static void test_errors_in_the_middle(void **state)
 	batch_close(&b);
 }
 
+/* As many messages in one send as the kernel does in BATCH_STRETCH_NS, by what the last ones took. */
+static void test_pace(void **state)
+{
+	struct batch b = {.at_once = BATCH_AT_ONCE_MAX};
+
+	for (unsigned i = 0; i < 3; i++) { /* replacements */
+		batch_pace(&b, b.at_once, (uint64_t)b.at_once * 2000);
+		assert_int_equal(b.at_once, BATCH_AT_ONCE_MAX);
+	}
+	for (unsigned i = 0; i < 30; i++) /* insertions */
+		batch_pace(&b, b.at_once, (uint64_t)b.at_once * 6000);
+	assert_in_range(b.at_once, 45, 50);
+	batch_pace(&b, 1, 1000000); /* one that was slow makes no difference for long */
+	for (unsigned i = 0; i < 30; i++)
+		batch_pace(&b, b.at_once, (uint64_t)b.at_once * 6000);
+	assert_in_range(b.at_once, 45, 50);
+	for (unsigned i = 0; i < 30; i++) /* removals */
+		batch_pace(&b, b.at_once, (uint64_t)b.at_once * 100000);
+	assert_int_equal(b.at_once, BATCH_AT_ONCE_MIN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_errors_in_the_middle),
+		cmocka_unit_test(test_pace),
 	};
 
 	return cmocka_run_group_tests(tests, start, NULL);

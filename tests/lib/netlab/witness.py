@@ -9,6 +9,7 @@ from .daemons import ROOT, build_dir
 from .proc import end_process, now_ns, run
 
 PROBE_PORT = 33333
+DISCARD_PORT = 9  # nobody here sends to it
 
 
 def tool(name):
@@ -32,11 +33,11 @@ def ahead_of_others(pid):
 class Witness:
     """Taps all ports of the wire and follows the routes of the given namespaces."""
 
-    def __init__(self, lab, follow=(), far=()):
+    def __init__(self, lab, follow=(), far=(), probes=True):
         """follow: roles whose nexthops and routes are recorded; far: wire ports where the probe stream is checked for
-        gaps (the far end of its way)."""
+        gaps (the far end of its way); probes=False: probe packets are not looked at."""
         self.lab = lab
-        argv = [tool("netwatch"), "-p", str(PROBE_PORT)]
+        argv = [tool("netwatch"), "-p", str(PROBE_PORT if probes else DISCARD_PORT)]
         for name, ends in lab.links.items():
             for role, _, _ in ends:
                 port = f"{name}.{role}"
