@@ -64,15 +64,16 @@ static const struct bfd_auth_key *send_key(const struct bfd_params *p)
 	return NULL;
 }
 
+static unsigned section_len(uint8_t type, const struct bfd_auth_key *k)
+{
+	return type == BFD_AUTH_SIMPLE ? (unsigned)AUTH_PASSWORD + k->len : AUTH_DIGEST + digest_len(type);
+}
+
 unsigned bfd_auth_len(const struct bfd_params *p)
 {
 	const struct bfd_auth_key *k = send_key(p);
 
-	if (p->auth_type == BFD_AUTH_NONE || !k)
-		return 0;
-	if (p->auth_type == BFD_AUTH_SIMPLE)
-		return AUTH_PASSWORD + k->len;
-	return AUTH_DIGEST + digest_len(p->auth_type);
+	return p->auth_type == BFD_AUTH_NONE || !k ? 0 : section_len(p->auth_type, k);
 }
 
 /* The key in the place of the digest, padded with zeros. */
@@ -84,32 +85,34 @@ static void place_key(uint8_t *section, unsigned dlen, const struct bfd_auth_key
 	memset(section + AUTH_DIGEST + n, 0, dlen - n);
 }
 
-unsigned bfd_auth_sign(const struct bfd_params *p, uint32_t seq, uint8_t *packet)
+static unsigned sign_with(uint8_t type, const struct bfd_auth_key *k, uint32_t seq, uint8_t *packet)
 {
-	const struct bfd_auth_key *k = send_key(p);
 	uint8_t *section = packet + BFD_PACKET_LEN;
-	unsigned alen = bfd_auth_len(p);
+	unsigned alen = section_len(type, k);
 
-	if (!alen)
-		return BFD_PACKET_LEN;
 	packet[1] |= BFD_FLAG_AUTH;
 	packet[3] = (uint8_t)(BFD_PACKET_LEN + alen);
-	section[AUTH_TYPE] = p->auth_type;
+	section[AUTH_TYPE] = type;
 	section[AUTH_LEN] = (uint8_t)alen;
 	section[AUTH_KEY_ID] = k->id;
-	if (p->auth_type == BFD_AUTH_SIMPLE) {
+	if (type == BFD_AUTH_SIMPLE) {
 		memcpy(section + AUTH_PASSWORD, k->secret, k->len);
 	} else {
 		uint8_t out[SHA1_LEN];
-		unsigned dlen = digest_len(p->auth_type);
+		unsigned dlen = digest_len(type);
 
 		section[3] = 0;
 		bfd_put32(section + AUTH_SEQ, seq);
 		place_key(section, dlen, k);
-		digest(p->auth_type, packet, BFD_PACKET_LEN + alen, out);
+		digest(type, packet, BFD_PACKET_LEN + alen, out);
 		memcpy(section + AUTH_DIGEST, out, dlen);
 	}
 	return BFD_PACKET_LEN + alen;
+}
+
+unsigned bfd_auth_sign(const struct bfd_params *p, uint32_t seq, uint8_t *packet)
+{
+	return bfd_auth_len(p) ? sign_with(p->auth_type, send_key(p), seq, packet) : BFD_PACKET_LEN;
 }
 
 static bool password_matches(const struct bfd_auth_key *k, const uint8_t *section)
@@ -129,45 +132,79 @@ static bool digest_matches(uint8_t type, const struct bfd_auth_key *k, const uin
 	return equal_secret(out, payload + BFD_PACKET_LEN + AUTH_DIGEST, dlen);
 }
 
-int bfd_auth_verify(const struct bfd_params *p, const uint8_t *payload, const struct bfd_packet *pkt,
-	struct bfd_auth_rx *st)
+/* The section is there and has the form of the type. */
+static bool well_formed(uint8_t type, const uint8_t *section, const struct bfd_packet *pkt)
 {
-	const uint8_t *section = payload + BFD_PACKET_LEN;
-	uint32_t seq = 0;
-
-	if (!(pkt->flags & BFD_FLAG_AUTH))
-		return p->auth_type == BFD_AUTH_NONE ? 0 : -EACCES;
-	if (p->auth_type == BFD_AUTH_NONE || section[AUTH_TYPE] != p->auth_type)
-		return -EACCES;
+	if (type == BFD_AUTH_NONE || !(pkt->flags & BFD_FLAG_AUTH) || section[AUTH_TYPE] != type)
+		return false;
 	/* Nothing may follow the section: it would be outside what the types define. */
 	if (section[AUTH_LEN] != pkt->length - BFD_PACKET_LEN)
-		return -EACCES;
-	if (p->auth_type == BFD_AUTH_SIMPLE) {
-		if (section[AUTH_LEN] <= AUTH_PASSWORD || section[AUTH_LEN] > AUTH_PASSWORD + PASSWORD_MAX)
-			return -EACCES;
-	} else {
-		if (section[AUTH_LEN] != AUTH_DIGEST + digest_len(p->auth_type))
-			return -EACCES;
-		seq = bfd_get32(section + AUTH_SEQ);
-		/* Sections 6.7.3, 6.7.4: a circular window of 3 * Detect Mult; meticulous: never the same
-		 * number twice. */
-		uint32_t ahead = seq - st->seq;
-		if (st->known &&
-			(ahead > 3u * pkt->detect_mult || (!ahead && bfd_auth_meticulous(p->auth_type))))
-			return -EACCES;
-	}
+		return false;
+	if (type == BFD_AUTH_SIMPLE)
+		return section[AUTH_LEN] > AUTH_PASSWORD && section[AUTH_LEN] <= AUTH_PASSWORD + PASSWORD_MAX;
+	return section[AUTH_LEN] == AUTH_DIGEST + digest_len(type);
+}
+
+/* The key that a well-formed section was made with, among those to be accepted. */
+static const struct bfd_auth_key *signed_with(
+	const struct bfd_params *p, const uint8_t *payload, const struct bfd_packet *pkt)
+{
+	const uint8_t *section = payload + BFD_PACKET_LEN;
+
 	for (unsigned i = 0; i < BFD_AUTH_KEYS; i++) {
 		const struct bfd_auth_key *k = &p->auth[i];
 
 		if (!k->len || !k->accept || k->id != section[AUTH_KEY_ID])
 			continue;
-		if (p->auth_type == BFD_AUTH_SIMPLE ? !password_matches(k, section)
-						    : !digest_matches(p->auth_type, k, payload, pkt->length))
-			continue;
-		/* Only now: a forged packet must not move the window. */
-		st->seq = seq;
-		st->known = p->auth_type != BFD_AUTH_SIMPLE;
-		return 0;
+		if (p->auth_type == BFD_AUTH_SIMPLE ? password_matches(k, section)
+						    : digest_matches(p->auth_type, k, payload, pkt->length))
+			return k;
 	}
-	return -EACCES;
+	return NULL;
+}
+
+uint32_t bfd_auth_seq(const uint8_t *payload)
+{
+	const uint8_t *section = payload + BFD_PACKET_LEN;
+
+	return section[AUTH_TYPE] == BFD_AUTH_SIMPLE ? 0 : bfd_get32(section + AUTH_SEQ);
+}
+
+int bfd_auth_verify(const struct bfd_params *p, const uint8_t *payload, const struct bfd_packet *pkt,
+	struct bfd_auth_rx *st)
+{
+	uint32_t seq;
+
+	if (p->auth_type == BFD_AUTH_NONE && !(pkt->flags & BFD_FLAG_AUTH))
+		return 0;
+	if (!well_formed(p->auth_type, payload + BFD_PACKET_LEN, pkt))
+		return -EACCES;
+	seq = bfd_auth_seq(payload);
+	/* Sections 6.7.3, 6.7.4: a circular window of 3 * Detect Mult; meticulous: never the same number
+	 * twice. */
+	if (p->auth_type != BFD_AUTH_SIMPLE && st->known) {
+		uint32_t ahead = seq - st->seq;
+
+		if (ahead > 3u * pkt->detect_mult || (!ahead && bfd_auth_meticulous(p->auth_type)))
+			return -EACCES;
+	}
+	if (!signed_with(p, payload, pkt))
+		return -EACCES;
+	/* Only now: a forged packet must not move the window. */
+	st->seq = seq;
+	st->known = p->auth_type != BFD_AUTH_SIMPLE;
+	return 0;
+}
+
+int bfd_auth_reflect(
+	const struct bfd_params *p, const uint8_t *payload, const struct bfd_packet *pkt, uint8_t *reply)
+{
+	const struct bfd_auth_key *k;
+
+	if (p->auth_type == BFD_AUTH_NONE)
+		return pkt->flags & BFD_FLAG_AUTH ? -EACCES : BFD_PACKET_LEN;
+	if (!well_formed(p->auth_type, payload + BFD_PACKET_LEN, pkt))
+		return -EACCES;
+	k = signed_with(p, payload, pkt);
+	return k ? (int)sign_with(p->auth_type, k, bfd_auth_seq(payload), reply) : -EACCES;
 }

@@ -25,6 +25,14 @@ unsigned bfd_auth_sign(const struct bfd_params *p, uint32_t seq, uint8_t *packet
 int bfd_auth_verify(const struct bfd_params *p, const uint8_t *payload, const struct bfd_packet *pkt,
 	struct bfd_auth_rx *st);
 
+/* A reflector's part: authentic whatever the sequence number, of which somebody without state knows nothing.
+ * reply, built and with room as for bfd_auth_sign(), is signed with the key and the number of the question.
+ * Its length, or -EACCES. */
+int bfd_auth_reflect(
+	const struct bfd_params *p, const uint8_t *payload, const struct bfd_packet *pkt, uint8_t *reply);
+/* Of an authentic packet; 0 where the type has none. */
+uint32_t bfd_auth_seq(const uint8_t *payload);
+
 static inline bool bfd_auth_meticulous(uint8_t type)
 {
 	return type == BFD_AUTH_METICULOUS_MD5 || type == BFD_AUTH_METICULOUS_SHA1;

@@ -100,12 +100,11 @@ enum bfd_rx_result bfd_engine_rx(
 /* RFC 9468: may a packet that bfd_engine_rx() did not know be the beginning of a session? */
 bool bfd_rx_may_begin(const struct bfd_rx *rx);
 
-/* S-BFD reflector, RFC 7880 section 7.2, for packets to port BFD_PORT_SBFD: no session, no state.
- * discriminator: the one this system is known by; min_rx_us: the fastest it wants to be asked. reply has room
- * for BFD_PACKET_LEN (packet.h) bytes and goes from BFD_PORT_SBFD to rx->sport of rx->src. BFD_RX_REFLECT,
- * else why not. */
+/* S-BFD reflector, RFC 7880 section 7.2, for packets to port BFD_PORT_SBFD: no session, no state. reply has
+ * room for BFD_PACKET_MAX (packet.h) bytes, *len of which go from BFD_PORT_SBFD to rx->sport of rx->src.
+ * BFD_RX_REFLECT, else why not. */
 enum bfd_rx_result bfd_sbfd_reflect(
-	const struct bfd_rx *rx, uint32_t discriminator, bool admin_down, uint32_t min_rx_us, uint8_t *reply);
+	const struct bfd_rx *rx, const struct bfd_reflector *r, uint8_t *reply, uint16_t *len);
 
 /* For bursts, a few packets ahead of bfd_engine_rx(): payload has at least 24 bytes, checked by the caller.
  */

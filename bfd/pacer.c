@@ -126,7 +126,7 @@ uint32_t bfd_pacer_pop(struct bfd_pacer *p, uint64_t now_ns)
 		if (id == BFD_NIL) {
 			/* Stays at the present slot: somebody may still be put into it. */
 			uint64_t left = now_slot - p->cursor;
-			uint32_t run = empty_run(p);
+			uint32_t run = left ? empty_run(p) : 0;
 			if (!left)
 				break;
 			p->cursor += run < left ? run : left;

@@ -69,7 +69,9 @@ const char *bfd_params_check(const struct bfd_key *key, const struct bfd_params 
 		return "echo session without an interface";
 	if (key->kind == BFD_KIND_SBFD && !p->sbfd_disc)
 		return "S-BFD session without the reflector's discriminator";
-	if (key->kind >= BFD_KIND_SBFD && (p->auth_type || p->demand || p->passive || p->echo_tx_us))
+	if (key->kind >= BFD_KIND_SBFD && (p->demand || p->passive || p->echo_tx_us))
+		return "option not possible with this kind of session";
+	if (key->kind == BFD_KIND_ECHO_ONLY && p->auth_type)
 		return "option not possible with this kind of session";
 	if (!p->detect_mult)
 		return "detection multiplier 0";

@@ -95,6 +95,13 @@ struct bfd_params {
 	struct bfd_auth_key auth[BFD_AUTH_KEYS];
 };
 
+/* An S-BFD reflector, RFC 7880: what it is known by, and of the parameters what it needs: min_rx_us (the
+ * fastest it wants to be asked), admin_down and authentication. */
+struct bfd_reflector {
+	uint32_t discriminator; /* 0: none */
+	struct bfd_params params;
+};
+
 /* "Down", "Neighbor down", ...: BIRD's words. Static strings. */
 const char *bfd_state_name(uint8_t state);
 const char *bfd_diag_name(uint8_t diag);

@@ -45,6 +45,25 @@ static bool is_for(const struct session *s, const struct bfd_packet *p, const st
 	       p->my_disc == s->local_disc && (!p->your_disc || p->your_disc == s->local_disc);
 }
 
+/* RFC 7880, security considerations: the answer has the number of the question, which was one of the last
+ * that we asked, and none is taken twice. */
+static bool is_authentic(struct session *s, const uint8_t *payload, const struct bfd_packet *p)
+{
+	struct bfd_auth_rx fresh = {0};
+	uint32_t seq;
+
+	if (bfd_auth_verify(&s->params, payload, p, &fresh) < 0)
+		return false;
+	if (!fresh.known)
+		return true;
+	seq = fresh.seq;
+	if (s->xmit_seq - seq > 3u * s->params.detect_mult ||
+		(s->auth_rx.known && (int32_t)(seq - s->auth_rx.seq) <= 0))
+		return false;
+	s->auth_rx = fresh;
+	return true;
+}
+
 /* BFD_RX_UNKNOWN is not counted as refused: the packet may be something else. */
 enum bfd_rx_result solo_receive(
 	struct bfd_engine *e, const struct bfd_rx *rx, uint64_t now_ns, uint32_t *slot)
@@ -65,7 +84,7 @@ enum bfd_rx_result solo_receive(
 		return BFD_RX_UNKNOWN;
 	if (rx->ttl < (s->key.kind == BFD_KIND_ECHO_ONLY ? ECHO_MIN_TTL : s->params.min_ttl))
 		return session_drop(e, *slot, BFD_RX_TTL);
-	if (p.flags & BFD_FLAG_AUTH)
+	if (!is_authentic(s, rx->payload, &p))
 		return session_drop(e, *slot, BFD_RX_AUTH);
 	if (s->state == BFD_ADMIN_DOWN)
 		return session_drop(e, *slot, BFD_RX_REFUSED);
@@ -91,31 +110,33 @@ enum bfd_rx_result solo_receive(
 }
 
 enum bfd_rx_result bfd_sbfd_reflect(
-	const struct bfd_rx *rx, uint32_t discriminator, bool admin_down, uint32_t min_rx_us, uint8_t *reply)
+	const struct bfd_rx *rx, const struct bfd_reflector *r, uint8_t *reply, uint16_t *len)
 {
-	struct bfd_packet p;
-	uint32_t asker;
+	struct bfd_packet p, q;
+	int n;
 
 	/* From port 7784 it is an answer, never a question (RFC 7881 section 3). */
 	if (rx->dport != BFD_PORT_SBFD || rx->sport == BFD_PORT_SBFD)
 		return BFD_RX_INVALID;
 	if (bfd_packet_parse(rx->payload, rx->len, &p) < 0)
 		return BFD_RX_INVALID;
-	if (!discriminator || p.your_disc != discriminator)
+	if (!r->discriminator || p.your_disc != r->discriminator)
 		return BFD_RX_UNKNOWN;
-	if (p.flags & BFD_FLAG_AUTH)
-		return BFD_RX_AUTH;
 	if (!(p.flags & BFD_FLAG_DEMAND))
 		return BFD_RX_REFUSED;
-	asker = p.my_disc;
-	p.my_disc = discriminator;
-	p.your_disc = asker;
-	p.state = admin_down ? BFD_ADMIN_DOWN : BFD_UP;
-	p.diag = admin_down ? BFD_DIAG_ADMIN_DOWN : BFD_DIAG_NONE;
-	p.flags = p.flags & BFD_FLAG_POLL ? BFD_FLAG_FINAL : 0;
-	p.min_rx_us = min_rx_us;
-	p.min_echo_rx_us = 0;
-	p.length = BFD_PACKET_LEN;
-	bfd_packet_build(&p, reply);
+	q = p;
+	q.my_disc = r->discriminator;
+	q.your_disc = p.my_disc;
+	q.state = r->params.admin_down ? BFD_ADMIN_DOWN : BFD_UP;
+	q.diag = r->params.admin_down ? BFD_DIAG_ADMIN_DOWN : BFD_DIAG_NONE;
+	q.flags = p.flags & BFD_FLAG_POLL ? BFD_FLAG_FINAL : 0;
+	q.min_rx_us = r->params.min_rx_us;
+	q.min_echo_rx_us = 0;
+	q.length = BFD_PACKET_LEN;
+	bfd_packet_build(&q, reply);
+	n = bfd_auth_reflect(&r->params, rx->payload, &p, reply);
+	if (n < 0)
+		return BFD_RX_AUTH;
+	*len = (uint16_t)n;
 	return BFD_RX_REFLECT;
 }

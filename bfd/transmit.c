@@ -13,8 +13,9 @@ static const uint8_t *compose(struct session *s, const struct bfd_line *l)
 
 	memcpy(b, l->packet, BFD_PACKET_LEN);
 	if (s->params.auth_type != BFD_AUTH_NONE) {
-		/* Sections 6.7.3, 6.7.4: always, or when the contents change. */
-		if (bfd_auth_meticulous(s->params.auth_type) ||
+		/* Sections 6.7.3, 6.7.4: always, or when the contents change. An answer to an S-BFD packet
+		 * has its number: each has its own, so that no answer counts twice. */
+		if (bfd_auth_meticulous(s->params.auth_type) || s->key.kind == BFD_KIND_SBFD ||
 			memcmp(s->signed_packet, b, BFD_PACKET_LEN) != 0)
 			s->xmit_seq++;
 		memcpy(s->signed_packet, b, BFD_PACKET_LEN);

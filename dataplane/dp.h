@@ -68,7 +68,7 @@ struct dp {
 	uint64_t now_ns, next_tick_ns, next_retry_ns, next_filters_ns;
 	bool stopping;
 	bool strangers; /* the client's IPC_SETTINGS, as are the following */
-	uint32_t sbfd_disc, sbfd_min_rx_us;
+	struct bfd_reflector reflector;
 	pthread_t heart;
 	_Atomic bool heart_stop;
 	bool heart_runs;

@@ -130,8 +130,7 @@ static void publish(struct dp *dp, bool changing)
 	for (unsigned i = 0; i < dp->nextra; i++)
 		t->subscriber[t->nsubscribers++] = dp->extra_subscriber[i];
 	t->strangers = dp->strangers;
-	t->sbfd_disc = dp->sbfd_disc;
-	t->sbfd_min_rx_us = dp->sbfd_min_rx_us;
+	t->reflector = dp->reflector;
 	t->active = dp->active;
 	t->changing = changing;
 	t->nports = dp->nports;

@@ -304,8 +304,7 @@ static void on_settings(struct client *c, const struct ipc_settings *m)
 	struct dp *dp = c->dp;
 
 	dp->strangers = m->strangers;
-	dp->sbfd_disc = m->sbfd_disc;
-	dp->sbfd_min_rx_us = m->sbfd_min_rx_us;
+	dp->reflector = m->reflector;
 	dp_publish(dp);
 	dp_use_workers(dp, m->workers ? m->workers : dp->opt->workers);
 }

@@ -117,6 +117,7 @@ struct worker {
 	struct out_queue out[PORT_MAX];
 	uint64_t sbfd_ns;    /* bucket of the S-BFD reflector */
 	uint64_t round_ns;   /* the round's present, for what needs no better */
+	unsigned sent;       /* packets that this round was due to send */
 	uint64_t drained_ns; /* what arrived at our queues before was taken in */
 	uint64_t behind_ns;  /* since when another worker has kept us from judging; 0: nobody */
 	/* drained_ns for the others (release, after the hand-over); UINT64_MAX: asleep. Its own cache line.
@@ -255,6 +256,7 @@ static bool send_due(struct worker *w, const struct worker_tables *t, uint64_t n
 		if (!flush_ports(w, t))
 			return false;
 		n = bfd_engine_tx(w->engine, now, due, WORKER_BURST);
+		w->sent += n;
 		for (unsigned i = 0; i < n; i++)
 			rte_prefetch0(&w->paths[due[i].slot]);
 		for (unsigned i = 0; i < n; i++) {
@@ -421,15 +423,16 @@ static void answer_sbfd(struct worker *w, const struct worker_tables *t, unsigne
 {
 	struct bfd_frame_addr a = {
 		.src = rx->dst, .dst = rx->src, .sport = BFD_PORT_SBFD, .dport = rx->sport, .ttl = 255};
-	uint8_t reply[BFD_PACKET_LEN];
+	uint8_t reply[BFD_PACKET_MAX];
 	struct bfd_frame f;
 	struct rte_mbuf *m;
+	uint16_t len;
 
 	if (!bfd_bucket_take(&w->sbfd_ns, NS_PER_S / SBFD_PER_S, SBFD_BURST_NS, w->round_ns)) {
 		bump(&w->stats->rx_ratelimited, 1);
 		return;
 	}
-	if (bfd_sbfd_reflect(rx, t->sbfd_disc, false, t->sbfd_min_rx_us, reply) != BFD_RX_REFLECT ||
+	if (bfd_sbfd_reflect(rx, &t->reflector, reply, &len) != BFD_RX_REFLECT ||
 		!(m = rte_pktmbuf_alloc(w->handoff)))
 		return;
 	memcpy(a.dst_mac, frame + 6, 6);
@@ -437,7 +440,7 @@ static void answer_sbfd(struct worker *w, const struct worker_tables *t, unsigne
 	if (frame[12] == 0x81 && frame[13] == 0)
 		a.vlan = (uint16_t)((frame[14] << 8 | frame[15]) & 0xfff);
 	bfd_frame_init(&f, &a);
-	m->data_len = bfd_frame_write(&f, reply, sizeof(reply), rte_pktmbuf_mtod(m, uint8_t *));
+	m->data_len = bfd_frame_write(&f, reply, len, rte_pktmbuf_mtod(m, uint8_t *));
 	m->pkt_len = m->data_len;
 	unsigned other = 0;
 	if (own_queue(w, &t->port[port], &other))
@@ -479,7 +482,7 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 		return;
 	}
 	rx.ifindex = interface_of(p, frame);
-	if (unlikely(rx.dport == BFD_PORT_SBFD && rx.sport != BFD_PORT_SBFD && t->sbfd_disc)) {
+	if (unlikely(rx.dport == BFD_PORT_SBFD && rx.sport != BFD_PORT_SBFD && t->reflector.discriminator)) {
 		answer_sbfd(w, t, port, frame, &rx);
 		return;
 	}
@@ -918,11 +921,12 @@ static int worker_main(void *arg)
 			work += bfd_engine_sweep(w->engine, now);
 			last_sweep = now;
 		}
+		w->sent = 0;
 		all_sent = send_due(w, t, now);
 		if (bfd_engine_notify(w->engine))
 			notify(t);
 		bump(&w->stats->loops, 1);
-		if (work)
+		if (work || w->sent)
 			bump(&w->stats->busy_ns, clock_now_ns() - start);
 		if (unlikely(t->changing)) {
 			/* The manager must get on with it, and may need our core. */

@@ -88,7 +88,7 @@ struct worker_tables {
 	bool changing;                      /* queues change hands: nobody receives or sends for the moment */
 	unsigned active;                    /* workers that have queues and sessions: the first ones */
 	bool strangers;                     /* packets that may begin a session go to the manager: RFC 9468 */
-	uint32_t sbfd_disc, sbfd_min_rx_us; /* S-BFD reflector; 0: none */
+	struct bfd_reflector reflector;     /* S-BFD */
 	int subscriber[WORKER_SUBSCRIBERS]; /* eventfds */
 	struct worker_port port[PORT_MAX];
 };

@@ -26,7 +26,7 @@
 #include <net/if.h>
 #include <stdint.h>
 
-#define IPC_VERSION 3u
+#define IPC_VERSION 4u
 #define IPC_MAGIC 0x50475243u /* "PGRC" */
 #define IPC_TEXT 160
 #define IPC_MAX_MSG 1024
@@ -101,10 +101,9 @@ struct ipc_port_event {
 
 struct ipc_settings {
 	struct ipc_header h;
-	uint32_t strangers;      /* tell about single-hop packets without a session: RFC 9468 */
-	uint32_t sbfd_disc;      /* reflect S-BFD packets for this discriminator: RFC 7880; 0: none */
-	uint32_t sbfd_min_rx_us; /* what the reflector says its Required Min RX is */
-	uint32_t workers;        /* to be used, of those that there are; 0: as the dataplane was started */
+	uint32_t strangers; /* tell about single-hop packets without a session: RFC 9468 */
+	uint32_t workers;   /* to be used, of those that there are; 0: as the dataplane was started */
+	struct bfd_reflector reflector;
 };
 
 struct ipc_stranger {

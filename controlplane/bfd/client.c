@@ -136,6 +136,7 @@ void bfd_client_configure(struct bfd_client *c, const struct bfd_config *cfg, co
 			s = client_session_get(c, &k, n->ifname);
 			s->configured = true;
 			s->sbfd_disc = n->sbfd_disc;
+			s->configured_options = n->options;
 			s->dirty = true;
 		}
 	pthread_mutex_unlock(&c->lock);

@@ -174,8 +174,7 @@ static bool dataplane_settings(struct bfd_client *c)
 
 	if (c->cfg) {
 		m.strangers = c->cfg->unsolicited.on;
-		m.sbfd_disc = c->cfg->sbfd_reflector;
-		m.sbfd_min_rx_us = c->cfg->sbfd_min_rx_us;
+		m.reflector = c->cfg->reflector;
 		m.workers = c->cfg->workers;
 	}
 	return ipc_send(c->backend_fd, &m, sizeof(m), NULL, 0) == 0;

@@ -47,10 +47,10 @@ static void leave_out(const struct bfd_client *c, const struct bfd_session *s, s
 {
 	if (s->key.kind != BFD_KIND_SINGLEHOP || !c->dp_socket)
 		p->echo_tx_us = p->min_echo_rx_us = 0;
-	if (s->key.kind == BFD_KIND_SBFD || s->key.kind == BFD_KIND_ECHO_ONLY) {
+	if (s->key.kind == BFD_KIND_SBFD || s->key.kind == BFD_KIND_ECHO_ONLY)
 		p->demand = p->passive = false;
+	if (s->key.kind == BFD_KIND_ECHO_ONLY)
 		p->auth_type = BFD_AUTH_NONE;
-	}
 	/* RFC 5881 section 5 */
 	if (s->key.kind == BFD_KIND_SINGLEHOP && p->auth_type == BFD_AUTH_NONE)
 		p->min_ttl = 255;

@@ -129,7 +129,8 @@ static bool same_bfd_lists(const struct bfd_config *a, const struct bfd_config *
 
 		if (!ipaddr_equal(&i->addr, &j->addr) || !ipaddr_equal(&i->local, &j->local) ||
 			!same_text(i->ifname, j->ifname) || i->multihop != j->multihop ||
-			i->echo_only != j->echo_only || i->sbfd_disc != j->sbfd_disc)
+			i->echo_only != j->echo_only || i->sbfd_disc != j->sbfd_disc ||
+			memcmp(&i->options, &j->options, sizeof(i->options)))
 			return false;
 	}
 	return x == &a->neighbors && y == &b->neighbors;
@@ -152,8 +153,8 @@ static uint32_t diff_bfd(const struct bfd_config *a, const struct bfd_config *b)
 	if (a->has_multihop != b->has_multihop ||
 		memcmp(&a->multihop, &b->multihop, sizeof(a->multihop)) != 0)
 		return PROTO_RECONFIGURE;
-	if (a->sbfd_reflector != b->sbfd_reflector || a->sbfd_min_rx_us != b->sbfd_min_rx_us ||
-		a->workers != b->workers || !same_unsolicited(&a->unsolicited, &b->unsolicited))
+	if (memcmp(&a->reflector, &b->reflector, sizeof(a->reflector)) != 0 || a->workers != b->workers ||
+		!same_unsolicited(&a->unsolicited, &b->unsolicited))
 		return PROTO_RECONFIGURE;
 	return same_bfd_lists(a, b) ? PROTO_SAME : PROTO_RECONFIGURE;
 }

@@ -439,7 +439,8 @@ static void multihop(struct parser *p, void *target)
 	grammar_bfd_options(p, &b->multihop, false);
 }
 
-/* neighbor IP [%if | dev "if"] [local IP] [multihop sw]; ours: [echo only] [sbfd DISCRIMINATOR] */
+/* neighbor IP [%if | dev "if"] [local IP] [multihop sw]; ours: [echo only] [sbfd DISCRIMINATOR] [{ options }]
+ */
 static void neighbor(struct parser *p, void *target)
 {
 	struct bfd_neighbor_config *n = arena_alloc(p->arena, sizeof(*n));
@@ -476,6 +477,9 @@ static void neighbor(struct parser *p, void *target)
 		parser_fail(p, "Multihop neighbor requires specified local address");
 	if (n->multihop && n->ifname)
 		parser_fail(p, "Neighbor cannot set both interface and multihop");
+	bfd_options_init(&n->options);
+	if (parser_is_char(p, '{'))
+		grammar_bfd_options(p, &n->options, false);
 	cds_list_add_tail(&n->node, &b->neighbors);
 }
 
@@ -510,20 +514,32 @@ static void unsolicited(struct parser *p, void *target)
 	}
 }
 
-/* sbfd reflector DISCRIMINATOR [min rx interval T] */
+/* sbfd reflector DISCRIMINATOR [min rx interval T] [{ options of a session: the interval and authentication
+ * count }] */
 static void reflector(struct parser *p, void *target)
 {
-	struct bfd_config *b = target;
+	struct bfd_reflector *r = &((struct bfd_config *)target)->reflector;
+	struct bfd_options o;
 
-	b->sbfd_reflector = parser_number(p);
-	if (!b->sbfd_reflector)
+	memset(r, 0, sizeof(*r));
+	r->discriminator = parser_number(p);
+	if (!r->discriminator)
 		parser_fail(p, "An S-BFD discriminator is not 0");
-	b->sbfd_min_rx_us = 10000;
+	r->params.min_rx_us = 10000;
 	if (parser_accept(p, "min")) {
 		parser_expect(p, "rx");
 		parser_expect(p, "interval");
-		b->sbfd_min_rx_us = interval(p);
+		r->params.min_rx_us = interval(p);
 	}
+	if (!parser_is_char(p, '{'))
+		return;
+	bfd_options_init(&o);
+	grammar_bfd_options(p, &o, false);
+	if (o.set_min_rx)
+		r->params.min_rx_us = o.min_rx_us;
+	r->params.auth_type = o.auth_type;
+	for (unsigned i = 0; o.auth_type && i < o.n_keys; i++)
+		r->params.auth[i] = o.keys[i];
 }
 
 static bool item(struct parser *p, struct proto_config *pc, void *body)

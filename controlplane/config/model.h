@@ -148,8 +148,9 @@ struct bfd_neighbor_config {
 	struct ipaddr addr, local;
 	const char *ifname; /* NULL: any */
 	bool multihop;
-	bool echo_only;     /* ours: RFC 9747 */
-	uint32_t sbfd_disc; /* ours: RFC 7880, the reflector's discriminator; 0: none */
+	bool echo_only;             /* ours: RFC 9747 */
+	uint32_t sbfd_disc;         /* ours: RFC 7880, the reflector's discriminator; 0: none */
+	struct bfd_options options; /* ours: what is written for this one alone */
 };
 
 #define BFD_ALLOW_MAX 64
@@ -316,8 +317,7 @@ struct bfd_config {
 	struct bfd_options multihop;
 	struct cds_list_head neighbors; /* bfd_neighbor_config */
 	struct bfd_unsolicited_config unsolicited;
-	uint32_t sbfd_reflector; /* ours: our discriminator as an S-BFD reflector; 0: none */
-	uint32_t sbfd_min_rx_us;
+	struct bfd_reflector reflector; /* ours: S-BFD */
 	uint32_t workers; /* ours: of peregrine-dp's workers, how many are used; 0: as it was started */
 };
 

@@ -3,10 +3,11 @@
 
     scripts/bench.sh bfd                 about five minutes: 250 sessions at each interval, and ours at scale
     scripts/bench.sh bfd --full          the most sessions that each holds for 60 s, searched for; an hour and a half
+    scripts/bench.sh bfd --full --brief  the same in a quarter of an hour: 50, 10 and 3.3 ms, coarser steps, held for 15 s
     scripts/bench.sh bfd --device BIRD --interval 10 --sessions 250,500,1000 --time 20
 
 All are driven by the same generator (peregrine-bfdgen) over the same veth pair, and judged by what it sees at its port. The
-device under test has one core, the generator another. Results: build/bench/bfd.json, bfd.csv and the table on stdout.
+device under test has one core, the generator another. Results: build/bench/bfd.json, bfd.csv, and as tables bfd.md.
 A trial that the machine spoilt (a core was taken away for long enough to explain a flap) is repeated, and counted as
 spoilt if it never came out clean.
 """
@@ -29,6 +30,8 @@ from netlab.proc import CommandError, Timeout  # noqa: E402
 INTERVALS = [300.0, 100.0, 50.0, 10.0, 3.3]
 STEPS = [50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 850, 1000, 1250, 1500, 1750, 2000, 2500, 3000, 3250, 3500, 4000, 5000,
          6000, 7000, 8000, 9000, 10000, 12000, 14000, 16000]
+BRIEF_INTERVALS = [50.0, 10.0, 3.3]
+BRIEF_STEPS = [100, 250, 500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 10000]
 ATTEMPTS = 3  # of a trial that the machine spoils
 
 
@@ -110,10 +113,11 @@ class Bench:
 
     def search(self, cls, ms, seconds):
         """The most sessions that hold: bisection with short trials, then long ones from there down."""
-        steps = [s for s in STEPS if s <= cls.most]
+        steps = [s for s in (BRIEF_STEPS if self.o.brief else STEPS) if s <= cls.most]
         low, high = -1, len(steps)
         while high - low > 1:
-            at = (low + high) // 2 if low >= 0 or high < len(steps) else len(steps) // 2
+            # Ours often hold all that there is room for: first the upper end.
+            at = (low + high) // 2 if low >= 0 or high < len(steps) else len(steps) - 1
             t = self.trial(cls, steps[at], ms, self.o.probe_time, 0, 1)
             say(f"    {steps[at]} sessions for {self.o.probe_time:g} s: " +
                 (t.error or ("held" if t.held else f"{t.flaps} flaps, {t.data['sessions']['up_at_hold']} up")))
@@ -135,46 +139,90 @@ def line(r):
             f" {'' if r['up'] == r['sessions'] else str(r['up']) + ' up '}| worst gap {r['worst_gap_ms']:8.2f} ms"
             f" | past the deadline {r['overshoot_median_ms']:.3f} / {r['overshoot_p99_ms']:.3f} / {r['overshoot_max_ms']:.3f} ms"
             f" of {r['detections']}, {r['early']} early, {r['missed']} missed"
-            f" | cpu {r['cpu_percent']:.1f} % | stalls {r['own_stalls']}+{r['core_stalls']}, worst"
+            f" | cpu {r['cpu_percent']:.1f} %" +
+            (f", {r['worker_busy_percent']:.0f} % busy, {r['worker_cycles']:.0f} cycles a packet" if "worker_cycles" in r else "") +
+            f" | generator {r['generator_busy_percent']:.0f} % busy | stalls {r['own_stalls']}+{r['core_stalls']}, worst"
             f" {max(r['own_worst_stall_ms'], r['core_worst_stall_ms']):.1f} ms, load {r['load']:.1f}")
 
 
-def table(rows):
-    """As docs/bfd.md has it."""
+def figures(r):
+    return (f"{r['overshoot_median_ms']:.3f} / {r['overshoot_p99_ms']:.3f} / {r['overshoot_max_ms']:.3f}" if r["detections"]
+            else "-")
+
+
+def matrix(rows):
+    """The same number of sessions on all."""
     names = list(dict.fromkeys(r["device"] for r in rows))
     intervals = sorted({r["interval_ms"] for r in rows}, reverse=True)
-    say("\nsessions held, worst transmit gap in ms, ms past the deadline of 99 % (of the worst), CPU\n")
-    say("| device |" + "".join(f" {ms:g} ms |" for ms in intervals))
-    say("|---|" + "---|" * len(intervals))
+    yield f"{rows[0]['sessions']} sessions on each: flaps; ms past the deadline, 99 % and the worst; CPU."
+    yield ""
+    yield "| device |" + "".join(f" {ms:g} ms |" for ms in intervals)
+    yield "|---|" + "---|" * len(intervals)
     for name in names:
         cells = []
         for ms in intervals:
-            here = [r for r in rows if r["device"] == name and r["interval_ms"] == ms and "error" not in r]
-            good = [r for r in here if r["held"]]
-            r = max(good or here, key=lambda x: x["sessions"], default=None)
-            cells.append("-" if r is None else
-                         (f"{r['sessions']}" if r["held"] else f"{r['sessions']}: {r['flaps']} flaps") +
-                         f", {r['worst_gap_ms']:.1f}, {r['overshoot_p99_ms']:.2f} ({r['overshoot_max_ms']:.2f})"
-                         f", {r['cpu_percent']:.0f} %")
-        say(f"| {name} |" + "".join(f" {c} |" for c in cells))
+            r = next((r for r in rows if r["device"] == name and r["interval_ms"] == ms), None)
+            if r is None:
+                cells.append("-")
+            elif "error" in r:
+                cells.append(r["error"])
+            else:
+                late = f"{r['overshoot_p99_ms']:.2f}, {r['overshoot_max_ms']:.2f}" if r["detections"] else "-"
+                cells.append(f"{r['flaps']}; {late}; {r['cpu_percent']:.0f} %")
+        yield f"| {name} |" + "".join(f" {c} |" for c in cells)
+
+
+def rows_of(rows):
+    yield "| device | interval | sessions | held for | flaps | past the deadline: p50 / p99 / worst | early | missed | CPU | busy | a packet |"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
+    for r in rows:
+        head = f"| {r['device']} | {r['interval_ms']:g} ms | {r['sessions']:,} |"
+        if "error" in r:
+            yield f"{head} {r['error']} | | | | | | | |"
+            continue
+        flaps = str(r["flaps"]) + (f" (and {r['flaps_machine'] + r['flaps_generator']} while a core was away)"
+                                   if r["flaps_machine"] + r["flaps_generator"] else "")
+        if r["up"] != r["sessions"]:
+            flaps += f", {r['up']} up"
+        yield (f"{head} {r['hold_s']:g} s | {flaps} | {figures(r)} ms of {r['detections']} | {r['early']} | {r['missed']} |"
+               f" {r['cpu_percent']:.1f} % |" +
+               (f" {r['worker_busy_percent']:.0f} % | {r['worker_cycles']:.0f} cycles |" if "worker_cycles" in r else " | |"))
+
+
+def table(rows, m, path):
+    """As docs/bfd.md has it: on stdout and in a file."""
+    same, others = [r for r in rows if r["what"] == "same"], [r for r in rows if r["what"] != "same"]
+    text = [f"{m['cores']} cores of {m['cpu']}, Linux {m['kernel']}, {', '.join(m['versions'].values())}, {m['started'][:10]}, load "
+            f"{m['load']:.1f} at the start.", ""]
+    if same:
+        text += [*matrix(same), ""]
+    if others:
+        text += [*rows_of(others), ""]
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\n".join(text))
+    say()
+    for t in text:
+        say(t)
 
 
 def arguments():
     a = argparse.ArgumentParser(prog="bench.sh bfd", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--full", action="store_true", help="search for the most sessions of each")
+    a.add_argument("--brief", action="store_true", help="with --full: a quarter of an hour")
     a.add_argument("--device", action="append", help="only devices whose name contains this; several times")
     a.add_argument("--interval", help="milliseconds, with commas (default 300,100,50,10,3.3)")
     a.add_argument("--sessions", help="numbers, with commas: no search, no comparison, only these")
-    a.add_argument("--time", type=float, help="seconds to hold (default 3, with --full 60, with --sessions 10)")
-    a.add_argument("--probe-time", type=float, default=6, help="seconds of the trials of a search (default 6)")
+    a.add_argument("--time", type=float, help="seconds to hold (default 3, with --full 60, with --brief 15, with --sessions 10)")
+    a.add_argument("--probe-time", type=float, help="seconds of the trials of a search (default 6, with --brief 3)")
     a.add_argument("--cut", type=int, default=50, help="sessions cut in a round (default 50)")
     a.add_argument("--rounds", type=int, default=4, help="rounds of cuts (default 4)")
     a.add_argument("--dut-core", type=int, default=0)
     a.add_argument("--gen-core", type=int, default=(os.cpu_count() or 2) - 1)
     o = a.parse_args()
-    o.interval = [float(x) for x in o.interval.split(",")] if o.interval else INTERVALS
+    o.interval = [float(x) for x in o.interval.split(",")] if o.interval else BRIEF_INTERVALS if o.brief else INTERVALS
+    o.probe_time = o.probe_time or (3 if o.brief else 6)
     o.sessions = [int(x) for x in o.sessions.split(",")] if o.sessions else None
-    o.time = o.time or (60 if o.full else 10 if o.sessions else 3)
+    o.time = o.time or (15 if o.brief else 60 if o.full else 10 if o.sessions else 3)
     return o
 
 
@@ -218,9 +266,10 @@ def main():
         except (CommandError, Timeout) as e:
             say(f"bench-bfd: {e}")
             failed = True
-        table(bench.rows)
-    where = os.path.relpath(os.path.join(build_dir(), "bench"))
-    say(f"\n{where}/bfd.json, {where}/bfd.csv")
+        bench.write()
+        where = os.path.relpath(os.path.join(build_dir(), "bench"))
+        table(bench.rows, m, os.path.join(where, "bfd.md"))
+    say(f"{where}/bfd.json, {where}/bfd.csv, {where}/bfd.md")
     return 1 if failed or any("error" in r for r in bench.rows) else 0
 
 

@@ -142,6 +142,22 @@ UNTRACED static void transmit(struct world *w)
 	}
 }
 
+static void reflect(struct bfd_rx rx, uint8_t control, uint32_t target)
+{
+	struct bfd_reflector r = {.discriminator = 4711, .params = params_of(target)};
+	struct bfd_auth_rx st = {0};
+	uint8_t reply[BFD_PACKET_MAX];
+	struct bfd_packet p;
+	uint16_t len;
+
+	r.params.admin_down = control & 2;
+	rx.dport = BFD_PORT_SBFD;
+	if (bfd_sbfd_reflect(&rx, &r, reply, &len) != BFD_RX_REFLECT)
+		return;
+	assert(bfd_packet_parse(reply, len, &p) == 0 && p.my_disc == 4711);
+	assert(bfd_auth_verify(&r.params, reply, &p, &st) == 0);
+}
+
 /* Packets made to be nearly right: the right discriminator, and a correct signature if asked for. */
 static void feed(struct world *w, uint8_t control, const uint8_t *bytes, size_t len)
 {
@@ -172,20 +188,13 @@ static void feed(struct world *w, uint8_t control, const uint8_t *bytes, size_t 
 		rx.sport = BFD_PORT_SBFD;
 		target = 8;
 		want_session(w, target);
-	} else if (port == 3 && control & 1) {
-		uint8_t reply[BFD_PACKET_LEN];
-		rx.dport = BFD_PORT_SBFD;
-		if (bfd_sbfd_reflect(&rx, 4711, control & 2, 1000, reply) == BFD_RX_REFLECT) {
-			struct bfd_packet p;
-			assert(bfd_packet_parse(reply, sizeof(reply), &p) == 0 && p.my_disc == 4711);
-		}
 	}
 	if (control & 8 && len >= BFD_PACKET_LEN) {
 		b[0] = (uint8_t)(0x20 | (b[0] & 0x1f));
 		b[3] = BFD_PACKET_LEN;
 		b[1] &= (uint8_t) ~(BFD_FLAG_AUTH | BFD_FLAG_MULTIPOINT);
 		if (control & 16)
-			bfd_put32(b + 8, disc_of(target));
+			bfd_put32(b + 8, port == 3 && control & 1 ? 4711 : disc_of(target));
 	}
 	if (control & 32 && len >= BFD_PACKET_MAX) {
 		struct bfd_params p = params_of(target);
@@ -194,6 +203,8 @@ static void feed(struct world *w, uint8_t control, const uint8_t *bytes, size_t 
 	/* At the very end of an object, so that a read past the end is seen. */
 	static uint8_t room[sizeof(b)];
 	rx.payload = memcpy(room + sizeof(room) - rx.len, b, rx.len);
+	if (port == 3 && control & 1)
+		reflect(rx, control, target);
 	enum bfd_rx_result r = bfd_engine_rx(w->engine, &rx, w->now, &slot);
 	if (r == BFD_RX_OK || r == BFD_RX_REFLECT)
 		assert(slot < SESSIONS);

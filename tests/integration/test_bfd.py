@@ -163,6 +163,30 @@ def test_sbfd(net):
     wait_for(lambda: state(p, PEER[4]) == "Down", "nobody answers for 4711", failed=p.dead)
 
 
+def test_sbfd_authentication(net):
+    """RFC 7880: keys for one reflector, not those of the multihop sessions; the wrong one is not answered, and counted."""
+    there = node(net, role="peer", ifname="cust0")
+    there.start(config(there, 'sbfd reflector 4711 min rx interval 20 ms { authentication meticulous keyed sha1; '
+                              'password "first" { id 1; }; password "second" { id 2; }; };', PEER[4]))
+
+    def asking(secret, number):
+        return config(p, f'multihop {{ interval 20 ms; multiplier 10; authentication keyed md5; password "other"; }}; '
+                         f'neighbor {PEER[4]} local {US[4]} sbfd 4711 {{ authentication meticulous keyed sha1; '
+                         f'password "{secret}" {{ id {number}; }}; password "second" {{ id 2; }}; }};')
+    p = node(net)
+    p.start(asking("first", 1))
+    up(p, PEER[4])
+    # To the other key, while both are known here; then one that the reflector does not have.
+    p.configure(config(p, f'neighbor {PEER[4]} local {US[4]} sbfd 4711 {{ interval 20 ms; multiplier 10; authentication '
+                          f'meticulous keyed sha1; password "second" {{ id 2; }}; password "first" {{ id 1; }}; }};'))
+    before = int(sessions(p)[PEER[4]]["rx_packets"])
+    wait_for(lambda: int(sessions(p)[PEER[4]]["rx_packets"]) > before + 20, "answers to the second key", failed=p.dead)
+    s = sessions(p)[PEER[4]]
+    assert (s["state"], s["down_count"]) == ("Up", 0), s
+    p.configure(asking("wrong", 1))
+    wait_for(lambda: state(p, PEER[4]) == "Down", "nobody answers to a wrong secret", failed=p.dead)
+
+
 def test_unaffiliated_echo(net):
     """RFC 9747: the neighbour is a kernel that forwards, and has never heard of BFD."""
     for key in ("ip_forward", "conf.all.accept_local", "conf.cust0.accept_local"):

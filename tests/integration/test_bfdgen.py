@@ -134,6 +134,25 @@ def test_a_million_packets_a_second(net, kind):
     assert seen > 10000, worker
 
 
+def test_a_flooded_reflector(net):
+    """Anybody may ask an S-BFD reflector: it answers no more than 100,000 times a second, and the sessions beside it stay."""
+    path = net.path("memif.sock")
+    dp = DataPlane(net, "node", "--port", f"memif:{path},role=server,ip={US[4]}/24,name=m0").start()
+    dp.client("hello hold=60", "settings sbfd=4711", f"range {FIRST[4]}%m0 {N} from={US[4]} tx=300000 rx=300000 mult=5",
+              "watch 1000")
+    r = Run(net, "--time", "2", "--flood", "sbfd=4711:1000000", way="memif", path=path).run()
+    assert r["sessions"]["reached_up"] == N
+    assert r["flaps"]["device"] == 0 and r["detections"]["early"] == 0, r["flaps"]
+    asked, answered = r["packets"]["flood"], r["packets"]["foreign"]
+    limited = int(re.search(r"limited (\d+)", dp.ctl("hello observer", "workers"))[1])
+    assert asked > 10000 and answered > 1000, r["packets"]
+    # The time the flood lasted, and a burst of 20 ms.
+    seconds = r["course"]["cuts_s"] - r["course"]["hold_s"] + 0.1
+    assert answered <= 100000 * (seconds + 0.02) + 100, (answered, seconds)
+    assert limited + answered <= asked + 100
+    assert limited > 0 or asked <= 100000 * (seconds + 0.02), (asked, answered, limited)
+
+
 def test_vlan_on_memif(net):
     """Tagged sessions, resolved by ARP within the VLAN; a generator in another VLAN finds nobody."""
     path = net.path("memif.sock")

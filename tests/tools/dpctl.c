@@ -387,13 +387,13 @@ static void ports(struct ctl *c)
 /* settings [strangers] [sbfd=DISCRIMINATOR] [workers=N] */
 static void settings(struct ctl *c, char *args)
 {
-	struct ipc_settings m = {.h = {IPC_SETTINGS, sizeof(m), 0}, .sbfd_min_rx_us = 10000};
+	struct ipc_settings m = {.h = {IPC_SETTINGS, sizeof(m), 0}, .reflector.params.min_rx_us = 10000};
 
 	for (char *t = strtok(args, " "); t; t = strtok(NULL, " ")) {
 		if (!strcmp(t, "strangers"))
 			m.strangers = 1;
 		else if (!strncmp(t, "sbfd=", 5))
-			m.sbfd_disc = (uint32_t)strtoul(t + 5, NULL, 0);
+			m.reflector.discriminator = (uint32_t)strtoul(t + 5, NULL, 0);
 		else if (!strncmp(t, "workers=", 8))
 			m.workers = (uint32_t)atoi(t + 8);
 	}

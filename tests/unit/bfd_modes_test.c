@@ -562,9 +562,12 @@ static void test_echo_reflection(void **state)
 struct solo {
 	struct sim *s;
 	uint8_t kind;
-	bool lost, reflector_admin_down;
-	uint32_t reflector_min_rx;
+	bool lost;
+	struct bfd_reflector reflector;
+	enum bfd_rx_result reflected;
 	unsigned sent;
+	uint8_t answer[BFD_PACKET_MAX]; /* the last one */
+	uint16_t answer_len;
 };
 
 #define REFLECTOR 0x0a000001u
@@ -579,10 +582,10 @@ static void solo_round(struct solo *o)
 	o->s->node[0].downs += bfd_engine_sweep(e, o->s->now);
 	unsigned n = bfd_engine_tx(e, o->s->now, out, 4);
 	for (unsigned i = 0; i < n; i++) {
-		uint8_t copy[24], reply[24];
-		struct bfd_rx rx = {.payload = copy, .len = 24, .ifindex = 10, .ttl = 254};
+		uint8_t copy[BFD_PACKET_MAX], reply[BFD_PACKET_MAX];
+		struct bfd_rx rx = {.payload = copy, .len = out[i].len, .ifindex = 10, .ttl = 254};
 		o->sent++;
-		memcpy(copy, out[i].payload, 24);
+		memcpy(copy, out[i].payload, out[i].len);
 		rx.src = rx.dst = o->s->node[0].addr;
 		if (o->kind == BFD_KIND_ECHO_ONLY) {
 			assert_int_equal(out[i].kind, BFD_TX_ECHO);
@@ -592,17 +595,22 @@ static void solo_round(struct solo *o)
 			assert_int_equal(out[i].kind, BFD_TX_CONTROL);
 			rx.dport = BFD_PORT_SBFD;
 			rx.sport = 50000;
+			o->reflector.discriminator = REFLECTOR + 1;
 			assert_int_equal(
-				bfd_sbfd_reflect(&rx, REFLECTOR + 1, false, 1000, reply), BFD_RX_UNKNOWN);
-			assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, o->reflector_admin_down,
-						 o->reflector_min_rx, reply),
-				BFD_RX_REFLECT);
-			memcpy(copy, reply, 24);
+				bfd_sbfd_reflect(&rx, &o->reflector, reply, &rx.len), BFD_RX_UNKNOWN);
+			o->reflector.discriminator = REFLECTOR;
+			o->reflected = bfd_sbfd_reflect(&rx, &o->reflector, reply, &rx.len);
+			if (o->reflected != BFD_RX_REFLECT)
+				continue;
+			memcpy(copy, reply, sizeof(reply));
 			rx.dport = 50000;
 			rx.sport = BFD_PORT_SBFD;
 		}
-		if (!o->lost)
-			assert_int_equal(bfd_engine_rx(e, &rx, o->s->now, &slot), BFD_RX_OK);
+		if (o->lost)
+			continue;
+		assert_int_equal(bfd_engine_rx(e, &rx, o->s->now, &slot), BFD_RX_OK);
+		memcpy(o->answer, copy, rx.len);
+		o->answer_len = rx.len;
 	}
 }
 
@@ -612,16 +620,24 @@ static void solo_run_ms(struct solo *o, unsigned ms)
 		solo_round(o);
 }
 
-static struct solo solo_up(uint8_t kind)
+/* auth: type and keys of the initiator; NULL: none. */
+static struct solo solo_start(uint8_t kind, const struct bfd_params *auth)
 {
-	struct solo o = {.s = sim_new(START), .kind = kind, .reflector_min_rx = 1000};
-	struct bfd_params p = sim_params(10000, 10000, 3);
+	struct solo o = {.s = sim_new(START), .kind = kind, .reflector.params.min_rx_us = 1000};
+	struct bfd_params p = auth ? *auth : sim_params(10000, 10000, 3);
 	struct bfd_key k = {.remote = o.s->node[1].addr, .ifindex = 10, .kind = kind};
 
 	p.sbfd_disc = kind == BFD_KIND_SBFD ? REFLECTOR : 0;
 	p.min_ttl = 200; /* the reflector may be hops away; echo packets are checked against 254 anyway */
 	o.s->node[0].generation = 1;
 	assert_int_equal(bfd_engine_add(o.s->node[0].engine, 0, 1, sim_disc(o.s, 0, 0), &k, &p, o.s->now), 0);
+	return o;
+}
+
+static struct solo solo_up(uint8_t kind)
+{
+	struct solo o = solo_start(kind, NULL);
+
 	solo_run_ms(&o, 25);
 	assert_int_equal(sim_state(o.s, 0), BFD_UP);
 	return o;
@@ -691,19 +707,101 @@ static void test_solo(void **state)
 	}
 }
 
+static struct bfd_auth_key sbfd_key(uint8_t id, const char *secret, bool send)
+{
+	struct bfd_auth_key k = {.id = id, .len = (uint8_t)strlen(secret), .send = send, .accept = true};
+
+	memcpy(k.secret, secret, k.len);
+	return k;
+}
+
+static enum bfd_rx_result again(struct solo *o)
+{
+	struct bfd_rx rx = {.payload = o->answer, .len = o->answer_len, .ifindex = 10, .ttl = 254};
+	uint32_t slot;
+
+	rx.src = rx.dst = o->s->node[0].addr;
+	rx.dport = 50000;
+	rx.sport = BFD_PORT_SBFD;
+	return bfd_engine_rx(o->s->node[0].engine, &rx, o->s->now, &slot);
+}
+
+/* RFC 7880, security considerations: signed both ways with the number of the question, no answer counts
+ * twice; the reflector, which knows all keys that are in use, answers with the one it was asked with. */
+static void test_sbfd_authentication(void **state)
+{
+	for (uint8_t type = BFD_AUTH_SIMPLE; type <= BFD_AUTH_METICULOUS_SHA1; type++) {
+		struct bfd_params p = sim_params(10000, 10000, 3);
+		struct solo o;
+		uint8_t old[BFD_PACKET_MAX];
+		uint16_t old_len;
+
+		p.auth_type = type;
+		p.auth[0] = sbfd_key(7, "seven", true);
+		o = solo_start(BFD_KIND_SBFD, &p);
+		/* A reflector without authentication, and with a key of another secret, answers nothing. */
+		solo_run_ms(&o, 100);
+		assert_int_equal(o.reflected, BFD_RX_AUTH);
+		o.reflector.params.auth_type = type;
+		o.reflector.params.auth[0] = sbfd_key(1, "one", true);
+		o.reflector.params.auth[1] = sbfd_key(7, "other", false);
+		solo_run_ms(&o, 1500);
+		assert_int_equal(o.reflected, BFD_RX_AUTH);
+		assert_int_equal(sim_state(o.s, 0), BFD_DOWN);
+		o.reflector.params.auth[1] = sbfd_key(7, "seven", false);
+		solo_run_ms(&o, 1500);
+		assert_int_equal(sim_state(o.s, 0), BFD_UP);
+		solo_run_ms(&o, 500);
+		assert_int_equal(o.answer[BFD_PACKET_LEN + 2], 7);
+		/* The last answer again, and with a bit changed. */
+		if (type != BFD_AUTH_SIMPLE)
+			assert_int_equal(again(&o), BFD_RX_AUTH);
+		memcpy(old, o.answer, sizeof(old));
+		old_len = o.answer_len;
+		o.answer[o.answer_len - 1] ^= 1;
+		assert_int_equal(again(&o), BFD_RX_AUTH);
+		/* Nor one without a section. */
+		memcpy(o.answer, old, sizeof(old));
+		o.answer[1] &= (uint8_t)~BFD_FLAG_AUTH;
+		o.answer[3] = BFD_PACKET_LEN;
+		assert_int_equal(again(&o), BFD_RX_AUTH);
+		/* The initiator goes over to another key of the reflector's; it accepts both meanwhile. */
+		p = *bfd_engine_params(o.s->node[0].engine, 0);
+		p.auth[0].send = false;
+		p.auth[1] = sbfd_key(1, "one", true);
+		assert_int_equal(bfd_engine_update(o.s->node[0].engine, 0, &p, o.s->now), 0);
+		solo_run_ms(&o, 500);
+		assert_int_equal(o.answer[BFD_PACKET_LEN + 2], 1);
+		assert_int_equal(o.s->node[0].downs, 0);
+		/* Down, and long afterwards an answer from before. */
+		o.lost = true;
+		solo_run_ms(&o, 5000);
+		assert_int_equal(sim_state(o.s, 0), BFD_DOWN);
+		memcpy(o.answer, old, sizeof(old));
+		o.answer_len = old_len;
+		if (type != BFD_AUTH_SIMPLE)
+			assert_int_equal(again(&o), BFD_RX_AUTH);
+		o.lost = false;
+		solo_run_ms(&o, 1001);
+		assert_int_equal(sim_state(o.s, 0), BFD_UP);
+		assert_int_equal(bfd_engine_remove(o.s->node[0].engine, 0, o.s->now), 0);
+		sim_free(o.s);
+	}
+}
+
 static void test_sbfd_reflector_down_and_slow(void **state)
 {
 	struct solo o = solo_up(BFD_KIND_SBFD);
 
-	o.reflector_min_rx = 50000;
+	o.reflector.params.min_rx_us = 50000;
 	solo_run_ms(&o, 1000);
 	assert_int_equal(sim_entry(o.s, 0, 0).tx_us, 50000);
 	assert_int_equal(sim_entry(o.s, 0, 0).detect_us, 150000);
-	o.reflector_admin_down = true;
+	o.reflector.params.admin_down = true;
 	solo_run_ms(&o, 51);
 	assert_int_equal(sim_state(o.s, 0), BFD_DOWN);
 	assert_int_equal(sim_entry(o.s, 0, 0).remote_state, BFD_ADMIN_DOWN);
-	o.reflector_admin_down = false;
+	o.reflector.params.admin_down = false;
 	solo_run_ms(&o, 1001);
 	assert_int_equal(sim_state(o.s, 0), BFD_UP);
 	sim_free(o.s);
@@ -738,13 +836,16 @@ static void test_sbfd_reflector(void **state)
 		.my_disc = 77,
 		.your_disc = REFLECTOR,
 		.min_tx_us = 12345};
-	uint8_t b[24], reply[24];
+	struct bfd_reflector r = {.discriminator = REFLECTOR, .params.min_rx_us = 3300};
+	uint8_t b[24], reply[BFD_PACKET_MAX];
+	uint16_t len;
 	struct bfd_rx rx = {.payload = b, .len = 24, .dport = BFD_PORT_SBFD, .sport = 50000, .ttl = 64};
 	struct bfd_packet got;
 
 	/* Your Discriminator set, so any state is possible; Down is what an initiator starts with. */
 	bfd_packet_build(&p, b);
-	assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, false, 3300, reply), BFD_RX_REFLECT);
+	assert_int_equal(bfd_sbfd_reflect(&rx, &r, reply, &len), BFD_RX_REFLECT);
+	assert_int_equal(len, 24);
 	assert_int_equal(bfd_packet_parse(reply, 24, &got), 0);
 	assert_int_equal(got.state, BFD_UP);
 	assert_int_equal(got.my_disc, REFLECTOR);
@@ -756,13 +857,13 @@ static void test_sbfd_reflector(void **state)
 	assert_int_equal(got.min_echo_rx_us, 0);
 	/* Two reflectors must not talk to each other for ever. */
 	rx.sport = BFD_PORT_SBFD;
-	assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, false, 3300, reply), BFD_RX_INVALID);
+	assert_int_equal(bfd_sbfd_reflect(&rx, &r, reply, &len), BFD_RX_INVALID);
 	rx.sport = 50000;
 	p.flags = 0;
 	bfd_packet_build(&p, b);
-	assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, false, 3300, reply), BFD_RX_REFUSED);
+	assert_int_equal(bfd_sbfd_reflect(&rx, &r, reply, &len), BFD_RX_REFUSED);
 	rx.len = 23;
-	assert_int_equal(bfd_sbfd_reflect(&rx, REFLECTOR, false, 3300, reply), BFD_RX_INVALID);
+	assert_int_equal(bfd_sbfd_reflect(&rx, &r, reply, &len), BFD_RX_INVALID);
 }
 
 int main(void)
@@ -784,6 +885,7 @@ int main(void)
 		cmocka_unit_test(test_echo_reflection),
 		cmocka_unit_test(test_solo),
 		cmocka_unit_test(test_sbfd_reflector_down_and_slow),
+		cmocka_unit_test(test_sbfd_authentication),
 		cmocka_unit_test(test_bucket),
 		cmocka_unit_test(test_sbfd_reflector),
 	};

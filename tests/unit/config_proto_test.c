@@ -441,8 +441,11 @@ static void test_bfd_ours(void **state)
 		"    dampening { flaps 2; within 10 s; hold 1 s; max hold 8 s; }; };\n"
 		"  multihop { min ttl 250; dampening; };\n"
 		"  neighbor 192.0.2.1 dev \"eth0\" echo only;\n"
-		"  neighbor 192.0.2.2 local 192.0.2.9 sbfd 4711;\n"
-		"  sbfd reflector 4712 min rx interval 3300 us;\n"
+		"  neighbor 192.0.2.2 local 192.0.2.9 sbfd 4711\n"
+		"    { authentication keyed sha1; password \"secret\" { id 9; }; };\n"
+		"  sbfd reflector 4712 min rx interval 3300 us\n"
+		"    { authentication meticulous keyed sha1; password \"one\"; password \"two\" { id 7; }; "
+		"};\n"
 		"  workers 3;\n"
 		"  unsolicited { interface \"ix*\"; allow 192.0.2.0/24, 2001:db8::/32; limit 7; keep 3 s; "
 		"};\n"
@@ -466,8 +469,14 @@ static void test_bfd_ours(void **state)
 	assert_true(n->echo_only);
 	n = cds_list_entry(n->node.next, struct bfd_neighbor_config, node);
 	assert_int_equal(n->sbfd_disc, 4711);
-	assert_int_equal(b->sbfd_reflector, 4712);
-	assert_int_equal(b->sbfd_min_rx_us, 3300);
+	assert_true(n->options.set_auth);
+	assert_int_equal(n->options.auth_type, BFD_AUTH_KEYED_SHA1);
+	assert_int_equal(n->options.keys[0].id, 9);
+	assert_int_equal(b->reflector.params.auth_type, BFD_AUTH_METICULOUS_SHA1);
+	assert_memory_equal(b->reflector.params.auth[0].secret, "one", 3);
+	assert_int_equal(b->reflector.params.auth[1].id, 7);
+	assert_int_equal(b->reflector.discriminator, 4712);
+	assert_int_equal(b->reflector.params.min_rx_us, 3300);
 	assert_int_equal(b->workers, 3);
 	assert_true(b->unsolicited.on);
 	assert_int_equal(b->unsolicited.n_allow, 2);

@@ -10,6 +10,7 @@ const char *const flood_names[FLOOD_KINDS] = {
 	[FLOOD_GARBAGE] = "garbage",
 	[FLOOD_UNKNOWN] = "unknown",
 	[FLOOD_SOURCE] = "source",
+	[FLOOD_SBFD] = "sbfd",
 	[FLOOD_TTL] = "ttl",
 };
 
@@ -21,8 +22,16 @@ int flood_parse(const char *text, struct flood_options *out)
 	if (!colon || !colon[1])
 		return -EINVAL;
 	for (unsigned k = 0; k < FLOOD_KINDS; k++) {
-		if (strlen(flood_names[k]) != (size_t)(colon - text) ||
-			strncmp(text, flood_names[k], (size_t)(colon - text)) != 0)
+		size_t len = strlen(flood_names[k]);
+
+		if (strncmp(text, flood_names[k], len) != 0)
+			continue;
+		out->disc = 0;
+		if (k == FLOOD_SBFD && text[len] == '=') {
+			out->disc = (uint32_t)strtoul(text + len + 1, &end, 0);
+			len = (size_t)(end - text);
+		}
+		if (text + len != colon || (k == FLOOD_SBFD) != (out->disc != 0))
 			continue;
 		out->kind = (uint8_t)k;
 		out->rate = strtod(colon + 1, &end);
@@ -69,6 +78,11 @@ void flood_make(struct flood_packet *p, enum flood_kind kind, const struct flood
 	case FLOOD_SOURCE:
 		p->src = *stranger;
 		say(p, BFD_DOWN, t->my_disc, t->your_disc);
+		break;
+	case FLOOD_SBFD:
+		p->dport = BFD_PORT_SBFD;
+		say(p, BFD_DOWN, bfd_random(random) | 1, t->reflector);
+		p->payload[1] |= BFD_FLAG_DEMAND;
 		break;
 	case FLOOD_TTL:
 		p->ttl = 254;

@@ -231,7 +231,8 @@ static void prepare_flood(struct gen *g, unsigned f)
 	for (uint32_t j = 0; j < GEN_FLOOD_PATHS; j++) {
 		uint32_t s = o->sessions ? bfd_random(&g->random) % o->sessions : 0;
 		struct ipaddr stranger = gen_address(&o->local, o->locals + 1 + bfd_random(&g->random) % 200);
-		struct flood_target t = {.local = gen_local(o, s), .peer = gen_peer(o, s)};
+		struct flood_target t = {
+			.local = gen_local(o, s), .peer = gen_peer(o, s), .reflector = o->flood[f].disc};
 		struct flood_packet *p = &g->flood[f][j];
 		struct wire_path path;
 
@@ -398,6 +399,7 @@ static void begin_hold(struct gen *g)
 {
 	for (unsigned f = 0; f < g->o->nfloods; f++)
 		prepare_flood(g, f);
+	g->busy_ns = g->busy_packets = 0;
 	g->hold_ns = g->flood_ns = clock_now_ns();
 	g->up_at_hold = g->meter->up;
 	g->flaps_before_hold = g->meter->flaps;
@@ -560,6 +562,10 @@ void gen_run(struct gen *g)
 		if (!judged)
 			last = expected;
 		now = clock_now_ns();
+		if (work && judged && s < GEN_GOODBYE) {
+			g->busy_ns += now - last;
+			g->busy_packets += work;
+		}
 		/* Not when this round itself was interrupted: the next one has to see that. */
 		back = now <= expected + stall ? maybe_nap(g, now, work == 0) : 0;
 		if (back)

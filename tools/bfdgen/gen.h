@@ -71,6 +71,7 @@ struct gen {
 	 * moment, so this is the distribution of what its stamp may be late by. */
 	uint64_t round_hist[GEN_ROUND_BINS];
 	uint64_t worst_round_ns, window_round_ns;
+	uint64_t busy_ns, busy_packets; /* since the hold began: rounds that had something to do, and what */
 	struct gen_sample *sample;
 	_Atomic uint32_t nsamples;
 	_Atomic uint8_t stage; /* enum gen_stage */

@@ -572,6 +572,12 @@ static void json_self(struct json *j, const struct report *r)
 	put_us(j, "round_p99_us", round_quantile(g, 0.99));
 	put_us(j, "own_tx_gap_max_us", gather_gaps(g->meter).own_max_ns);
 	put(j, "add_errors", "%u", g->add_errors);
+	/* Since the hold began; a stall within a round counts with it. */
+	put(j, "busy_percent", "%.1f",
+		g->hold_ns && g->goodbye_ns > g->hold_ns
+			? 100 * (double)g->busy_ns / (double)(g->goodbye_ns - g->hold_ns)
+			: 0);
+	put(j, "ns_a_packet", "%.1f", g->busy_packets ? (double)g->busy_ns / (double)g->busy_packets : 0);
 	close_(j, '}');
 	open_(j, "cores", '[');
 	for (unsigned i = 0; i < r->nwatches; i++) {

@@ -10,6 +10,7 @@ measured. Everything of a device runs on one core, the generator on another one.
 import contextlib
 import ipaddress
 import os
+import re
 import shutil
 import subprocess
 
@@ -62,6 +63,7 @@ class Device(Daemon):
     most = AF_XDP_SESSIONS - 96
     port = "af_xdp:gen0"
     note = ""
+    throttles = False  # a real-time process that may use up what the kernel lets those have
 
     def __init__(self, lab, core):
         super().__init__(lab, "dut", "".join(c if c.isalnum() else "-" for c in self.title))
@@ -75,6 +77,10 @@ class Device(Daemon):
     def measured(self):
         """name -> pid: whose CPU time counts."""
         return {n: p.pid for n, p in self.running.items()}
+
+    def worker(self):
+        """What its poll loop says of itself, if it does: seconds busy, packets."""
+        return None
 
     def pinned(self, *argv):
         return ["taskset", "-c", str(self.core), *argv]
@@ -144,6 +150,11 @@ class DataPlane(Embedded):
 
     def measured(self):
         return {"peregrine-dp": self.running["peregrine-dp"].pid}
+
+    def worker(self):
+        said = run(dpctl(), self.file(".sock"), "hello observer", "workers")
+        m = re.search(r"worker 0 rx (\d+) tx (\d+) .* busy ([0-9.]+) s", said)
+        return {"rx": int(m[1]), "tx": int(m[2]), "busy": float(m[3])} if m else None
 
     def dataplane(self):
         sock, out = self.file(".sock"), self.file("-dp.out")
@@ -225,7 +236,7 @@ class Frr(Device):
 
 
 class FrrRealtime(Frr):
-    title, realtime = "FRR bfdd chrt -f 90", ("chrt", "-f", "90")
+    title, realtime, throttles = "FRR bfdd chrt -f 90", ("chrt", "-f", "90"), True
 
 
 ALL = [XdpBusy, XdpAdaptive, Memif, MemifAdaptive, Embedded, Bird, Frr, FrrRealtime]
