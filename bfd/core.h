@@ -13,7 +13,8 @@
  * The invariant that makes the short way of receiving right: hot[i].dport is
  * nonzero only while a packet with exactly the bytes hot[i].expect would, under
  * all the rules of RFC 5880 section 6.8.6, change nothing but the time of the
- * last packet. Whatever breaks that calls session_leave_fast_path() first.
+ * last packet; with the P bit set it would be answered as well. Whatever breaks that calls
+ * session_leave_fast_path() first.
  */
 #pragma once
 #include "bfd/auth.h"

@@ -109,20 +109,24 @@ static uint32_t empty_run(const struct bfd_pacer *p)
 	return skipped < BFD_WHEEL_SLOTS ? skipped : BFD_WHEEL_SLOTS;
 }
 
-uint32_t bfd_pacer_pop(struct bfd_pacer *p, uint64_t now_ns)
+static uint32_t pop_urgent(struct bfd_pacer *p)
 {
-	uint64_t now_slot = now_ns >> BFD_WHEEL_SHIFT;
 	uint32_t id = p->urgent_head;
 
-	if (id != BFD_NIL) {
+	if (id != BFD_NIL)
 		bfd_pacer_remove(p, id);
-		return id;
-	}
+	return id;
+}
+
+static uint32_t pop_due(struct bfd_pacer *p, uint64_t now_ns)
+{
+	uint64_t now_slot = now_ns >> BFD_WHEEL_SHIFT;
+
 	/* A pause longer than the wheel: every slot once, no more. */
 	if (p->cursor + WHEEL_MASK < now_slot)
 		p->cursor = now_slot - WHEEL_MASK;
 	while (p->cursor <= now_slot) {
-		id = p->head[p->cursor & WHEEL_MASK];
+		uint32_t id = p->head[p->cursor & WHEEL_MASK];
 		if (id == BFD_NIL) {
 			/* Stays at the present slot: somebody may still be put into it. */
 			uint64_t left = now_slot - p->cursor;
@@ -138,6 +142,18 @@ uint32_t bfd_pacer_pop(struct bfd_pacer *p, uint64_t now_ns)
 		place(p, id);
 	}
 	return BFD_NIL;
+}
+
+uint32_t bfd_pacer_pop(struct bfd_pacer *p, uint64_t now_ns)
+{
+	uint32_t id = BFD_NIL;
+
+	if (p->urgent_head == BFD_NIL)
+		return pop_due(p, now_ns);
+	p->wheels_turn = !p->wheels_turn;
+	if (!p->wheels_turn)
+		id = pop_due(p, now_ns);
+	return id != BFD_NIL ? id : pop_urgent(p);
 }
 
 uint64_t bfd_pacer_next_ns(const struct bfd_pacer *p, uint64_t now_ns)

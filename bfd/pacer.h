@@ -59,6 +59,7 @@ struct bfd_pacer {
 	struct bfd_link *links;
 	uint64_t cursor; /* the slots before it are empty */
 	uint32_t urgent_head, urgent_tail;
+	bool wheels_turn; /* even when somebody is urgent */
 	uint64_t occupied[BFD_WHEEL_SLOTS / 64];
 	uint32_t head[BFD_WHEEL_SLOTS];
 };
@@ -73,7 +74,9 @@ void bfd_pacer_restore(struct bfd_pacer *p, uint32_t id);
 void bfd_pacer_urge(struct bfd_pacer *p, uint32_t id);
 /* Out of whatever list it is in. */
 void bfd_pacer_remove(struct bfd_pacer *p, uint32_t id);
-/* The next one that must send, out of its list; urgent ones first. BFD_NIL: nobody now. */
+/* The next one that must send, out of its list; urgent ones first, but every second turn is the wheel's:
+ * answers to Polls, of which there are as many as the remotes like, must not silence the sessions. BFD_NIL:
+ * nobody now. */
 uint32_t bfd_pacer_pop(struct bfd_pacer *p, uint64_t now_ns);
 /* When pop may return something, UINT64_MAX: never. */
 uint64_t bfd_pacer_next_ns(const struct bfd_pacer *p, uint64_t now_ns);

@@ -101,7 +101,7 @@ static enum bfd_rx_result find_session(struct bfd_engine *e, const struct bfd_rx
 	return *slot == BFD_NIL ? BFD_RX_UNKNOWN : BFD_RX_OK;
 }
 
-/* Remembers the packet if another one like it would change nothing. */
+/* Remembers the packet if another one like it would change nothing, or if it were not for a Poll in it. */
 static void expect_again(
 	struct bfd_engine *e, uint32_t slot, const struct bfd_rx *rx, const struct bfd_packet *p)
 {
@@ -110,10 +110,20 @@ static void expect_again(
 
 	h->dport = 0;
 	if (s->state != BFD_UP || p->state != BFD_UP || s->params.auth_type != BFD_AUTH_NONE ||
-		is_demand_active(s) || p->flags & (BFD_FLAG_POLL | BFD_FLAG_FINAL) || !p->your_disc)
+		is_demand_active(s) || p->flags & BFD_FLAG_FINAL || !p->your_disc)
 		return;
 	memcpy(h->expect, rx->payload, BFD_PACKET_LEN);
+	h->expect[1] &= (uint8_t)~BFD_FLAG_POLL;
 	h->dport = rx->dport;
+}
+
+/* To be answered at once, whatever else the packet says. */
+static void answer_poll(struct bfd_engine *e, uint32_t slot)
+{
+	if (e->session[slot].unresolved)
+		return;
+	e->line[slot].pending |= BFD_PENDING_FINAL;
+	bfd_pacer_urge(&e->pacer, slot);
 }
 
 static enum bfd_rx_result receive_control(
@@ -171,21 +181,22 @@ static enum bfd_rx_result receive_control(
 	/* Time of the last packet first: the new deadline counts from it. */
 	session_account(e, *slot, rx->len, now_ns, steady);
 	session_refresh(e, *slot, now_ns);
-	if (p.flags & BFD_FLAG_POLL && !s->unresolved) {
-		e->line[*slot].pending |= BFD_PENDING_FINAL;
-		bfd_pacer_urge(&e->pacer, *slot);
-	}
+	if (p.flags & BFD_FLAG_POLL)
+		answer_poll(e, *slot);
 	expect_again(e, *slot, rx, &p);
 	return BFD_RX_OK;
 }
 
+/* But for the P bit of a. */
 static inline bool same_packet(const uint8_t *a, const uint8_t *b)
 {
-	uint64_t x[3], y[3];
+	static const uint8_t poll[8] = {0, BFD_FLAG_POLL};
+	uint64_t x[3], y[3], p;
 
 	memcpy(x, a, sizeof(x));
 	memcpy(y, b, sizeof(y));
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
+	memcpy(&p, poll, sizeof(p));
+	return (((x[0] ^ y[0]) & ~p) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
 }
 
 enum bfd_rx_result bfd_engine_rx(
@@ -215,6 +226,8 @@ enum bfd_rx_result bfd_engine_rx(
 			 */
 			e->deadline[i] = bfd_tick_deadline(now_ns) + h->detect_ticks;
 			account(e, i, rx->len, now_ns, true);
+			if (__builtin_expect(rx->payload[1] & BFD_FLAG_POLL, 0))
+				answer_poll(e, i);
 			return BFD_RX_OK;
 		}
 	}

@@ -522,7 +522,6 @@ static void finish_removal(struct dp *dp, uint32_t slot)
 	if (s->state == SESSION_LEAVING)
 		dp->leaving--;
 	dp->filters_due |= s->params.min_echo_rx_us != 0;
-	unlink_key(dp, slot);
 	set_watch(dp, s, 0, NULL);
 	s->state = SESSION_REMOVING;
 	dp_command(dp, s->worker, &c);
@@ -563,6 +562,7 @@ int session_add(struct dp *dp, const struct session_request *request, uint32_t *
 	char text[IPC_TEXT])
 {
 	struct session_request r = *request;
+	unsigned before = WORKER_MAX;
 	struct session *s;
 	uint32_t at;
 	int rc = check(dp, &r, text);
@@ -575,8 +575,11 @@ int session_add(struct dp *dp, const struct session_request *request, uint32_t *
 		*slot = at;
 		return refresh(dp, at, &r, text);
 	}
-	if (at != NONE) /* on its way out: the key is needed again now */
-		finish_removal(dp, at);
+	if (at != NONE) { /* on its way out: the key is needed again now */
+		if (dp->session[at].state == SESSION_LEAVING)
+			finish_removal(dp, at);
+		before = dp->session[at].worker;
+	}
 	if (dp->free_count == 0)
 		return snprintf(text, IPC_TEXT, "all %u sessions are in use (--sessions)", dp->opt->sessions),
 		       -ENOSPC;
@@ -601,7 +604,11 @@ int session_add(struct dp *dp, const struct session_request *request, uint32_t *
 	s->local_disc = bfd_discriminator_make(dp->workers.salt, s->generation, at);
 	memcpy(s->ifname, r.ifname, sizeof(s->ifname));
 	work_out_path(dp, s);
-	s->worker = s->moved_to = choose_worker(dp, s);
+	/* An engine has a key once. The worker that gets the old session's REMOVE has given it away or
+	 * carries that out before this ADD; another one may hear of it later, if the session is moving there.
+	 */
+	s->worker = s->moved_to = before < WORKER_MAX ? before : choose_worker(dp, s);
+	dp->rebalance_due |= before < WORKER_MAX;
 	atomic_store_explicit(&dp->workers.owner[at], (uint8_t)s->worker, memory_order_release);
 	dp->on_worker[s->worker]++;
 	link_key(dp, at);
@@ -688,6 +695,7 @@ void session_done(struct dp *dp, struct command *c)
 		 * free when its last command has come back. */
 		if (s->state != SESSION_REMOVING || s->pending)
 			break;
+		unlink_key(dp, c->slot);
 		s->state = SESSION_FREE;
 		dp->on_worker[s->worker]--;
 		dp->free_slots[(dp->free_head + dp->free_count++) % dp->opt->sessions] = c->slot;

@@ -25,8 +25,11 @@
  * moment to arrive, tells the engine, and only then looks at deadlines.
  *
  * After a pause everybody is due at once, more than a ring takes. Sending stops
- * after SEND_ROUND_NS to receive, and when a port takes no more: the rest stays
- * with the engine, what is in hand is tried again next round. A port that takes
+ * to receive after SEND_ROUND_NS, or when it has had as long as receiving had
+ * in this round: when both are too much, neither starves the other (a worker that
+ * only receives loses its sessions, and each that returns makes more to
+ * receive). It also stops when a port takes no more: the rest stays with the
+ * engine, what is in hand is tried again next round. A port that takes
  * nothing for BLOCKED_NS holds up nobody any longer: its packets are dropped.
  *
  * Adaptive mode sleeps in ppoll() on the ports' descriptors until the engine's
@@ -246,7 +249,7 @@ static const struct port_queue *own_queue(
 /* False: there is more, but the port or the time has run out. */
 static bool send_due(struct worker *w, const struct worker_tables *t, uint64_t now)
 {
-	uint64_t end = now + SEND_ROUND_NS;
+	uint64_t took = now - w->round_ns, end = now + (took > SEND_ROUND_NS ? took : SEND_ROUND_NS);
 	struct bfd_tx due[WORKER_BURST];
 	unsigned n;
 

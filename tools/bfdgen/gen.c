@@ -192,10 +192,11 @@ static unsigned send_burst(struct gen *g, uint64_t now)
 	return n;
 }
 
-/* As much as is due, but back at receiving soon. */
-static unsigned send_due(struct gen *g, uint64_t now)
+/* As much as is due, but back at receiving soon: not before as much time has gone into sending as into that.
+ */
+static unsigned send_due(struct gen *g, uint64_t now, uint64_t received_ns)
 {
-	uint64_t end = now + TX_ROUND_NS;
+	uint64_t end = now + (received_ns > TX_ROUND_NS ? received_ns : TX_ROUND_NS);
 	unsigned n, total = 0;
 
 	do {
@@ -547,7 +548,7 @@ void gen_run(struct gen *g)
 			g->last_sweep_ns = now;
 		}
 		choose_probe(g, now);
-		work += send_due(g, now);
+		work += send_due(g, now, now - last);
 		if (g->o->nfloods && (s == GEN_HOLD || s == GEN_CUTS))
 			work += send_floods(g, clock_now_ns());
 		if (bfd_engine_notify(g->engine))
