@@ -624,7 +624,9 @@ static unsigned receive_inbox(struct worker *w, const struct worker_tables *t)
 /* The session leaves; the command with it goes on to its new worker. False: it stays. */
 static bool give_away(struct worker *w, struct command *c, uint64_t now)
 {
-	struct worker *to = w->group->worker[c->to];
+	unsigned number = c->to;
+	uint32_t slot = c->slot;
+	struct worker *to = w->group->worker[number];
 
 	if (to == w)
 		return c->result = 0, false;
@@ -633,10 +635,11 @@ static bool give_away(struct worker *w, struct command *c, uint64_t now)
 		return false;
 	c->path = w->paths[c->slot].p;
 	w->paths[c->slot].p.resolved = false;
-	/* Never full: it has room for all commands that can be outstanding. */
+	/* Never full: it has room for all commands that can be outstanding. From then on the command is the
+	 * other's, and soon the manager's, who frees it. */
 	rte_ring_enqueue(to->moves, c);
 	/* After it: whoever sees the new owner hands a packet over behind the session. */
-	atomic_store_explicit(&w->group->owner[c->slot], (uint8_t)c->to, memory_order_release);
+	atomic_store_explicit(&w->group->owner[slot], (uint8_t)number, memory_order_release);
 	wake_surely(to);
 	return true;
 }

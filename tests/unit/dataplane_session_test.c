@@ -90,13 +90,16 @@ static void apply(struct thread_worker *w, struct command *c, uint64_t now)
 
 static bool give_away(struct thread_worker *w, struct command *c, uint64_t now)
 {
-	if (c->to == w->number)
+	unsigned to = c->to;
+	uint32_t slot = c->slot;
+
+	if (to == w->number)
 		return c->result = 0, false;
 	c->result = bfd_engine_export(w->engine, c->slot, c->moved, now);
 	if (c->result)
 		return false;
-	put(&w->b->w[c->to].moves, c);
-	atomic_store_explicit(&w->b->dp.workers.owner[c->slot], (uint8_t)c->to, memory_order_release);
+	put(&w->b->w[to].moves, c);
+	atomic_store_explicit(&w->b->dp.workers.owner[slot], (uint8_t)to, memory_order_release);
 	return true;
 }
 
@@ -114,8 +117,8 @@ static void *worker_thread(void *arg)
 			put(&w->b->w[c->given].done, c);
 		}
 		for (unsigned i = 0; i < 4 && (c = get(&w->commands)); i++) {
-			unsigned owner = atomic_load_explicit(
-				&w->b->dp.workers.owner[c->slot], memory_order_relaxed);
+			unsigned owner =
+				atomic_load_explicit(&w->b->dp.workers.owner[c->slot], memory_order_relaxed);
 
 			c->given = w->number;
 			if (owner != w->number) {
@@ -324,7 +327,8 @@ static void check(struct bench *b)
 		assert_int_equal(atomic_load(&b->dp.workers.owner[i]), s->worker);
 		assert_true(ipaddr_equal(&bfd_engine_key(b->w[s->worker].engine, i)->remote, &s->key.remote));
 		assert_int_equal(bfd_engine_key(b->w[s->worker].engine, i)->ifindex, s->key.ifindex);
-		assert_int_equal(bfd_engine_params(b->w[s->worker].engine, i)->min_tx_us, s->params.min_tx_us);
+		assert_int_equal(
+			bfd_engine_params(b->w[s->worker].engine, i)->min_tx_us, s->params.min_tx_us);
 		on[s->worker]++;
 	}
 	for (unsigned w = 0; w < WORKERS; w++)
