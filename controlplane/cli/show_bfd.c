@@ -340,8 +340,7 @@ void cli_show_bfd(struct cli_session *s, struct parser *p)
 	struct json j;
 
 	if (parser_accept(p, "counters")) {
-		if (p->tok.kind != TOK_EOF)
-			parser_syntax_error(p, NULL);
+		cli_expect_end(p);
 		show_counters(s);
 		return;
 	}

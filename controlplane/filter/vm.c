@@ -210,14 +210,6 @@ static int run(
 		e = (text);                                                                                  \
 		goto failed;                                                                                 \
 	} while (0)
-#define HELD(ref)                                                                                            \
-	do {                                                                                                 \
-		if (vm_roa_held(ref)) {                                                                      \
-			if (vm->trace_arena)                                                                 \
-				vm_trace_step(vm, c, in, NULL);                                              \
-			return RUN_HELD;                                                                     \
-		}                                                                                            \
-	} while (0)
 #define TRY(call)                                                                                            \
 	do {                                                                                                 \
 		e = (call);                                                                                  \
@@ -324,16 +316,12 @@ static int run(
 			break;
 		case C_SWITCH: in = c->insns + switch_target(&c->switches[in->c], V(in->b)) - 1; break;
 		case C_MASK: TRY(build_mask(vm, &c->masks[in->c], regs + in->b, &regs[in->a])); break;
-		case C_ROA_ROUTE:
-			HELD(&c->roas[in->c]);
-			TRY(vm_roa_route(vm, &c->roas[in->c], &regs[in->a]));
-			break;
+		case C_ROA_ROUTE: TRY(vm_roa_route(vm, &c->roas[in->c], &regs[in->a])); break;
 		case C_ROA:
 			if (V(in->b)->type != T_NET)
 				FAIL(type_error(vm, "ROA_CHECK_EXPLICIT", 1, T_NET, V(in->b)->type));
 			if (V(in->c)->type != T_INT)
 				FAIL(type_error(vm, "ROA_CHECK_EXPLICIT", 2, T_INT, V(in->c)->type));
-			HELD(&c->roas[in->x]);
 			TRY(vm_roa(&c->roas[in->x], V(in->b), V(in->c)->i, &regs[in->a]));
 			break;
 		case C_ASPA:
@@ -341,7 +329,6 @@ static int run(
 				FAIL(type_error(vm, "ASPA_CHECK_EXPLICIT", 1, T_PATH, V(in->b)->type));
 			if (V(in->c)->type != T_BOOL)
 				FAIL(type_error(vm, "ASPA_CHECK_EXPLICIT", 2, T_BOOL, V(in->c)->type));
-			HELD(&c->roas[in->x]);
 			TRY(vm_aspa(&c->roas[in->x], V(in->b), V(in->c)->b, &regs[in->a]));
 			break;
 		case C_ASSERT:
@@ -375,12 +362,16 @@ static int run(
 		}
 	}
 failed:
+	if (e == vm_held) {
+		if (vm->trace_arena)
+			vm_trace_step(vm, c, in, NULL);
+		return RUN_HELD;
+	}
 	*error = e;
 	*where = c->lines[in - c->insns].line;
 	return RUN_FAILED;
 #undef V
 #undef FAIL
-#undef HELD
 #undef TRY
 }
 
@@ -455,8 +446,7 @@ int filter_eval(struct filter_vm *vm, const struct filter *expression, const str
 			log_msg(LOG_CLASS_ERROR, "filters, line %u: %s", line, *error);
 		return -EINVAL;
 	}
-	*error = rc == RUN_HELD ? "the RPKI table is held until its first sync"
-				: "accept or reject in an expression";
+	*error = rc == RUN_HELD ? vm_held : "accept or reject in an expression";
 	return -EINVAL;
 }
 

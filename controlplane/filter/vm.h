@@ -59,8 +59,8 @@ bool vm_condition(struct filter_vm *vm, const struct code *c, const struct net *
 /* vm_trace.c */
 void vm_trace_step(struct filter_vm *vm, const struct code *c, const struct insn *in, const struct value *v);
 
-/* ROA and ASPA tables, vm_roa.c */
-bool vm_roa_held(struct roa_ref *r);
+/* ROA and ASPA tables, vm_roa.c: NULL, what is wrong, or vm_held: it must not be asked yet. */
+extern const char vm_held[];
 const char *vm_roa_route(struct filter_vm *vm, struct roa_ref *r, struct value *out);
 const char *vm_roa(struct roa_ref *r, const struct value *net, uint32_t asn, struct value *out);
 const char *vm_aspa(struct roa_ref *r, const struct value *path, bool upstream, struct value *out);

@@ -11,6 +11,9 @@ void filter_set_roa_ops(const struct filter_roa_ops *ops)
 	roa_ops = ops;
 }
 
+const char vm_held[] = "the RPKI table is held until its first sync";
+
+/* NULL: it is not there. */
 static void *table(struct roa_ref *r)
 {
 	void *t = atomic_load_explicit(&r->handle, memory_order_acquire);
@@ -23,43 +26,50 @@ static void *table(struct roa_ref *r)
 	return t;
 }
 
-bool vm_roa_held(struct roa_ref *r)
+static bool is_held(void *t)
 {
-	void *t = table(r);
-
 	return t && roa_ops->held && roa_ops->held(t);
+}
+
+static const char *check(
+	const struct roa_ref *r, void *t, const struct net *net, uint32_t asn, struct value *out)
+{
+	*out = (struct value){.type = T_ENUM_ROA};
+	/* The family has to fit: IPv4 routes have no entry in a roa6 table. */
+	if (t && r->type == (net->type == NET_IP4 ? NET_ROA4 : NET_ROA6))
+		out->i = (uint32_t)roa_ops->roa_check(t, &net->prefix, asn);
+	return NULL;
 }
 
 const char *vm_roa(struct roa_ref *r, const struct value *net, uint32_t asn, struct value *out)
 {
 	void *t = table(r);
 
-	*out = (struct value){.type = T_ENUM_ROA};
-	/* The family has to fit: IPv4 routes have no entry in a roa6 table. */
-	if (!t || r->type != (net->net->type == NET_IP4 ? NET_ROA4 : NET_ROA6))
-		return NULL;
-	out->i = (uint32_t)roa_ops->roa_check(t, &net->net->prefix, asn);
-	return NULL;
+	return is_held(t) ? vm_held : check(r, t, net->net, asn, out);
 }
 
 const char *vm_roa_route(struct filter_vm *vm, struct roa_ref *r, struct value *out)
 {
 	const struct attrs *a = vm->attrs;
+	void *t = table(r);
 
+	if (is_held(t))
+		return vm_held;
 	if (!vm->route)
 		return "No route to access";
 	if (!(a->present & ATTR_AS_PATH))
 		return "Missing AS_PATH attribute";
 	struct value_list path = {a->as_path, a->as_path_bytes};
-	struct value net = {.type = T_NET, .net = vm->route->net};
 
-	return vm_roa(r, &net, as_path_last(path_bytes(&path), path.count), out);
+	return check(r, t, vm->route->net, as_path_last(path_bytes(&path), path.count), out);
 }
 
 const char *vm_aspa(struct roa_ref *r, const struct value *path, bool upstream, struct value *out)
 {
 	void *t = table(r);
 
+	if (is_held(t))
+		return vm_held;
 	*out = (struct value){.type = T_ENUM_ASPA};
 	if (t && roa_ops->aspa_check)
 		out->i =
