@@ -205,6 +205,8 @@ static size_t value_room(const struct value *v)
 	}
 }
 
+static const uint64_t nothing;
+
 /* A constant with memory of the code's own. */
 static struct value own_value(struct code *c, const struct value *v)
 {
@@ -218,8 +220,9 @@ static struct value own_value(struct code *c, const struct value *v)
 	case T_CLIST:
 	case T_ECLIST:
 	case T_LCLIST:
+		/* An empty list that somebody made is something else than none. */
 		if (v->list.data)
-			out.list.data = own_copy(c, v->list.data, list_bytes(v));
+			out.list.data = v->list.count ? own_copy(c, v->list.data, list_bytes(v)) : &nothing;
 		break;
 	case T_PATH_MASK:
 		out.mask = own_copy(c, v->mask, sizeof(*v->mask) + v->mask->n * sizeof(v->mask->item[0]));

@@ -380,10 +380,26 @@ static struct value copy_value(struct arena *a, const struct value *v)
 	return out;
 }
 
+/* A function whose end has not been read yet, called from within itself: there is nothing to run. */
+static const struct filter_function *unfinished(const struct node *n)
+{
+	const struct filter_function *f = NULL;
+
+	for (; n && !f; n = n->next) {
+		if (n->kind == N_CALL && !n->function->code)
+			return n->function;
+		if (!(f = unfinished(n->a)) && !(f = unfinished(n->b)))
+			f = unfinished(n->c);
+	}
+	return f;
+}
+
 struct value parse_evaluate(struct parser *p, struct node *n, enum value_type want)
 {
 	struct value v;
 
+	if (unfinished(n))
+		parser_fail(p, "A function cannot be called where a constant is wanted within itself");
 	if (n->kind == N_CONST) {
 		v = n->value;
 	} else {

@@ -366,7 +366,7 @@ class Gen:
     def x_lclist(self, d):
         return self.lists("lclist", "lc", d)
 
-    DEFINED = ["int", "clist", "lclist"]
+    DEFINED = ["int", "clist", "lclist", "eclist", "bgppath"]
     TOP = ["int", "bool", "bool", "bool", "bool", "pair", "ip", "prefix", "ec", "lc", "string", "bgppath", "clist", "eclist", "lclist",
            "enum", "rd", "bgpmask", "int set", "pair set", "ip set", "ec set", "lc set", "prefix set"]
 

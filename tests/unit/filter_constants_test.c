@@ -373,6 +373,8 @@ static void definitions(void **state)
 		{"nothing()", "(void)"},
 		{"twice(1, 2)", "9001 Function 'twice' expects 1 arguments, got 2 arguments"},
 		{"twice(\"a\")", "9001 Argument 1 of 'twice' must be int, got string"},
+		{"emptied()", "TRUE"},
+		{"unmade()", "FALSE"},
 		{"B(1)", "9001 You can't call something which is not a function. Really."},
 		{"r4", "9001 Can't get value of symbol r4"},
 	};
@@ -381,6 +383,10 @@ static void definitions(void **state)
 		"function twice(int x) -> int { return 2 * x; }\n"
 		"function fact(int x) -> int { if x <= 1 then return 1; else return x * fact(x - 1); }\n"
 		"function nothing() { }\n"
+		"function emptied() -> bool { lclist x = filter(add(---empty---, (1,2,3)), [(4,*,*)]); "
+		"return "
+		"defined(x); }\n"
+		"function unmade() -> bool { lclist x = ---empty---; return defined(x); }\n"
 		"define S = [ 1, B..(twice(A)) ];\ndefine T = add(---empty---, (64500, 1, B));\n"
 		"define M = [= B * =];\ndefine 'a-b.c' = B + 1;\ndefine P = [ 10.0.0.0/8{8,32} ];\n");
 	struct filter_vm *vm = filter_vm_create();
