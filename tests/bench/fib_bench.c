@@ -501,10 +501,11 @@ static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 	fib_link_event(lab.fib, links, peers);
 	lab_barrier(&lab);
 	wait_routes(begin(), v6, n);
-	for (int loaded = 0; loaded < 2; loaded++) {
+	/* The load is the other family's: what it adds has nothing to do with the shape. */
+	for (int loaded = 0; loaded < (same_interface || groups > 1 ? 1 : 2); loaded++) {
 		pthread_t t;
 		struct measured worst = {0}, m[7];
-		int rounds = loaded ? 7 : 7;
+		const int rounds = 7;
 		if (loaded) {
 			atomic_store(&loading, true);
 			pthread_create(&t, NULL, load_main, &v6);
@@ -662,7 +663,7 @@ static void failovers(void)
 	same_interface = false;
 	failover(200000, false, 100, 1);
 	failover(200000, true, 100, 1);
-	for (unsigned peers = 1; peers <= 1000; peers *= 10) {
+	for (unsigned peers = 10; peers <= 1000; peers *= 10) {
 		failover(200000, false, 1, peers);
 		failover(200000, true, 1, peers);
 	}
