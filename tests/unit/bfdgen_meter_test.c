@@ -99,8 +99,8 @@ static void test_gaps(void **state)
 	assert_int_equal(s->gaps, 5);
 	assert_int_equal(s->gap_max_ns, 29 * MS + MS / 2);
 	assert_int_equal(s->gap_max_at_ns, T0 + 58 * MS);
-	assert_int_equal(m->hist[0][25], 1);              /* 8 ms: 80 %, 25/32 to 26/32 */
-	assert_int_equal(m->hist[0][METER_BINS_FINE], 1); /* 29.5 ms: twice to three times */
+	assert_int_equal(m->hist[0].bin[25], 1);              /* 8 ms: 80 %, 25/32 to 26/32 */
+	assert_int_equal(m->hist[0].bin[METER_BINS_FINE], 1); /* 29.5 ms: twice to three times */
 	assert_int_equal(meter_window(m), 29 * MS + MS / 2);
 	assert_int_equal(meter_window(m), 0);
 	assert_int_equal(m->flaps, 0);

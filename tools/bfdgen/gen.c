@@ -20,7 +20,7 @@
 #define GOODBYE_NS (150 * NS_PER_MS)
 #define SETTLE_NS (200 * NS_PER_MS) /* from the last Up to the hold: polls end, rhythms settle */
 #define TX_ROUND_NS (60 * NS_PER_US)
-#define AHEAD 4u
+#define AHEAD 8u
 #define BEHIND_MAX_NS (5 * NS_PER_MS)
 #define RX_BURSTS 16u
 #define ADDS_A_TICK 32u
@@ -170,8 +170,11 @@ static unsigned send_burst(struct gen *g, uint64_t now)
 	unsigned n = bfd_engine_tx(g->engine, now, due, WIRE_BURST);
 
 	g->burst_ns = now;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		meter_prefetch_tx(g->meter, due[i].slot);
+		if (g->wire->prefetch)
+			g->wire->prefetch(g->wire, due[i].slot);
+	}
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t mark = g->marks[due[i].slot];
 

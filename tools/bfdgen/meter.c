@@ -21,7 +21,7 @@ struct meter *meter_create(uint32_t sessions, const struct bfd_params *ours, uin
 	m->params = *ours;
 	m->tolerance_ns = tolerance_ns;
 	m->session = aligned_alloc(64, n * sizeof(*m->session));
-	m->hist = calloc(n, sizeof(*m->hist));
+	m->hist = aligned_alloc(64, n * sizeof(*m->hist));
 	m->flap = calloc(FLAP_ROOM, sizeof(*m->flap));
 	m->detection = calloc(DETECTION_ROOM, sizeof(*m->detection));
 	m->stall = calloc(STALL_ROOM, sizeof(*m->stall));
@@ -31,6 +31,7 @@ struct meter *meter_create(uint32_t sessions, const struct bfd_params *ours, uin
 		return NULL;
 	}
 	memset(m->session, 0, n * sizeof(*m->session));
+	memset(m->hist, 0, n * sizeof(*m->hist));
 	for (uint32_t i = 0; i < sessions; i++)
 		m->session[i].dut_state = m->session[i].our_state = BFD_DOWN;
 	m->flap_room = FLAP_ROOM;
@@ -301,7 +302,7 @@ static inline void count_gap(struct meter *m, uint32_t session, uint64_t gap_ns,
 	if (gap_ns > UINT32_MAX)
 		gap_ns = UINT32_MAX;
 	s->gaps++;
-	m->hist[session][bin_of(gap_ns * s->scale >> 32)]++;
+	m->hist[session].bin[bin_of(gap_ns * s->scale >> 32)]++;
 	if (gap_ns > s->gap_max_ns) {
 		s->gap_max_ns = (uint32_t)gap_ns;
 		s->gap_max_at_ns = at_ns;
@@ -314,6 +315,18 @@ static inline void count_gap(struct meter *m, uint32_t session, uint64_t gap_ns,
 	}
 }
 
+static inline bool says_other(const struct meter_session *s, const uint8_t *payload)
+{
+	uint64_t a[2], b[2];
+	uint32_t x, y;
+
+	memcpy(a, s->said, sizeof(a));
+	memcpy(b, payload + 4, sizeof(b));
+	memcpy(&x, s->said + sizeof(a), sizeof(x));
+	memcpy(&y, payload + 4 + sizeof(b), sizeof(y));
+	return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (x ^ y)) != 0;
+}
+
 bool meter_received(struct meter *m, uint32_t session, const uint8_t *payload, uint64_t at_ns)
 {
 	struct meter_session *s = &m->session[session];
@@ -323,7 +336,7 @@ bool meter_received(struct meter *m, uint32_t session, const uint8_t *payload, u
 	s->rx_count++;
 	if (payload[1] & BFD_FLAG_FINAL && s->probe_ns)
 		probe_answered(m, s, at_ns);
-	if (payload[1] >> 6 != s->dut_state || memcmp(s->said, payload + 4, sizeof(s->said)) != 0)
+	if (payload[1] >> 6 != s->dut_state || says_other(s, payload))
 		other = changed(m, session, payload, gap, at_ns);
 	else if (s->steady == 2 && s->phase == METER_UP)
 		count_gap(m, session, gap, at_ns);

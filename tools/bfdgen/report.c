@@ -65,7 +65,7 @@ static struct gaps gather_gaps(const struct meter *m)
 		if (s->tx_gap_max_ns > g.own_max_ns)
 			g.own_max_ns = s->tx_gap_max_ns;
 		for (unsigned b = 0; b < METER_BINS; b++)
-			g.bin[b] += m->hist[i][b];
+			g.bin[b] += m->hist[i].bin[b];
 	}
 	if (g.interval_min_us == UINT32_MAX)
 		g.interval_min_us = 0;
@@ -697,9 +697,9 @@ static int csv_sessions(const struct report *r, const char *directory)
 			s->flaps, s->detections, (double)s->tx_gap_max_ns / 1e3);
 		/* percent-of-interval:count pairs */
 		for (unsigned k = 0, first = 1; k < METER_BINS; k++)
-			if (m->hist[i][k]) {
+			if (m->hist[i].bin[k]) {
 				fprintf(f, "%s%.1f:%u", first ? "" : " ", meter_bin_edge(k) * 100.0 / 32,
-					m->hist[i][k]);
+					m->hist[i].bin[k]);
 				first = 0;
 			}
 		fputc('\n', f);

@@ -33,6 +33,8 @@ struct wire {
 	 */
 	unsigned (*receive)(struct wire *w, struct wire_packet *out, bool *more);
 	int (*set_path)(struct wire *w, uint32_t number, const struct wire_path *p);
+	/* A packet with that number will be queued in a moment. May be NULL. */
+	void (*prefetch)(struct wire *w, uint32_t number);
 	/* One packet into the burst, which leaves when it is full and another one comes, and at flush().
 	 * False: it is refused and not in the burst. */
 	bool (*queue)(struct wire *w, uint32_t number, const uint8_t *payload, uint16_t len);

@@ -27,14 +27,18 @@
 #define ASK_NS (200 * NS_PER_MS)
 #define FILTER_ROOM 4096u /* what the XDP filter's map of local addresses holds */
 
+/* What IPv4 needs is in the first 64 bytes. */
+struct path_line {
+	_Alignas(64) struct bfd_frame frame; /* headers_len 0: not set */
+};
+
 struct wire_port {
 	struct wire w; /* first */
 	const struct gen_options *o;
 	struct options dp; /* what peregrine-dp would have been given */
 	struct eal eal;
 	struct port port;
-	struct bfd_frame *frame;
-	bool *path_set;
+	struct path_line *path;
 	uint32_t paths, peers;
 	uint8_t (*peer_mac)[6];
 	bool *peer_known;
@@ -146,13 +150,18 @@ static uint32_t flush(struct wire *w)
 	return refused;
 }
 
+static void prefetch(struct wire *w, uint32_t number)
+{
+	rte_prefetch0(&port_of(w)->path[number]);
+}
+
 static bool queue(struct wire *w, uint32_t number, const uint8_t *payload, uint16_t len)
 {
 	struct wire_port *p = port_of(w);
-	const struct bfd_frame *f = &p->frame[number];
+	const struct bfd_frame *f = &p->path[number].frame;
 	struct rte_mbuf *m = rte_pktmbuf_alloc(p->port.q[0].pool);
 
-	if (!m || !p->path_set[number] || f->headers_len + len > rte_pktmbuf_tailroom(m)) {
+	if (!m || !f->headers_len || f->headers_len + len > rte_pktmbuf_tailroom(m)) {
 		rte_pktmbuf_free(m);
 		w->refused++;
 		return false;
@@ -182,8 +191,7 @@ static int set_path(struct wire *w, uint32_t number, const struct wire_path *pat
 		return -EINVAL;
 	memcpy(a.src_mac, p->port.mac, 6);
 	memcpy(a.dst_mac, p->peer_mac[peer], 6);
-	bfd_frame_init(&p->frame[number], &a);
-	p->path_set[number] = true;
+	bfd_frame_init(&p->path[number].frame, &a);
 	return 0;
 }
 
@@ -199,8 +207,7 @@ static void close_port(struct wire *w)
 	}
 	if (p->neigh)
 		neigh_destroy(p->neigh);
-	free(p->frame);
-	free(p->path_set);
+	free(p->path);
 	free(p->peer_mac);
 	free(p->peer_known);
 	free(p);
@@ -399,17 +406,19 @@ int wire_port_open(const struct gen_options *o, uint32_t paths, struct wire **ou
 	p->o = o;
 	p->paths = paths;
 	p->peers = gen_peers(o);
-	p->frame = calloc(paths, sizeof(*p->frame));
-	p->path_set = calloc(paths, sizeof(*p->path_set));
+	p->path = aligned_alloc(64, (paths ? paths : 1) * sizeof(*p->path));
+	if (p->path)
+		memset(p->path, 0, paths * sizeof(*p->path));
 	p->peer_mac = calloc(p->peers, sizeof(*p->peer_mac));
 	p->peer_known = calloc(p->peers, sizeof(*p->peer_known));
 	p->w = (struct wire){.receive = receive,
 		.set_path = set_path,
+		.prefetch = prefetch,
 		.queue = queue,
 		.flush = flush,
 		.close = close_port};
 	snprintf(err, GEN_ERR, "out of memory");
-	rc = p->frame && p->path_set && p->peer_mac && p->peer_known ? start(p, err) : -ENOMEM;
+	rc = p->path && p->peer_mac && p->peer_known ? start(p, err) : -ENOMEM;
 	if (rc)
 		close_port(&p->w);
 	else
