@@ -172,6 +172,7 @@ static int setup_queue(struct port *p, unsigned q, uint16_t ethdev, uint16_t que
 
 	p->q[q].ethdev = ethdev;
 	p->q[q].queue = queue;
+	p->q[q].room = p->spec.bsize;
 	snprintf(name, sizeof(name), "port%u.%u.%u", p->index, q, p->opened);
 	p->q[q].pool = rte_pktmbuf_pool_create(name, POOL_MBUFS, POOL_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
 		socket_id >= 0 ? socket_id : SOCKET_ID_ANY);

@@ -24,6 +24,7 @@
 #define PORT_QUEUES 16
 #define PORT_ADDRS 8
 #define PORT_VLANS 32
+#define PORT_ROOM 2048   /* bytes of a buffer */
 #define PORT_LOCALS 4096 /* as many as the filter's maps hold */
 
 /* Standalone ports have no kernel interface; sessions name them by these indices (of a VLAN: with its number
@@ -45,6 +46,7 @@ struct port_spec {
 	int busy_budget;        /* af_xdp: -1 chosen by us */
 	bool server;            /* memif */
 	uint32_t id;            /* memif */
+	uint16_t bsize;         /* memif: bytes of a buffer, and so of the longest frame */
 	bool has_mac, has_peer_mac;
 	uint8_t mac[6], peer_mac[6];
 	unsigned nip;
@@ -65,7 +67,8 @@ enum port_state {
 struct port_queue {
 	uint16_t ethdev, queue;
 	struct rte_mempool *pool;
-	int fd; /* to sleep on, -1 when there is none */
+	int fd;        /* to sleep on, -1 when there is none */
+	uint16_t room; /* the longest frame that may be sent */
 };
 
 struct port_local {

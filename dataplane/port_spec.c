@@ -92,6 +92,7 @@ static bool allowed(enum port_type t, const char *key)
 		{"busy_budget", 1u << PORT_AF_XDP},
 		{"role", 1u << PORT_MEMIF},
 		{"id", 1u << PORT_MEMIF},
+		{"bsize", 1u << PORT_MEMIF},
 		{"mac", 1u << PORT_MEMIF},
 		{"ip", 1u << PORT_MEMIF | 1u << PORT_PCI},
 		{"vlan", 1u << PORT_MEMIF | 1u << PORT_PCI},
@@ -130,6 +131,10 @@ static int parse_option(struct port_spec *s, const char *key, const char *value)
 		if (parse_number(value, UINT32_MAX, &n))
 			return -EINVAL;
 		s->id = (uint32_t)n;
+	} else if (!strcmp(key, "bsize")) {
+		if (parse_number(value, PORT_ROOM, &n) || n < 128)
+			return -EINVAL;
+		s->bsize = (uint16_t)n;
 	} else if (!strcmp(key, "mac")) {
 		s->has_mac = true;
 		return parse_mac(value, s->mac);
@@ -160,6 +165,7 @@ int port_spec_parse(const char *text, struct port_spec *s, char err[PORT_ERR])
 
 	memset(s, 0, sizeof(*s));
 	s->busy_budget = -1;
+	s->bsize = PORT_ROOM;
 	if (strlen(text) >= sizeof(s->text)) {
 		snprintf(err, PORT_ERR, "port '%.40s...' is longer than %zu characters", text,
 			sizeof(s->text) - 1);
@@ -214,6 +220,11 @@ int port_spec_parse(const char *text, struct port_spec *s, char err[PORT_ERR])
 	if (s->nvlans && *s->tap) {
 		snprintf(err, PORT_ERR,
 			"port '%.100s': the VLANs of a port with tap= are made on the TAP interface", text);
+		return -EINVAL;
+	}
+	if (s->bsize != PORT_ROOM && *s->tap) {
+		snprintf(err, PORT_ERR, "port '%.100s': the kernel behind tap= needs whole buffers, no bsize",
+			text);
 		return -EINVAL;
 	}
 	if (s->nvlans && strlen(s->name) + 5 >= IF_NAMESIZE) { /* .4094 */

@@ -334,6 +334,10 @@ static void work_out_path(struct dp *dp, struct session *s)
 	}
 	p = &dp->port[s->port];
 	s->path.port = (uint8_t)s->port;
+	if (s->params.padded_len + BFD_FRAME_MAX_HEADERS > p->spec.bsize) {
+		unresolved(s, "its packets are longer than the port's buffers (bsize=)");
+		return;
+	}
 	if (p->spec.has_peer_mac) {
 		set_watch(dp, s, 0, NULL);
 		build_frames(dp, s, p->spec.peer_mac);

@@ -277,7 +277,8 @@ static bool send_due(struct worker *w, const struct worker_tables *t, uint64_t n
 			}
 			q = own_queue(w, p, &other);
 			m = rte_pktmbuf_alloc(q ? q->pool : w->handoff);
-			if (!m || f->headers_len + due[i].len > rte_pktmbuf_tailroom(m)) {
+			if (!m || f->headers_len + due[i].len > rte_pktmbuf_tailroom(m) ||
+				f->headers_len + due[i].len > p->q[0].room) {
 				rte_pktmbuf_free(m);
 				bump(&w->stats->tx_dropped, 1);
 				continue;

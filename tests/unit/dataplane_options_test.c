@@ -96,6 +96,11 @@ static void memif_ports(void **state)
 	assert_int_equal(s.ip_vid[0], 0);
 	assert_int_equal(s.ip_vid[1], 10);
 	assert_int_equal(s.ip_vid[2], 10);
+	assert_int_equal(s.bsize, PORT_ROOM);
+	assert_int_equal(ok("memif:/run/x,bsize=256").bsize, 256);
+	refused("memif:/run/x,bsize=127", "bsize");
+	refused("memif:/run/x,bsize=2049", "bsize");
+	refused("memif:/run/x,bsize=256,tap=tap0", "bsize");
 	refused("memif:/run/x,vlan=0", "vlan");
 	refused("memif:/run/x,vlan=4095", "vlan");
 	refused("memif:/run/x,vlan=7,vlan=7", "vlan");

@@ -244,6 +244,7 @@ static void start(struct bench *b)
 	b->dp.nports = 1;
 	b->dp.port[0] = (struct port){.state = PORT_OPEN, .up = true, .kernel = true, .ifindex = 10};
 	b->dp.port[0].spec.has_peer_mac = true;
+	b->dp.port[0].spec.bsize = PORT_ROOM;
 	memcpy(b->dp.port[0].spec.name, "eth0", 5);
 	b->dp.workers.n = b->dp.active = WORKERS;
 	b->dp.workers.salt = 0x1234567;

@@ -113,8 +113,8 @@ struct meter_stall {
 
 _Static_assert(sizeof(struct meter_session) == 3 * 64, "what belongs together is in one cache line");
 
-/* Where gaps fall that are as they should be, 75 to 100 % of the interval and what is a bit early or late, is one cache
- * line: bin 24 is at its beginning. */
+/* Where gaps fall that are as they should be, 75 to 100 % of the interval and what is a bit early or late, is
+ * one cache line: bin 24 is at its beginning. */
 struct meter_hist {
 	_Alignas(64) uint32_t before[METER_HIST_SHIFT];
 	uint32_t bin[METER_BINS];

@@ -161,7 +161,8 @@ static bool queue(struct wire *w, uint32_t number, const uint8_t *payload, uint1
 	const struct bfd_frame *f = &p->path[number].frame;
 	struct rte_mbuf *m = rte_pktmbuf_alloc(p->port.q[0].pool);
 
-	if (!m || !f->headers_len || f->headers_len + len > rte_pktmbuf_tailroom(m)) {
+	if (!m || !f->headers_len || f->headers_len + len > rte_pktmbuf_tailroom(m) ||
+		f->headers_len + len > p->port.q[0].room) {
 		rte_pktmbuf_free(m);
 		w->refused++;
 		return false;

@@ -191,8 +191,8 @@ class Memif(DataPlane):
 
     def start(self, n, ms):
         path = self.file("-memif.sock")
-        self.spec = f"memif:{path},role=server,ip={DUT}/16,name=m0,mac={DUT_MAC},peer_mac={GEN_MAC}"
-        self.port = f"memif:{path},role=client,ip=10.9.255.254/16,mac={GEN_MAC}"
+        self.spec = f"memif:{path},role=server,bsize=256,ip={DUT}/16,name=m0,mac={DUT_MAC},peer_mac={GEN_MAC}"
+        self.port = f"memif:{path},role=client,bsize=256,ip=10.9.255.254/16,mac={GEN_MAC}"
         sock = self.dataplane()
         us = round(ms * 1000)
         self.spawn("dpctl", [dpctl(), sock, "hello hold=1",
