@@ -398,9 +398,11 @@ void channel_attach_export(struct bgp_channel *ch)
 	if (ch->export || !ch->up || ch->s->recovering)
 		return;
 	ch->export = export_attach(ch->s->daemon->export, &ch->export_cf);
-	if (!ch->export)
-		session_log(ch->s, LOG_CLASS_ERROR, "Cannot export %s routes: out of memory",
-			settings_of(ch)->name);
+	if (!ch->export) {
+		session_log(ch->s, LOG_CLASS_ERROR,
+			"Cannot export %s routes: out of memory or export filters", settings_of(ch)->name);
+		session_call(ch->s, session_out_of_resources);
+	}
 	channel_tell_stations(ch);
 }
 

@@ -42,6 +42,7 @@ struct bgp_engine {
 	struct ev_timer ifaces_timer; /* main's */
 	struct bgp_recovery recovery; /* main's */
 	struct log_limit unknown_limit;
+	unsigned refusals; /* connections that are being told why they are closed; main's */
 };
 
 struct bgp_recovery *engine_recovery(struct bgp_engine *e)
@@ -285,13 +286,10 @@ static void run_refusal(void *arg)
 	struct range_call *rc = arg;
 	char text[IPADDR_STRLEN];
 
-	if (!bgp_refuse_disabled(rc->engine->daemon, &rc->in.remote, rc->in.fd)) {
-		if (log_limit_ok(&rc->engine->unknown_limit))
-			log_msg(LOG_CLASS_WARNING,
-				"BGP: Unexpected connect from unknown address %s (port %u)",
-				ipaddr_format(&rc->in.remote, text), rc->in.port);
-		close(rc->in.fd);
-	}
+	if (!bgp_refuse(rc->engine->daemon, &rc->in.remote, rc->in.fd, &rc->engine->refusals) &&
+		log_limit_ok(&rc->engine->unknown_limit))
+		log_msg(LOG_CLASS_WARNING, "BGP: Unexpected connect from unknown address %s (port %u)",
+			ipaddr_format(&rc->in.remote, text), rc->in.port);
 	free(rc);
 }
 

@@ -151,6 +151,8 @@ void bgp_local_caps(struct bgp_session *s, struct bgp_caps *out)
 	out->gr_flags = (uint8_t)((s->recovering ? GR_FLAG_RESTART : 0) |
 				  (c->gr_mode == GR_ON ? GR_FLAG_NOTIFICATION : 0));
 	out->llgr = out->gr && c->llgr_mode != GR_OFF;
+	if (c->advertise_software_version)
+		strcpy(out->software, "peregrine/" PEREGRINE_VERSION);
 	if (c->advertise_hostname && s->cf->hostname[0]) {
 		out->hostname = true;
 		strncpy(out->host, s->cf->hostname, sizeof(out->host) - 1);

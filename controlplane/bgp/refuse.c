@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/bgp/refuse.h"
 #include "controlplane/bgp/message.h"
+#include "controlplane/bgp/wire.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,13 @@
 	2.0 /* closing at once with the neighbour's OPEN unread would reset the connection and lose the      \
 	       message */
 
+#define MOST_STRANGERS 32u
+
 struct refusal {
 	ev_io io;
 	ev_timer timer;
 	int fd;
+	unsigned *open;
 };
 
 static void finish(struct ev_loop *ev, struct refusal *r)
@@ -21,6 +25,7 @@ static void finish(struct ev_loop *ev, struct refusal *r)
 	ev_io_stop(ev, &r->io);
 	ev_timer_stop(ev, &r->timer);
 	close(r->fd);
+	--*r->open;
 	free(r);
 }
 
@@ -56,7 +61,7 @@ static const struct proto *disabled_for(struct daemon *d, const struct ipaddr *r
 	return NULL;
 }
 
-static size_t shutdown_message(const char *text, uint8_t *b)
+static size_t cease_message(uint8_t subcode, const char *text, uint8_t *b)
 {
 	size_t len = text ? strlen(text) : 0, total;
 
@@ -67,7 +72,7 @@ static size_t shutdown_message(const char *text, uint8_t *b)
 	b[17] = (uint8_t)total;
 	b[18] = BGP_MSG_NOTIFICATION;
 	b[19] = BGP_ERR_CEASE;
-	b[20] = 2; /* RFC 4486: Administrative Shutdown */
+	b[20] = subcode;
 	if (len) {
 		b[21] = (uint8_t)len;
 		memcpy(b + 22, text, len);
@@ -75,25 +80,31 @@ static size_t shutdown_message(const char *text, uint8_t *b)
 	return total;
 }
 
-bool bgp_refuse_disabled(struct daemon *d, const struct ipaddr *remote, int fd)
+bool bgp_refuse(struct daemon *d, const struct ipaddr *remote, int fd, unsigned *open)
 {
 	const struct proto *p = disabled_for(d, remote);
 	struct ev_loop *ev = loop_ev(d->main);
 	uint8_t b[21 + 256];
 	struct refusal *r;
+	size_t len;
 
-	if (!p)
+	if (!p && *open >= MOST_STRANGERS) {
+		close(fd);
 		return false;
+	}
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		abort();
 	r->fd = fd;
-	(void)!send(fd, b, shutdown_message(p->message, b), MSG_NOSIGNAL | MSG_DONTWAIT);
+	r->open = open;
+	++*open;
+	len = cease_message(p ? CEASE_SHUTDOWN : CEASE_REJECTED, p ? p->message : NULL, b);
+	(void)!send(fd, b, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(fd, SHUT_WR);
 	ev_io_init(&r->io, on_readable, fd, EV_READ);
 	ev_timer_init(&r->timer, on_timer, LINGER_S, 0);
 	r->io.data = r->timer.data = r;
 	ev_io_start(ev, &r->io);
 	ev_timer_start(ev, &r->timer);
-	return true;
+	return p != NULL;
 }

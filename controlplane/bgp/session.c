@@ -755,6 +755,12 @@ void session_limit(struct bgp_session *s, enum limit_action action)
 		action == LIMIT_RESTART);
 }
 
+void session_out_of_resources(struct bgp_session *s)
+{
+	if (s->conn)
+		fail_all(s, BE_MISC, "Out of resources", BGP_ERR_CEASE, CEASE_RESOURCES, false, true);
+}
+
 /* ---- start and stop ---- */
 
 struct bgp_session *session_create(struct bgp_thread *t, struct daemon *d, struct bgp_settings *cf)

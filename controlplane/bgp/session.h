@@ -248,6 +248,7 @@ bool session_needs_bfd(const struct bgp_session *s); /* `bfd strict`, and it is 
 void session_open_bfd(struct bgp_session *s);        /* once it is known from which address */
 void session_bfd_missing(struct bgp_session *s);     /* it did not come up in the time allowed */
 void session_note_address(struct bgp_session *s, const struct bgp_conn *c);
+void session_out_of_resources(struct bgp_session *s); /* Cease, and tries again later */
 void session_limit(struct bgp_session *s, enum limit_action action);
 /* Main: takes over cf's reference; the first reference of the session is the caller's. */
 struct bgp_session *session_create(struct bgp_thread *t, struct daemon *d, struct bgp_settings *cf);

@@ -487,6 +487,7 @@ static const struct option options[] = {
 	SWITCH("enable as4", enable_as4),
 	SWITCH("enable extended messages", enable_extended_messages),
 	SWITCH("advertise hostname", advertise_hostname),
+	SWITCH("advertise software version", advertise_software_version),
 	SWITCH("require route refresh", require_refresh),
 	SWITCH("require enhanced route refresh", require_enhanced_refresh),
 	SWITCH("require as4", require_as4),

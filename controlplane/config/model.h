@@ -234,7 +234,7 @@ struct bgp_config {
 	uint32_t allow_local_as; /* UINT32_MAX: unlimited */
 	bool enforce_first_as;
 	bool capabilities, enable_refresh, enable_enhanced_refresh, enable_as4, enable_extended_messages;
-	bool advertise_hostname;
+	bool advertise_hostname, advertise_software_version; /* the second is ours */
 	bool require_refresh, require_enhanced_refresh, require_as4, require_extended_messages,
 		require_hostname, require_gr, require_llgr;
 	enum gr_mode gr_mode, llgr_mode;

@@ -197,6 +197,12 @@ def test_silent_reader_costs_only_itself(world):
     assert p.ctl.established("peer_v4", "peer_v6") and d.established()
 
 
+def test_software_version_is_advertised(world):
+    p, _ = world(None, raw_protocol(more="advertise software version;"))
+    r = world.raw(p)
+    assert b"\x4b" in r.open and b"peregrine/" in r.open
+
+
 def test_unknown_neighbor_is_turned_away(world):
     p, _ = world(None, "")
     with pytest.raises((ConnectionError, OSError)):

@@ -60,7 +60,8 @@ static struct world {
 	struct daemon d;
 	struct config config;
 	struct rib_source source[2];
-	struct export_peer *peer[2]; /* attached, by family */
+	struct export_peer *peer[2];
+	bool no_export; /* export_attach() fails */ /* attached, by family */
 	struct bfd_request *bfd;
 	bool no_interface, link_down;
 	unsigned down_calls, spawned;
@@ -196,6 +197,11 @@ struct export_peer *export_attach(struct export_engine *x, const struct export_p
 	(void)x;
 	p->c = *c;
 	pthread_mutex_lock(&w.lock);
+	if (w.no_export) {
+		pthread_mutex_unlock(&w.lock);
+		free(p);
+		return NULL;
+	}
 	w.peer[c->encode.afi - 1] = p;
 	world_changed();
 	pthread_mutex_unlock(&w.lock);

@@ -321,7 +321,7 @@ static int setup(void **state)
 	our_port = free_port();
 	peer_port = free_port();
 	memset(w.source, 0, sizeof(w.source));
-	w.no_interface = w.link_down = false;
+	w.no_interface = w.link_down = w.no_export = false;
 	w.down_calls = 0;
 	ch4_cf = (struct channel_config){.name = "ipv4",
 		.net = NET_IP4,
@@ -1235,6 +1235,21 @@ static void test_prefix_limit(void **state)
 	wait_info("Automatic shutdown: Route limit exceeded");
 }
 
+static void test_out_of_resources(void **state)
+{
+	int fd;
+
+	(void)state;
+	w.no_export = true;
+	start();
+	fd = peer_connect();
+	establish(fd);
+	expect_notification(fd, 6, 8);
+	expect_closed(fd);
+	WAIT_STATE(proto, PS_START);
+	wait_info("Idle          Error: Out of resources");
+}
+
 static bool has_child(void *arg)
 {
 	(void)arg;
@@ -1257,6 +1272,7 @@ static void test_dynamic_neighbors(void **state)
 	start();
 	wait_info("Passive       ");
 	stranger = peer_connect_from("127.0.0.9");
+	expect_notification(stranger, 6, 5); /* RFC 4486: Connection Rejected */
 	expect_closed(stranger);
 	fd = peer_connect();
 	establish(fd);
@@ -1351,6 +1367,7 @@ int main(void)
 		SESSION_TEST(test_waits_for_interface),
 		SESSION_TEST(test_link_down),
 		SESSION_TEST(test_prefix_limit),
+		SESSION_TEST(test_out_of_resources),
 		SESSION_TEST(test_dynamic_neighbors),
 		SESSION_TEST(test_second_connection_is_refused),
 		SESSION_TEST(test_extended_messages),
