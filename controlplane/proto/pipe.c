@@ -49,6 +49,7 @@ static void changed(void *ctx, struct rib_shard *s, const struct rib_change *c, 
 	struct direction *d = ctx;
 	unsigned shard = rib_shard_index(s);
 	struct rib_batch *b = d->batch[shard];
+	unsigned own = 0, own_withdrawn = 0;
 
 	(void)dump;
 	if (!b)
@@ -57,19 +58,26 @@ static void changed(void *ctx, struct rib_shard *s, const struct rib_change *c, 
 		for (unsigned i = 0; i < c->n_old_routes; i++) {
 			const struct rib_route_view *o = &c->old_routes[i];
 
-			if (o->owner != d->not_from && !same_route(o, c->routes, c->n_routes))
+			if (same_route(o, c->routes, c->n_routes))
+				continue;
+			if (o->owner == d->not_from)
+				own_withdrawn++;
+			else
 				rib_batch_withdraw_from(b, c->net, o->source, o->path_id);
 		}
 		for (unsigned i = 0; i < c->n_routes; i++) {
-			const struct rib_route_view *r = &c->routes[i], *o;
+			const struct rib_route_view *r = &c->routes[i],
+						    *o = same_route(r, c->old_routes, c->n_old_routes);
 
-			if (r->owner == d->not_from)
+			if (o && o->attrs == r->attrs)
 				continue;
-			o = same_route(r, c->old_routes, c->n_old_routes);
-			if (!o || o->attrs != r->attrs)
+			if (r->owner == d->not_from)
+				own++;
+			else
 				rib_batch_announce_from(b, c->net, r->source, r->path_id, r->attrs);
 		}
 	}
+	rib_source_passed_over(d->to, s, own, own_withdrawn);
 }
 
 static void flush(void *ctx, struct rib_shard *s)

@@ -154,6 +154,10 @@ unsigned rib_batch_count(const struct rib_batch *b);
 /* Queues the batch (and owns it). Never blocks. Returns false when the queue is above its high-water mark:
  * stop reading from the neighbour until resume() is called. */
 bool rib_submit(struct rib_batch *b);
+/* Routes that the source's owner has seen and not passed on are counted: announcements as rejected. In the
+ * shard's thread. */
+void rib_source_passed_over(
+	struct rib_source *s, const struct rib_shard *shard, unsigned announced, unsigned withdrawn);
 /* done(ctx) is called in a shard's thread when everything this source submitted before has gone through all
  * shards. */
 void rib_source_barrier(struct rib_source *s, void (*done)(void *ctx), void *ctx);

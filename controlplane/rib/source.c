@@ -422,6 +422,16 @@ void rib_source_stats(const struct rib_source *src, struct rib_source_stats *out
 	out->import_hit = atomic_load_explicit(&src->import_hit, memory_order_relaxed);
 }
 
+void rib_source_passed_over(
+	struct rib_source *src, const struct rib_shard *shard, unsigned announced, unsigned withdrawn)
+{
+	struct rib_source_stats *k = &src->local[shard->number].stats;
+
+	count_add(&k->updates_received, announced);
+	count_add(&k->updates_rejected, announced);
+	count_add(&k->withdraws_received, withdrawn);
+}
+
 /* ---- batches ---- */
 
 /* What goes to one shard: entries of 32-bit words. No attributes: a withdrawal; no origin: the source is the

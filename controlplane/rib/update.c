@@ -730,6 +730,14 @@ static void rewrite(struct rib_shard *s, struct part *p, struct net_record *n, s
 	drop(s, l, &copy);
 }
 
+static void count_refused(struct part *p, struct local_source *l, uint32_t net, bool old_usable)
+{
+	if (old_usable)
+		count_add(&l->stats.withdraws_accepted, 1);
+	else if (l->conf->c.keep_filtered || (net != POOL_NONE && place_of(p, net_at(p, net)->first).attrs))
+		count_add(&l->stats.withdraws_ignored, 1);
+}
+
 static void announce(struct rib_shard *s, const struct update *u)
 {
 	struct part *p = u->part;
@@ -740,6 +748,7 @@ static void announce(struct rib_shard *s, const struct update *u)
 	struct verdict v;
 	uint32_t net = find_own(s, p, u), route = POOL_NONE, origin = l->id, path_id, behind = POOL_NONE;
 	bool old_usable, any;
+	uint64_t *verdict;
 	unsigned flags;
 
 	count_add(&l->stats.updates_received, 1);
@@ -761,12 +770,17 @@ static void announce(struct rib_shard *s, const struct update *u)
 		origin_of_key(s, u->path, &origin, &path_id);
 	v = import_verdict(s, l, u->key, origin, u->attrs);
 	old_usable = route != POOL_NONE && usable(route_at(p, route));
+	verdict = v.accepted ? &l->stats.updates_accepted : &l->stats.updates_filtered;
 	if (v.accepted && !old_usable && !limit_allows(l, true)) {
 		v.accepted = false;
+		verdict = &l->stats.updates_ignored;
 		if (!l->conf->c.keep_filtered)
 			verdict_forget(s, u->attrs, &v);
 	}
-	count_add(v.accepted ? &l->stats.updates_accepted : &l->stats.updates_filtered, 1);
+	count_add(verdict, 1);
+	/* To the table a refused announcement is a withdrawal: BIRD counts it as one, too. */
+	if (verdict == &l->stats.updates_filtered)
+		count_refused(p, l, net, old_usable);
 
 	if (route != POOL_NONE) {
 		r = route_at(p, route);

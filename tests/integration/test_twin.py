@@ -415,6 +415,28 @@ enable all
 """.strip("\n").split("\n")
 
 
+def stats(t):
+    """The rows of `Route change stats`, by protocol and row."""
+    rows, name = {}, None
+    for line in t.ctl.cmd("show protocols all").split("\n"):
+        head = re.match(r"(\S+) +[A-Z]", line)
+        row = re.match(r"\s+((?:Import|Export) (?:updates|withdraws)): +(.*\S)", line)
+        if head:
+            name = head.group(1)
+        elif row:
+            rows[name, row.group(1)] = row.group(2).split()
+    return rows
+
+
+def test_route_change_stats_are_birds(twins):
+    """Before anything was changed. What is exported depends on how often a network has changed meanwhile, a pipe's among it."""
+    ours, birds = (stats(t) for t in twins)
+    assert set(ours) == set(birds)
+    assert len(ours) > 40
+    differ = [f"{key}: {ours[key]}, BIRD: {birds[key]}" for key in ours if key[1].startswith("Import") and key[0] != "pp" and ours[key] != birds[key]]
+    assert not differ, "\n".join(differ)
+
+
 def test_every_answer_is_as_birds(twins):
     """One after another, as one operator would: what changes something changes it in both."""
     differ = []
