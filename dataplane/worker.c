@@ -512,19 +512,21 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 }
 
 /* A few packets before its turn: the frame's first lines, then what the engine keeps about its session. */
+static inline void look_at(struct worker *w, struct rte_mbuf *m)
+{
+	const uint8_t *f = rte_pktmbuf_mtod(m, const uint8_t *);
+	unsigned at = f[12] == 0x08 ? 14 + 20 + 8 : 14 + 40 + 8;
+
+	if (rte_pktmbuf_data_len(m) >= at + 24)
+		bfd_engine_rx_prefetch(w->engine, f + at);
+}
+
 static inline void look_ahead(struct worker *w, struct rte_mbuf *const *m, unsigned n, unsigned k)
 {
-	const uint8_t *f;
-	unsigned at;
-
 	if (k + 2 * AHEAD < n)
 		rte_prefetch0(rte_pktmbuf_mtod(m[k + 2 * AHEAD], void *));
-	if (k + AHEAD >= n)
-		return;
-	f = rte_pktmbuf_mtod(m[k + AHEAD], const uint8_t *);
-	at = f[12] == 0x08 ? 14 + 20 + 8 : 14 + 40 + 8;
-	if (rte_pktmbuf_data_len(m[k + AHEAD]) >= at + 24)
-		bfd_engine_rx_prefetch(w->engine, f + at);
+	if (k + AHEAD < n)
+		look_at(w, m[k + AHEAD]);
 }
 
 /* Everything that has arrived, up to a bound that keeps a flood from starving the sweep. start: a time just
@@ -553,6 +555,9 @@ static unsigned receive_ports(
 				empty = n < WORKER_BURST;
 				if (n == 0)
 					break;
+				/* The first ones too: a burst is short when all is well. */
+				for (unsigned k = 0; k < n && k < AHEAD; k++)
+					look_at(w, m[k]);
 				now = clock_now_ns();
 				for (unsigned k = 0; k < n; k++) {
 					look_ahead(w, m, n, k);

@@ -32,6 +32,9 @@ STEPS = [50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 850, 1000, 1250, 1500,
          6000, 7000, 8000, 9000, 10000, 12000, 14000, 16000]
 BRIEF_INTERVALS = [50.0, 10.0, 3.3]
 BRIEF_STEPS = [100, 250, 500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 10000]
+# Ours alone: a few sessions, cheaply; many. Device, sessions, interval, seconds.
+AT_SCALE = [(devices.XdpAdaptive, [8], 50.0, 10), (devices.XdpAdaptive, [1000, 3000], 10.0, 5),
+            (devices.MemifAdaptive, [10000], 10.0, 5), (devices.Memif, [10000], 3.3, 10)]
 ATTEMPTS = 3  # of a trial that the machine spoils
 
 
@@ -259,10 +262,10 @@ def main():
             else:
                 bench.same([c for c in chosen if c.port.startswith("af_xdp")] or chosen, 250, o.time)
                 say("at scale")
-                for cls, sizes in ((devices.XdpAdaptive, [1000, 3000]), (devices.MemifAdaptive, [10000])):
+                for cls, sizes, ms, seconds in AT_SCALE:
                     if cls in chosen:
                         say(cls.title)
-                        bench.given(cls, sizes, 10.0, 5)
+                        bench.given(cls, sizes, ms, seconds)
         except (CommandError, Timeout) as e:
             say(f"bench-bfd: {e}")
             failed = True

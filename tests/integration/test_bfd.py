@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from netlab import Bird, Peregrine, wait_for
+from netlab import Bird, Peregrine, build_dir, wait_for
 from netlab.proc import CommandError
 
 from test_dataplane import PEER, US, DataPlane, bird_peer, net  # noqa: F401
@@ -331,6 +331,33 @@ def test_churn(net):
     out = a.ctl("hello", *commands, "summary")
     assert "churn: 3000 added and removed" in out and ", 0 errors" in out.split("churn:")[1], out
     assert flaps_explained(a, b)
+
+
+def test_tables_beside(net):
+    """peregrined reads two tables, chooses, sends a third party all of it and shows it, while its sessions run beside."""
+    n, routes = 16, 200000
+    net.run("peer", "ip", "-batch", "-", input="".join(f"addr add 10.9.0.{i}/32 dev cust0\n" for i in range(1, n + 1)))
+    net.ip("node", "route", "add", "10.9.0.0/24", "via", PEER[4])
+    net.ip("peer", "route", "add", "local", "192.0.2.192/26", "dev", "lo")
+    b = DataPlane(net, "peer", "--port", "af_xdp:cust0", name="peer-dp").start()
+    b.client("hello", f"range 10.9.0.1 {n} multihop ttl=255 tx=20000 rx=20000 mult=10 peer={US[4]}", "watch 1000")
+    p = node(net)
+    neighbors = "".join(f"neighbor 10.9.0.{i} local {US[4]} multihop; " for i in range(1, n + 1))
+    bgp = "".join(f"protocol bgp p{i} {{ local {US[4]} as 63999; neighbor 192.0.2.{200 + i} as {64001 + i};"
+                  f" ipv4 {{ import {'all' if i < 2 else 'none'}; export {'none' if i < 2 else 'all'}; }}; }}\n" for i in range(3))
+    p.start(config(p, f"multihop {{ interval 20 ms; multiplier 10; }}; {neighbors}") + bgp)
+    up(p, *[f"10.9.0.{i}" for i in range(1, n + 1)])
+    gen = net.popen("peer", [os.path.join(build_dir(), "peregrine-bgpgen"), "--mode", "feeds", "--dut", US[4], "--base", "192.0.2.200",
+                             "--base-as", "64001", "--rs-as", "63999", "--v4", str(routes), "--stay", "4"], log=net.path("bgpgen"))
+    shown = 0
+    while gen.poll() is None:
+        shown = max(shown, len(p.ctl.cmd("show route primary").splitlines()))
+    assert gen.returncode == 0, open(net.path("bgpgen"), encoding="utf-8").read()
+    assert shown > routes / 2, shown
+    here, there = sessions(p).values(), b.sessions().values()
+    assert all(s["state"] == "Up" for s in here) and len(there) == n
+    assert sum(s["down_count"] - s["down_after_stall"] for s in here) <= sum(s["after_stall"] for s in there)
+    assert sum(s["down"] - s["after_stall"] for s in there) <= sum(s["down_after_stall"] for s in here), (here, there)
 
 
 HOG = "while True: pass"

@@ -20,7 +20,7 @@
 #define GOODBYE_NS (150 * NS_PER_MS)
 #define SETTLE_NS (200 * NS_PER_MS) /* from the last Up to the hold: polls end, rhythms settle */
 #define TX_ROUND_NS (60 * NS_PER_US)
-#define AHEAD 8u
+#define AHEAD 6u
 #define BEHIND_MAX_NS (5 * NS_PER_MS)
 #define RX_BURSTS 16u
 #define ADDS_A_TICK 32u
@@ -30,7 +30,7 @@
 #define AWAKE_BUSY_NS (3 * NS_PER_MS / 2)
 #define AWAKE_HOT_NS (25 * NS_PER_MS)
 #define NAP_MAX_NS (2 * NS_PER_MS)
-#define NAP_PERCENT 8
+#define NAP_PERCENT 6
 
 /* Marks of a session. */
 #define MARK_MUTE 1  /* what it would send is not sent */
@@ -304,13 +304,17 @@ static unsigned receive(struct gen *g, unsigned bursts)
 	while (more && bursts--) {
 		unsigned n = g->wire->receive(g->wire, k, &more);
 
+		for (unsigned i = 0; i < n && i < AHEAD; i++)
+			prefetch(g, &k[i].rx);
 		for (unsigned i = 0; i < n; i++) {
 			enum bfd_rx_result r;
 			uint32_t slot;
 
 			if (i + AHEAD < n)
 				prefetch(g, &k[i + AHEAD].rx);
-			k[i].rx.ifindex = link_number(g, &k[i].rx.dst);
+			/* Asked for only where no discriminator leads to the session. */
+			if (k[i].rx.len < BFD_PACKET_LEN || !bfd_get32(k[i].rx.payload + 8))
+				k[i].rx.ifindex = link_number(g, &k[i].rx.dst);
 			r = bfd_engine_rx(g->engine, &k[i].rx, k[i].at_ns, &slot);
 			if (r != BFD_RX_OK)
 				g->refused_rx[r]++;

@@ -21,7 +21,8 @@ struct meter *meter_create(uint32_t sessions, const struct bfd_params *ours, uin
 	m->params = *ours;
 	m->tolerance_ns = tolerance_ns;
 	m->session = aligned_alloc(64, n * sizeof(*m->session));
-	m->hist = aligned_alloc(64, n * sizeof(*m->hist));
+	m->hist_rows = sessions > METER_HIST_SESSIONS ? 1 : (uint32_t)n;
+	m->hist = aligned_alloc(64, m->hist_rows * sizeof(*m->hist));
 	m->flap = calloc(FLAP_ROOM, sizeof(*m->flap));
 	m->detection = calloc(DETECTION_ROOM, sizeof(*m->detection));
 	m->stall = calloc(STALL_ROOM, sizeof(*m->stall));
@@ -31,7 +32,7 @@ struct meter *meter_create(uint32_t sessions, const struct bfd_params *ours, uin
 		return NULL;
 	}
 	memset(m->session, 0, n * sizeof(*m->session));
-	memset(m->hist, 0, n * sizeof(*m->hist));
+	memset(m->hist, 0, m->hist_rows * sizeof(*m->hist));
 	for (uint32_t i = 0; i < sessions; i++)
 		m->session[i].dut_state = m->session[i].our_state = BFD_DOWN;
 	m->flap_room = FLAP_ROOM;
@@ -302,7 +303,7 @@ static inline void count_gap(struct meter *m, uint32_t session, uint64_t gap_ns,
 	if (gap_ns > UINT32_MAX)
 		gap_ns = UINT32_MAX;
 	s->gaps++;
-	m->hist[session].bin[bin_of(gap_ns * s->scale >> 32)]++;
+	m->hist[m->hist_rows > 1 ? session : 0].bin[bin_of(gap_ns * s->scale >> 32)]++;
 	if (gap_ns > s->gap_max_ns) {
 		s->gap_max_ns = (uint32_t)gap_ns;
 		s->gap_max_at_ns = at_ns;

@@ -64,9 +64,10 @@ static struct gaps gather_gaps(const struct meter *m)
 			g.interval_max_us = s->interval_us;
 		if (s->tx_gap_max_ns > g.own_max_ns)
 			g.own_max_ns = s->tx_gap_max_ns;
+	}
+	for (uint32_t i = 0; i < m->hist_rows; i++)
 		for (unsigned b = 0; b < METER_BINS; b++)
 			g.bin[b] += m->hist[i].bin[b];
-	}
 	if (g.interval_min_us == UINT32_MAX)
 		g.interval_min_us = 0;
 	return g;
@@ -695,10 +696,10 @@ static int csv_sessions(const struct report *r, const char *directory)
 			ipaddr_format(&peer, b), s->rx_count, s->tx_count, s->interval_us, s->gaps,
 			s->gap_max_ns / 1e3, since_start(r, s->gap_max_at_ns), s->over, s->late, s->spoilt,
 			s->flaps, s->detections, (double)s->tx_gap_max_ns / 1e3);
-		/* percent-of-interval:count pairs */
-		for (unsigned k = 0, first = 1; k < METER_BINS; k++)
+		/* percent-of-interval:count pairs; nothing where only the sum of all was kept */
+		for (unsigned k = 0, first = 1; k < METER_BINS && m->n <= m->hist_rows; k++)
 			if (m->hist[i].bin[k]) {
-				fprintf(f, "%s%.1f:%u", first ? "" : " ", meter_bin_edge(k) * 100.0 / 32,
+				fprintf(f, "%s%.1f:%lu", first ? "" : " ", meter_bin_edge(k) * 100.0 / 32,
 					m->hist[i].bin[k]);
 				first = 0;
 			}
