@@ -214,7 +214,8 @@ class Trial:
         wait_for(self.device.bfd_up, "BFD Up", failed=self.device.daemon.dead)
         self.settle()
         self.stream = Stream(self.lab, net, n, self.rate) if self.rate > WITNESSED_RATE else None
-        self.witness = Witness(self.lab, far=("sa.pa", "sb.pb"), probes=not self.stream)
+        self.witness = (Witness(self.lab, probes=False, links=("a",)) if self.stream
+                        else Witness(self.lab, far=("sa.pa", "sb.pb")))
         if not self.stream:
             self.lab.popen("host", [tool("probe"), f"-{f}", net.target(n), "-p", str(PROBE_PORT), "-r", str(self.rate)],
                            log=self.lab.path("probe.out"))

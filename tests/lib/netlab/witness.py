@@ -33,13 +33,13 @@ def ahead_of_others(pid):
 class Witness:
     """Taps all ports of the wire and follows the routes of the given namespaces."""
 
-    def __init__(self, lab, follow=(), far=(), probes=True):
+    def __init__(self, lab, follow=(), far=(), probes=True, links=None):
         """follow: roles whose nexthops and routes are recorded; far: wire ports where the probe stream is checked for
-        gaps (the far end of its way); probes=False: probe packets are not looked at."""
+        gaps (the far end of its way); probes=False: probe packets are not looked at; links: only these are tapped."""
         self.lab = lab
         argv = [tool("netwatch"), "-p", str(PROBE_PORT if probes else DISCARD_PORT)]
         for name, ends in lab.links.items():
-            for role, _, _ in ends:
+            for role, _, _ in ends if links is None or name in links else ():
                 port = f"{name}.{role}"
                 argv += ["-f" if port in far else "-t", f"{lab.ns_path('wire')}:{port}"]
         for role in follow:
