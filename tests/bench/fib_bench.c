@@ -8,10 +8,10 @@
  *         in and replaced only, RUNS (5) times by turns: every run and the medians
  *   fib_bench bare [PREFIXES [4|6]]
  *         only the bare loop, as JSON
- *   fib_bench failover [PREFIXES [4|6 [PAIRS [PEERS]]]]
+ *   fib_bench failover [PREFIXES [4|6 [PAIRS [PEERS [same]]]]]
  *         one neighbour (or PEERS on one port) with PAIRS different backups is lost: time until the kernel
  *         answers with the backup for prefixes all over the table, idle and while another table is loading;
- *         against bare replaces of the same groups
+ *         against bare replaces of the same groups; same: the backups are on the lost one's interface
  *   fib_bench failovers
  *         that for 10,000 to 1,000,000 prefixes of both families, for backups on the lost one's own
  *         interface, and for 1 to 1,000 peers on one port
@@ -21,6 +21,7 @@
 #include "controlplane/fib/batch.h"
 #include "controlplane/fib/fib_priv.h"
 #include "shared/clock.h"
+#include "shared/log.h"
 #include "tests/unit/fib_lab.h"
 #include <linux/neighbour.h>
 #include <linux/nexthop.h>
@@ -687,6 +688,12 @@ int main(int argc, char **argv)
 	unsigned pairs = argc > 4 ? (unsigned)atoi(argv[4]) : 1,
 		 peers = argc > 5 ? (unsigned)atoi(argv[5]) : 1;
 
+	const struct log_sink trouble = {.kind = LOG_SINK_STDERR,
+		.classes = 1u << LOG_CLASS_WARNING | 1u << LOG_CLASS_ERROR | 1u << LOG_CLASS_FATAL |
+			   1u << LOG_CLASS_BUG};
+
+	log_configure(&trouble, 1, NULL);
+	same_interface = argc > 6 && !strcmp(argv[6], "same");
 	bare = mmap(NULL, sizeof(*bare), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (bare == MAP_FAILED)
 		return 1;
@@ -704,7 +711,7 @@ int main(int argc, char **argv)
 	} else {
 		fprintf(stderr, "usage: fib_bench install|bare [PREFIXES [4|6]] | write [PREFIXES [4|6 "
 				"[RUNS]]] | failovers | failover [PREFIXES [4|6 [PAIRS "
-				"[PEERS]]]]\n");
+				"[PEERS [same]]]]]\n");
 		return 2;
 	}
 	return 0;
