@@ -75,7 +75,6 @@ protocol static far {{ ipv4 {{ preference 190; }}; route 20.0.0.0/24 via {SPARE}
         text = read_until(pipe, r"lines of the log were lost")
         # From here on it has every line again: the same as the file, which has missed none.
         pair.node.configure(config)
-        pair.logged("Reconfigured$")
         text += read_until(pipe, r"Reconfigured\n")
         after = re.search(r"<WARN> (\d+) lines of the log were lost[^\n]*\n(.*\n)", text)
         lines = pair.node.log_text().splitlines(keepends=True)
