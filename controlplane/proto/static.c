@@ -235,6 +235,9 @@ static void look(struct proto *p)
 	struct origin_set wanted = {0};
 	struct hop_session *h;
 
+	/* Stopped, and its routes are still on their way out: another configuration is for the next start. */
+	if (!c->source)
+		return;
 	for (h = s->sessions; h; h = h->next)
 		h->used = false;
 	s->has_next_hops = false;
