@@ -72,6 +72,7 @@
 #define STALL_GRACE_NS (200 * NS_PER_US)
 #define BEHIND_MAX_NS (5 * NS_PER_MS)
 #define SEND_ROUND_NS (100 * NS_PER_US)
+#define RECEIVE_ROUND_NS (200 * NS_PER_US) /* from one queue: with sending, below STALL_NS */
 #define BLOCKED_NS (300 * NS_PER_US)
 #define SPIN_NS (20 * NS_PER_US) /* not worth sleeping for */
 #define SLEEP_MAX_NS (50 * NS_PER_MS)
@@ -532,7 +533,7 @@ static inline void look_ahead(struct worker *w, struct rte_mbuf *const *m, unsig
 /* Everything that has arrived, up to a bound that keeps a flood from starving the sweep. start: a time just
  * before the call. Returns the number of packets. */
 static unsigned receive_ports(
-	struct worker *w, const struct worker_tables *t, unsigned bursts, uint64_t start)
+	struct worker *w, const struct worker_tables *t, unsigned bursts, uint64_t limit_ns, uint64_t start)
 {
 	struct rte_mbuf *m[WORKER_BURST];
 	uint64_t drained = start;
@@ -546,6 +547,7 @@ static unsigned receive_ports(
 		for (unsigned q = 0; q < p->nqueues; q++) {
 			if (p->worker[q] != w->number)
 				continue;
+			uint64_t began = 0;
 			bool empty = false;
 
 			for (unsigned b = 0; b < bursts && !empty; b++) {
@@ -559,6 +561,7 @@ static unsigned receive_ports(
 				for (unsigned k = 0; k < n && k < AHEAD; k++)
 					look_at(w, m[k]);
 				now = clock_now_ns();
+				began = began ? began : now;
 				for (unsigned k = 0; k < n; k++) {
 					look_ahead(w, m, n, k);
 					receive(w, t, i, rte_pktmbuf_mtod(m[k], uint8_t *),
@@ -566,6 +569,8 @@ static unsigned receive_ports(
 				}
 				rte_pktmbuf_free_bulk(m, n);
 				total += n;
+				if (now - began > limit_ns)
+					break;
 			}
 			if (!empty)
 				drained = w->drained_ns; /* no progress, for all we know */
@@ -743,14 +748,14 @@ static void notify(const struct worker_tables *t)
 			continue; /* full: it has not read what we told it before, and will */
 }
 
-/* All there is to receive. */
-static unsigned take_in(struct worker *w, const struct worker_tables *t)
+/* All there is to receive, or as much as limit_ns allows of each queue. */
+static unsigned take_in(struct worker *w, const struct worker_tables *t, uint64_t limit_ns)
 {
 	uint64_t start = clock_now_ns(), until;
 	unsigned n;
 
 	w->round_ns = start;
-	n = receive_ports(w, t, DRAIN_BURSTS, start);
+	n = receive_ports(w, t, DRAIN_BURSTS, limit_ns, start);
 	if (w->group->n == 1) {
 		bfd_engine_drained(w->engine, w->drained_ns);
 		return n + receive_inbox(w, t);
@@ -782,7 +787,7 @@ static uint64_t recover_from_stall(
 	uint64_t until = now + STALL_GRACE_NS;
 
 	do {
-		take_in(w, t);
+		take_in(w, t, UINT64_MAX);
 		now = clock_now_ns();
 	} while (now < until);
 	bfd_engine_stalled(w->engine, now - since, now);
@@ -923,7 +928,7 @@ static int worker_main(void *arg)
 		if (t != last)
 			drop_all_in_hand(w);
 		last = t;
-		work = take_in(w, t);
+		work = take_in(w, t, RECEIVE_ROUND_NS);
 		now = clock_now_ns();
 		if (unlikely(now > expected + STALL_NS))
 			now = recover_from_stall(w, t, expected, now);

@@ -20,6 +20,7 @@
 #define GOODBYE_NS (150 * NS_PER_MS)
 #define SETTLE_NS (200 * NS_PER_MS) /* from the last Up to the hold: polls end, rhythms settle */
 #define TX_ROUND_NS (60 * NS_PER_US)
+#define RX_ROUND_NS (150 * NS_PER_US) /* with sending, well below what counts as a stall */
 #define AHEAD 6u
 #define BEHIND_MAX_NS (5 * NS_PER_MS)
 #define RX_BURSTS 16u
@@ -293,7 +294,7 @@ static inline void prefetch(const struct gen *g, const struct bfd_rx *rx)
 	meter_prefetch_rx(g->meter, bfd_discriminator_slot(g->salt, bfd_get32(rx->payload + 8)));
 }
 
-static unsigned receive(struct gen *g, unsigned bursts)
+static unsigned receive(struct gen *g, unsigned bursts, uint64_t limit_ns)
 {
 	struct wire_packet k[WIRE_BURST];
 	unsigned total = 0;
@@ -322,6 +323,8 @@ static unsigned receive(struct gen *g, unsigned bursts)
 				meter_received(g->meter, slot, k[i].rx.payload, k[i].at_ns);
 		}
 		total += n;
+		if (n && k[0].at_ns - start > limit_ns)
+			break;
 	}
 	/* Nobody is late whose packet waits for us; but a generator that cannot keep up must not judge never.
 	 */
@@ -362,7 +365,7 @@ static uint64_t recover(struct gen *g, uint64_t from, uint64_t to)
 
 	meter_stalled(g->meter, from, to);
 	do {
-		receive(g, 64);
+		receive(g, 64, UINT64_MAX);
 		now = clock_now_ns();
 	} while (now < to + GRACE_NS);
 	bfd_engine_stalled(g->engine, to - from, now);
@@ -548,7 +551,7 @@ void gen_run(struct gen *g)
 		if (now - last > g->window_round_ns)
 			g->window_round_ns = now - last;
 		last = now;
-		work = receive(g, RX_BURSTS);
+		work = receive(g, RX_BURSTS, RX_ROUND_NS);
 		now = clock_now_ns();
 		if (now - g->last_sweep_ns >= SWEEP_NS) {
 			bfd_engine_sweep(g->engine, now);
