@@ -404,7 +404,7 @@ static void test_not_run(void **state)
 		"protocol rip ng r6 { ipv6; interface \"*\" { mode multicast; }; }\n"
 		"protocol babel { interface \"wlan*\" { type wireless; }; ipv4 { import all; }; }\n"
 		"protocol radv { interface \"eth2\" { prefix ::/0 { skip; }; rdnss 2001:db8::1; }; }\n"
-		"protocol l3vpn vpn { rd 1:1; route target [(rt, 1, 2)]; }\n"
+		"protocol l3vpn vpn1 { rd 1:1; route target [(rt, 1, 2)]; }\n"
 		"protocol perf { } protocol evpn { } protocol bridge { }\n"
 		"template ospf v2 tt { } protocol ospf v2 fromt from tt { }\n"
 		"protocol aggregator { table a1; peer table a2; export all; aggregate on net, (net.len), "
@@ -420,7 +420,7 @@ static void test_not_run(void **state)
 	assert_string_equal(must_proto(c, "r6")->type_name, "RIP");
 	assert_string_equal(must_proto(c, "babel1")->type_name, "Babel");
 	assert_string_equal(must_proto(c, "radv1")->type_name, "RAdv");
-	assert_string_equal(must_proto(c, "vpn")->type_name, "L3VPN");
+	assert_string_equal(must_proto(c, "vpn1")->type_name, "L3VPN");
 	assert_string_equal(must_proto(c, "fromt")->type_name, "OSPF");
 	assert_int_equal(must_proto(c, "aggregator1")->type, PROTO_AGGREGATOR);
 	assert_true(has_warning(c, "Protocol myospf (OSPF) is parsed but not run"));
