@@ -43,12 +43,16 @@ protocol bgp wait { local 127.0.0.1 as 64500; neighbor 127.0.0.7 as 64501; multi
 """
 
 
+def text(node, routes):
+    return CONFIG % (node.log_path, " ".join(f"route 10.{i >> 8}.{i & 255}.0/24 blackhole;" for i in range(routes)))
+
+
 @pytest.fixture(scope="module")
 def node():
     with Lab() as lab:
         lab.add("solo")
         n = Peregrine(lab, "solo")
-        n.start(CONFIG % (n.log_path, " ".join(f"route 10.{i >> 8}.{i & 255}.0/24 blackhole;" for i in range(MANY))))
+        n.start(text(n, MANY))
         yield n
 
 
@@ -291,6 +295,20 @@ class Session:
 
 
 UNDO = b"+Config timeout expired, starting undo\n"
+
+
+def test_configuration_while_routes_are_on_their_way_out(node, tmp_path):
+    """Twenty thousand withdrawals take longer than the next command: the routes that it brings are for the next start."""
+    more = tmp_path / "more.conf"
+    more.write_text(text(node, MANY + 1))
+    s = Session(node.sock)
+    for first in ("disable many", "restart many"):
+        assert s.ask(f'configure "{more}"'.encode())[-1] == b"0003 Reconfigured\n"
+        s.send("\n".join([first, "configure undo", "enable many", "eval 4"]).encode())
+        while s.line() != b"0023 4\n":
+            pass
+        wait_for(lambda: f"{MANY} of {MANY} routes" in client(node, "show", "route", "table", "spare", "count").stdout, "the routes are back")
+    s.close()
 
 
 def test_the_end_of_a_timeout_is_told_to_who_asked(node, tmp_path):
