@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# run-integration.sh [FILE...]: the integration tests, one pytest a file, as many at a time as there are CPUs: each has
+# run-integration.sh [FILE...]: the integration tests, one pytest a file, one more at a time than there are CPUs: each has
 # networks of its own, and most of their time is waiting. PEREGRINE_BUILD=dir says whose programs (default build).
 # What a file printed comes in one piece when it has ended. The last line is "integration: N passed, N failed, N skipped".
 set -u
@@ -45,7 +45,7 @@ one() { # file
 }
 
 for f in "${files[@]}"; do
-	while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+	while [ "$(jobs -rp | wc -l)" -gt "$(nproc)" ]; do wait -n; done
 	one "$f" &
 done
 wait

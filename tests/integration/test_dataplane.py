@@ -241,7 +241,7 @@ def test_one_provisioner(net):
     wait_for(lambda: "dpctl connected" in dp.said(), "the first client is in")
     assert "dpctl is connected already" in dp.ctl("hello", check=False)
     assert "port af_xdp:up0" in dp.ctl("hello observer", "ports")
-    assert "version 3, not 9" in dp.ctl("hello version=9", check=False)
+    assert "version 4, not 9" in dp.ctl("hello version=9", check=False)
 
 
 def test_refusals(net):
