@@ -123,16 +123,16 @@ static bool mode_applies(uint8_t mode, const struct rib_peer *src)
 static bool keeps_next_hop(const struct bgp_export_class *c, const struct attrs *a,
 	const struct attrs *before, const struct rib_peer *src)
 {
-	if (!(a->present & ATTR_NEXT_HOP) || ipaddr_is_zero(&a->next_hop))
+	if (!(a->present & ATTR_NEXT_HOP))
 		return false;
 	if (mode_applies(c->next_hop_keep, src))
 		return true;
 	if (mode_applies(c->next_hop_self, src))
 		return false;
-	/* set by the export filter */
+	/* set by the export filter, even if it is none: such a route does not leave */
 	if (before && (!(before->present & ATTR_NEXT_HOP) || !ipaddr_equal(&a->next_hop, &before->next_hop)))
 		return true;
-	if (!family_fits(c, &a->next_hop))
+	if (ipaddr_is_zero(&a->next_hop) || !family_fits(c, &a->next_hop))
 		return false;
 	if (interior(c))
 		return true;

@@ -350,6 +350,9 @@ static void test_next_hop_cases(void **state)
 	a.next_hop = ip("203.0.113.77");
 	assert_true(export_to(&c, &a, &before, &stat, &out));
 	assert_true(ipaddr_equal(&out.next_hop, &a.next_hop));
+	/* also to none: nobody could use the route, so it stays here */
+	memset(&a.next_hop, 0, sizeof(a.next_hop));
+	assert_false(export_to(&c, &a, &before, &stat, &out));
 	/* a static route: through its gateway on the same network, else us */
 	a = route();
 	a.present &= ~(uint32_t)ATTR_NEXT_HOP;
