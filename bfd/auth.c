@@ -112,7 +112,9 @@ static unsigned sign_with(uint8_t type, const struct bfd_auth_key *k, uint32_t s
 
 unsigned bfd_auth_sign(const struct bfd_params *p, uint32_t seq, uint8_t *packet)
 {
-	return bfd_auth_len(p) ? sign_with(p->auth_type, send_key(p), seq, packet) : BFD_PACKET_LEN;
+	const struct bfd_auth_key *k = send_key(p);
+
+	return p->auth_type == BFD_AUTH_NONE || !k ? BFD_PACKET_LEN : sign_with(p->auth_type, k, seq, packet);
 }
 
 static bool password_matches(const struct bfd_auth_key *k, const uint8_t *section)

@@ -9,24 +9,10 @@
  */
 #include "bfd/core.h"
 #include "shared/hash.h"
+#include "shared/lines.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-/* Zeroed and page-aligned; a page costs memory only when a session first uses it. */
-static void *map_lines(size_t n, size_t size)
-{
-	void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void unmap_lines(void *p, size_t n, size_t size)
-{
-	if (p)
-		munmap(p, n * size);
-}
 
 static uint32_t round_up_block(uint32_t n)
 {

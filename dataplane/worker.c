@@ -44,6 +44,7 @@
 #include "bfd/bucket.h"
 #include "bfd/packet.h"
 #include "dataplane/dpdk.h"
+#include "shared/lines.h"
 #include "shared/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +110,6 @@ struct worker {
 	struct bfd_engine *engine;
 	struct linkstate_worker *stats; /* only this thread writes it: what the engine doesn't count itself */
 	struct path_line *paths;        /* [capacity] */
-	void *paths_memory;
 	struct rte_ring *commands, *done;
 	struct rte_ring *moves;      /* commands that came with a session from another worker, or after it */
 	struct rte_ring *inbox;      /* frames from other workers and the manager */
@@ -512,7 +512,7 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 	}
 }
 
-/* A few packets before its turn: the frame's first lines, then what the engine keeps about its session. */
+/* What the engine keeps about the packet's session. */
 static inline void look_at(struct worker *w, struct rte_mbuf *m)
 {
 	const uint8_t *f = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -522,6 +522,7 @@ static inline void look_at(struct worker *w, struct rte_mbuf *m)
 		bfd_engine_rx_prefetch(w->engine, f + at);
 }
 
+/* A few packets before its turn: the frame's first lines, then the session. */
 static inline void look_ahead(struct worker *w, struct rte_mbuf *const *m, unsigned n, unsigned k)
 {
 	if (k + 2 * AHEAD < n)
@@ -998,9 +999,7 @@ static struct worker *make_worker(struct worker_group *g, unsigned number, uint6
 	atomic_init(&w->taken_ns, UINT64_MAX); /* it has nothing of anybody's yet */
 	w->stats = &g->ls->header->workers[number];
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	/* Not touched where no session is: calloc() gives pages that come to life when they are used. */
-	w->paths_memory = calloc(g->capacity + 1, sizeof(*w->paths));
-	w->paths = (struct path_line *)(((uintptr_t)w->paths_memory + 63) & ~(uintptr_t)63);
+	w->paths = map_lines(g->capacity, sizeof(*w->paths));
 	w->engine = bfd_engine_create(g->ls, &o);
 	w->commands = make_ring("commands", number, COMMAND_RING, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	w->done = make_ring("done", number, COMMAND_RING, RING_F_SC_DEQ);
@@ -1010,8 +1009,8 @@ static struct worker *make_worker(struct worker_group *g, unsigned number, uint6
 	w->handoff = rte_pktmbuf_pool_create(
 		name, HANDOFF_MBUFS, 128, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	g->worker[number] = w;
-	return w->wake_fd >= 0 && w->paths_memory && w->engine && w->commands && w->done && w->moves &&
-			       w->inbox && w->handoff
+	return w->wake_fd >= 0 && w->paths && w->engine && w->commands && w->done && w->moves && w->inbox &&
+			       w->handoff
 		       ? w
 		       : NULL;
 }
@@ -1068,7 +1067,7 @@ void worker_group_destroy(struct worker_group *g)
 		rte_ring_free(w->moves);
 		rte_ring_free(w->inbox);
 		rte_mempool_free(w->handoff);
-		free(w->paths_memory);
+		unmap_lines(w->paths, g->capacity, sizeof(*w->paths));
 		if (w->wake_fd >= 0)
 			close(w->wake_fd);
 		free(w);

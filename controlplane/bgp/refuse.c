@@ -61,23 +61,17 @@ static const struct proto *disabled_for(struct daemon *d, const struct ipaddr *r
 	return NULL;
 }
 
-static size_t cease_message(uint8_t subcode, const char *text, uint8_t *b)
+static size_t cease_message(uint8_t subcode, const char *text, uint8_t *buf, size_t size)
 {
-	size_t len = text ? strlen(text) : 0, total;
+	struct bgp_error e = {.code = BGP_ERR_CEASE, .subcode = subcode};
+	size_t len = text ? strnlen(text, sizeof(e.data) - 1) : 0;
 
-	len = len > 255 ? 255 : len;
-	total = 21 + (len ? 1 + len : 0);
-	memset(b, 0xff, 16);
-	b[16] = (uint8_t)(total >> 8);
-	b[17] = (uint8_t)total;
-	b[18] = BGP_MSG_NOTIFICATION;
-	b[19] = BGP_ERR_CEASE;
-	b[20] = subcode;
-	if (len) {
-		b[21] = (uint8_t)len;
-		memcpy(b + 22, text, len);
+	if (len) { /* RFC 9003 */
+		e.data[0] = (uint8_t)len;
+		memcpy(e.data + 1, text, len);
+		e.len = (uint16_t)(1 + len);
 	}
-	return total;
+	return bgp_notification_encode(&e, buf, size);
 }
 
 bool bgp_refuse(struct daemon *d, const struct ipaddr *remote, int fd, unsigned *open)
@@ -98,7 +92,7 @@ bool bgp_refuse(struct daemon *d, const struct ipaddr *remote, int fd, unsigned 
 	r->fd = fd;
 	r->open = open;
 	++*open;
-	len = cease_message(p ? CEASE_SHUTDOWN : CEASE_REJECTED, p ? p->message : NULL, b);
+	len = cease_message(p ? CEASE_SHUTDOWN : CEASE_REJECTED, p ? p->message : NULL, b, sizeof(b));
 	(void)!send(fd, b, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(fd, SHUT_WR);
 	ev_io_init(&r->io, on_readable, fd, EV_READ);

@@ -36,18 +36,6 @@ static bool family_of(const struct channel_config *cf, uint8_t *afi)
 	return *afi != 0;
 }
 
-static void hold_filter(const struct filter_ref *r)
-{
-	if (r->filter)
-		filter_hold(r->filter);
-}
-
-static void release_filter(const struct filter_ref *r)
-{
-	if (r->filter)
-		filter_release(r->filter);
-}
-
 static void add_channel(struct bgp_settings *s, struct proto_channel *pc)
 {
 	struct bgp_channel_settings *cs = &s->channel[s->n_channels];
@@ -63,8 +51,8 @@ static void add_channel(struct bgp_settings *s, struct proto_channel *pc)
 	cs->name = arena_strdup(s->arena, pc->cf->name);
 	cs->cf.name = cs->name;
 	cs->table = pc->table;
-	hold_filter(&cs->cf.import);
-	hold_filter(&cs->cf.export);
+	filter_ref_hold(&cs->cf.import);
+	filter_ref_hold(&cs->cf.export);
 	igp = afi == BGP_AFI_IPV4 ? pc->cf->igp_table4 : pc->cf->igp_table6;
 	if (igp && igp != pc->cf->table)
 		cs->igp_table = rib_table_find(pc->proto->daemon->rib, igp->name);
@@ -132,8 +120,8 @@ void bgp_settings_release(struct bgp_settings *s)
 	if (!s || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	for (unsigned i = 0; i < s->n_channels; i++) {
-		release_filter(&s->channel[i].cf.import);
-		release_filter(&s->channel[i].cf.export);
+		filter_ref_release(&s->channel[i].cf.import);
+		filter_ref_release(&s->channel[i].cf.export);
 	}
 	mrt_messages_release(s->mrt_messages);
 	arena_destroy(s->arena);

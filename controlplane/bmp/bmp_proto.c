@@ -88,10 +88,11 @@ static uint32_t own_as(const struct config *c)
 {
 	const struct proto_config *pc;
 
-	cds_list_for_each_entry(
-		pc, &c->protocols, node) if (pc->type == PROTO_BGP &&
-					     !pc->is_template) return ((const struct bgp_config *)pc->body)
-		->local_as;
+	cds_list_for_each_entry(pc, &c->protocols, node)
+	{
+		if (pc->type == PROTO_BGP && !pc->is_template)
+			return ((const struct bgp_config *)pc->body)->local_as;
+	}
 	return 0;
 }
 

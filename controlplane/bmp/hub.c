@@ -70,8 +70,7 @@ static struct bmp_export *export_new(const struct export_peer_config *cf)
 		abort();
 	atomic_init(&e->refs, 1);
 	e->cf = *cf;
-	if (cf->filter.kind == FILTER_PROGRAM)
-		filter_hold(cf->filter.filter);
+	filter_ref_hold(&cf->filter);
 	return e;
 }
 
@@ -85,8 +84,7 @@ void bmp_export_release(struct bmp_export *e)
 {
 	if (atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	if (e->cf.filter.kind == FILTER_PROGRAM)
-		filter_release(e->cf.filter.filter);
+	filter_ref_release(&e->cf.filter);
 	free(e);
 }
 

@@ -90,10 +90,8 @@ static void find_in_main(void *arg)
 	rcu_read_unlock();
 	if (!e->table && !e->error[0])
 		snprintf(e->error, sizeof(e->error), "%s is down", e->of.proto);
-	if (e->import_filter.kind == FILTER_PROGRAM)
-		filter_hold(e->import_filter.filter);
-	if (e->export_filter.kind == FILTER_PROGRAM)
-		filter_hold(e->export_filter.filter);
+	filter_ref_hold(&e->import_filter);
+	filter_ref_hold(&e->export_filter);
 }
 
 /* ---- what is said ---- */
@@ -269,9 +267,7 @@ void cli_explain(struct cli_session *s, struct parser *p)
 		answer(e);
 	if (e->table)
 		rib_table_close(e->table);
-	if (e->import_filter.kind == FILTER_PROGRAM)
-		filter_release(e->import_filter.filter);
-	if (e->export_filter.kind == FILTER_PROGRAM)
-		filter_release(e->export_filter.filter);
+	filter_ref_release(&e->import_filter);
+	filter_ref_release(&e->export_filter);
 	query_side_release(e->side);
 }

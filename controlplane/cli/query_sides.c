@@ -13,18 +13,6 @@
 
 /* ---- export sides ---- */
 
-static void hold_filter(const struct filter_ref *f)
-{
-	if (f->kind == FILTER_PROGRAM)
-		filter_hold(f->filter);
-}
-
-static void release_filter(const struct filter_ref *f)
-{
-	if (f->kind == FILTER_PROGRAM)
-		filter_release(f->filter);
-}
-
 static struct proto_channel *find_channel(struct proto *p, const char *channel, const char *table)
 {
 	struct proto_channel *c;
@@ -53,7 +41,7 @@ static struct export_side *pipe_side(struct arena *a, struct proto *p, const cha
 	side->kind = SIDE_ANY;
 	side->filter = out ? cf->export : cf->import;
 	side->own_source = out ? v.in_source : v.out_source;
-	hold_filter(&side->filter);
+	filter_ref_hold(&side->filter);
 	return side;
 }
 
@@ -72,7 +60,7 @@ struct export_side *query_side(struct arena *a, struct proto *p, const char *cha
 		side->kind = SIDE_BGP;
 		if (bgp_export_view(p, c, &side->bgp) < 0)
 			return NULL;
-		hold_filter(&side->bgp.filter);
+		filter_ref_hold(&side->bgp.filter);
 		return side;
 	}
 	if (p->cf->type != PROTO_KERNEL)
@@ -80,7 +68,7 @@ struct export_side *query_side(struct arena *a, struct proto *p, const char *cha
 	side->kind = SIDE_BEST;
 	side->filter = c->cf->export;
 	side->own_source = c->source ? rib_source_id(c->source) : 0;
-	hold_filter(&side->filter);
+	filter_ref_hold(&side->filter);
 	return side;
 }
 
@@ -88,8 +76,8 @@ void query_side_release(struct export_side *side)
 {
 	if (!side)
 		return;
-	release_filter(&side->bgp.filter);
-	release_filter(&side->filter);
+	filter_ref_release(&side->bgp.filter);
+	filter_ref_release(&side->filter);
 }
 
 struct filter_route query_filter_route(

@@ -1454,8 +1454,7 @@ static struct lane *lane_get(struct group *g, const struct export_peer_config *c
 	l->number = at;
 	l->own = own;
 	l->filter = *f;
-	if (f->kind == FILTER_PROGRAM)
-		filter_hold(f->filter);
+	filter_ref_hold(f);
 	for (unsigned i = 0; i < g->n_shards; i++)
 		policy_init(&l->shard[i].policy, f, &g->class);
 	g->lane[at] = l;
@@ -1482,8 +1481,7 @@ void export_lane_put(struct group *g, struct lane *l)
 		return;
 	for (unsigned i = 0; i < g->n_shards; i++)
 		policy_free(&l->shard[i].policy);
-	if (l->filter.kind == FILTER_PROGRAM)
-		filter_release(l->filter.filter);
+	filter_ref_release(&l->filter);
 	free(l);
 }
 

@@ -136,8 +136,7 @@ static void free_peer(struct export_peer *p)
 	export_lane_put(p->group, p->lane);
 	export_group_put(p->group);
 	pthread_mutex_destroy(&p->lock);
-	if (p->cf.filter.kind == FILTER_PROGRAM)
-		filter_release(p->cf.filter.filter);
+	filter_ref_release(&p->cf.filter);
 	free(p->member);
 	free(p->exported);
 	free(p->base);
@@ -214,8 +213,7 @@ struct export_peer *export_attach(struct export_engine *x, const struct export_p
 	}
 	pthread_mutex_init(&p->lock, NULL);
 	memset(p->member, 0, n * sizeof(*p->member));
-	if (p->cf.filter.kind == FILTER_PROGRAM)
-		filter_hold(p->cf.filter.filter);
+	filter_ref_hold(&p->cf.filter);
 	for (unsigned i = 0; i < n; i++) {
 		p->member[i].peer = p;
 		p->member[i].own_source = c->own_source;
@@ -234,10 +232,8 @@ void export_reconfigure(struct export_peer *p, const struct export_peer_config *
 	struct group *old = p->group, *new;
 	struct lane *old_lane = p->lane, *lane;
 
-	if (c->filter.kind == FILTER_PROGRAM)
-		filter_hold(c->filter.filter);
-	if (p->cf.filter.kind == FILTER_PROGRAM)
-		filter_release(p->cf.filter.filter);
+	filter_ref_hold(&c->filter);
+	filter_ref_release(&p->cf.filter);
 	p->cf.filter = c->filter;
 	atomic_store_explicit(&p->limit, c->export_limit, memory_order_relaxed);
 	p->cf.mode = c->mode;

@@ -31,8 +31,8 @@ void policy_init(struct policy *p, const struct filter_ref *f, const struct bgp_
 	if (class)
 		p->class = *class;
 	p->may_memo = true;
+	filter_ref_hold(f);
 	if (f->kind == FILTER_PROGRAM) {
-		filter_hold(f->filter);
 		p->may_memo = policy_is_shared(f->filter);
 		p->keyed = filter_net_use(f->filter) == FILTER_NET_CONDITIONS;
 	}
@@ -54,8 +54,7 @@ void policy_free(struct policy *p)
 		memo_drop(&p->memo[i]);
 	free(p->memo);
 	free(p->scratch);
-	if (p->filter.kind == FILTER_PROGRAM)
-		filter_release(p->filter.filter);
+	filter_ref_release(&p->filter);
 }
 
 static struct policy_memo *memo_slot(const struct policy *p, uint32_t attrs, uint32_t source, uint64_t key)

@@ -12,8 +12,16 @@
 #define UNUSED_AFTER_NS (2 * NS_PER_S)
 #define FIRST_INDEX 256
 
-/* ---- accounting for plans ---- */
+/* ---- accounting: for plans, and which objects are kept ---- */
 
+static void keep_members(const struct group *g, int sign)
+{
+	for (unsigned i = 0; i < g->n_members; i++)
+		if (g->member[i].obj)
+			g->member[i].obj->kept += (unsigned)sign;
+}
+
+/* Around every change of the members. */
 static void account(struct fib *f, struct group *g, int sign)
 {
 	struct nhobj *substitute = NULL;
@@ -26,6 +34,8 @@ static void account(struct fib *f, struct group *g, int sign)
 	for (unsigned i = 0; i < g->n_members; i++)
 		if (g->member[i].primary && g->member[i].obj && g->member[i].obj->role == NH_PROTECTED)
 			nhobj_account(f, g->member[i].obj, sign, g->refs, substitute);
+	if (g->kept)
+		keep_members(g, sign);
 }
 
 void group_ref(struct fib *f, struct group *g)
@@ -54,13 +64,7 @@ void group_keep(struct group *g, bool on)
 	if (g->kept == on)
 		return;
 	g->kept = on;
-	for (unsigned i = 0; i < g->n_members; i++) {
-		struct nhobj *o = g->member[i].obj;
-		if (o && on)
-			o->kept++;
-		else if (o)
-			o->kept--;
-	}
+	keep_members(g, on ? 1 : -1);
 }
 
 /* ---- into the kernel ---- */
@@ -101,16 +105,13 @@ static void set_members(struct fib *f, struct group *g, const struct member *m, 
 {
 	struct member *old = g->member;
 	unsigned n_old = g->n_members;
-	bool kept = g->kept;
 
-	group_keep(g, false);
 	account(f, g, -1);
 	g->member = n ? mem_grow(NULL, n * sizeof(*m)) : NULL;
 	if (n)
 		memcpy(g->member, m, n * sizeof(*m));
 	g->n_members = n;
 	account(f, g, 1);
-	group_keep(g, kept);
 	for (unsigned i = 0; i < n_old; i++)
 		if (old[i].obj)
 			nhobj_put(f, old[i].obj, false);
@@ -420,6 +421,7 @@ static void free_group(struct fib *f, struct group *g, bool keep)
 
 	unindex(f, g);
 	keep = keep || g->kept;
+	g->kept = false; /* not so its objects: what is on them stays */
 	if (g->id && !keep)
 		nexthop_put_delete(f, g->id);
 	account(f, g, -1);
@@ -459,13 +461,12 @@ void nexthops_reap(struct fib *f, bool all)
 static void drop_gone(struct fib *f, struct group *g)
 {
 	unsigned n = 0;
-	bool gone = false, kept = g->kept;
+	bool gone = false;
 
 	for (unsigned i = 0; i < g->n_members; i++)
 		gone = gone || (g->member[i].obj && !g->member[i].obj->id);
 	if (!gone)
 		return;
-	group_keep(g, false);
 	account(f, g, -1);
 	for (unsigned i = 0; i < g->n_members; i++) {
 		if (g->member[i].obj->id)
@@ -481,12 +482,11 @@ static void drop_gone(struct fib *f, struct group *g)
 	for (unsigned i = 0; i < n && !any; i++)
 		g->member[i].primary = true;
 	account(f, g, 1);
-	if (n) {
-		group_keep(g, kept);
+	if (n)
 		return;
-	}
 	/* Without members the kernel has removed it, and its routes. */
 	g->id = 0;
+	g->kept = false;
 	if (g->refs) {
 		unindex(f, g);
 		g->lost = true;
@@ -669,15 +669,14 @@ void nexthops_repair_group(struct fib *f, struct group *g)
 		return;
 	/* As if we knew nothing of its content: it is written in any case. What it had is let go of
 	 * afterwards: a group that loses all it has in the kernel goes, and its routes with it. */
-	bool kept = g->kept;
 	struct member *old = g->member;
 	unsigned n_old = g->n_members;
-	group_keep(g, false);
 	account(f, g, -1);
 	g->member = NULL;
 	g->n_members = 0;
 	update(f, g, true);
-	group_keep(g, kept && g->id);
+	if (!g->id)
+		group_keep(g, false);
 	for (unsigned i = 0; i < n_old; i++)
 		nhobj_put(f, old[i].obj, false);
 	free(old);

@@ -12,8 +12,7 @@ static void free_filter(struct rcu_head *head)
 {
 	rcu_callback_begin(head);
 	struct merge_filter *m = caa_container_of(head, struct merge_filter, rcu);
-	if (m->ref.kind == FILTER_PROGRAM)
-		filter_release(m->ref.filter);
+	filter_ref_release(&m->ref);
 	free(m);
 }
 
@@ -24,8 +23,7 @@ void merge_set_filter(struct fib_channel *ch, const struct filter_ref *filter)
 	if (filter && ch->kernel.merge_paths) {
 		m = mem_zero(sizeof(*m));
 		m->ref = *filter;
-		if (filter->kind == FILTER_PROGRAM)
-			filter_hold(filter->filter);
+		filter_ref_hold(filter);
 	}
 	old = rcu_xchg_pointer(&ch->merge_filter, m);
 	if (old)

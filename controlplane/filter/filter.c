@@ -83,6 +83,18 @@ void filter_release(const struct filter *filter)
 	free(f);
 }
 
+void filter_ref_hold(const struct filter_ref *r)
+{
+	if (r->kind == FILTER_PROGRAM)
+		filter_hold(r->filter);
+}
+
+void filter_ref_release(const struct filter_ref *r)
+{
+	if (r->kind == FILTER_PROGRAM)
+		filter_release(r->filter);
+}
+
 const char *filter_ref_name(const struct filter_ref *r)
 {
 	switch (r->kind) {

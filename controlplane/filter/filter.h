@@ -44,6 +44,9 @@ bool filter_same(
 	const struct filter_ref *a, const struct filter_ref *b); /* by content, functions and sets included */
 const struct filter *filter_hold(const struct filter *f);
 void filter_release(const struct filter *f);
+/* Of the filter that it names, if it names one. */
+void filter_ref_hold(const struct filter_ref *r);
+void filter_ref_release(const struct filter_ref *r);
 /* "ACCEPT", "REJECT", "(unnamed)" or the name, as `show protocols all` prints it. */
 const char *filter_ref_name(const struct filter_ref *r);
 

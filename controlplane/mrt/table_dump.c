@@ -108,8 +108,7 @@ struct mrt_dump *mrt_dump_create(struct daemon *d, const char *table, const char
 	m->rib = d->rib;
 	m->router_id = d->router_id;
 	m->filter = *filter;
-	if (m->filter.filter)
-		filter_hold(m->filter.filter);
+	filter_ref_hold(&m->filter);
 	find_tables(m, table, pattern);
 	find_peers(m, d);
 	return m;
@@ -119,8 +118,7 @@ void mrt_dump_free(struct mrt_dump *m)
 {
 	for (unsigned i = 0; i < m->n_tables; i++)
 		rib_table_close(m->tables[i]);
-	if (m->filter.filter)
-		filter_release(m->filter.filter);
+	filter_ref_release(&m->filter);
 	free(m->tables);
 	free(m->peers);
 	free(m->filename);

@@ -27,16 +27,6 @@
 #include "controlplane/rib/internal.h"
 #include <stdlib.h>
 
-static struct net_record *net_at(const struct part *p, uint32_t i)
-{
-	return pool_at(&p->nets, i);
-}
-
-static struct route_record *route_at(const struct part *p, uint32_t i)
-{
-	return pool_at(&p->routes, i);
-}
-
 /* ---- bits by number of the lender's nets ---- */
 
 static void bit_set(struct net_bits *b, uint32_t i)

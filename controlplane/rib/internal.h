@@ -186,6 +186,16 @@ struct part {
 	struct rib_task lend_again;
 };
 
+static inline struct net_record *net_at(const struct part *p, uint32_t i)
+{
+	return pool_at(&p->nets, i);
+}
+
+static inline struct route_record *route_at(const struct part *p, uint32_t i)
+{
+	return pool_at(&p->routes, i);
+}
+
 struct rib_table {
 	struct rib *rib;
 	struct rib_table *next; /* rib->tables, RCU */

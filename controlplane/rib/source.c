@@ -37,8 +37,8 @@ static struct source_conf *conf_make(const struct rib_source_config *c)
 	k->c.channel_name = copy(c->channel_name ? c->channel_name : "");
 	k->c.type_name = copy(c->type_name ? c->type_name : "");
 	k->refs = 1;
+	filter_ref_hold(&c->import);
 	if (c->import.kind == FILTER_PROGRAM) {
-		filter_hold(c->import.filter);
 		k->filter_uid = filter_uid(c->import.filter);
 		k->filter_reads = filter_reads(c->import.filter);
 	}
@@ -52,8 +52,7 @@ static void conf_free(struct rcu_head *head)
 	struct source_conf *k = caa_container_of(head, struct source_conf, rcu);
 
 	rcu_callback_begin(head);
-	if (k->c.import.kind == FILTER_PROGRAM)
-		filter_release(k->c.import.filter);
+	filter_ref_release(&k->c.import);
 	if (k->c.igp_table)
 		rib_table_close(k->c.igp_table);
 	free((char *)k->c.proto_name);

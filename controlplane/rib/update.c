@@ -18,16 +18,6 @@
 #include "shared/log.h"
 #include <stdlib.h>
 
-static struct route_record *route_at(const struct part *p, uint32_t i)
-{
-	return pool_at(&p->routes, i);
-}
-
-static struct net_record *net_at(const struct part *p, uint32_t i)
-{
-	return pool_at(&p->nets, i);
-}
-
 static bool usable(const struct route_record *r)
 {
 	return !(route_flags(r) & ROUTE_FILTERED);

@@ -356,8 +356,8 @@ def print_cuts(say, rows, rate):
 
 
 def print_worst(say, rows):
-    """Which stage it was that was late: of our slowest cut."""
-    """And the middle: where the time goes between the last packet and the last prefix."""
+    """Which stage it was that was late: of our slowest cut. And the middle: where the time goes between the last packet and the
+    last prefix."""
     for key in ("cuts_idle", "cuts_loaded"):
         cuts = [c for r in rows.get("peregrine", []) for c in r.get(key, []) if c and "stages" in c]
         if cuts:

@@ -30,7 +30,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static struct lab lab;
 static bool without_removal, same_interface;
 
 /* Results of the child that runs the bare loop: a machine of its own, without anybody who listens. */

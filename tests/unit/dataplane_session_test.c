@@ -354,6 +354,17 @@ static void settle(struct bench *b)
 	}
 }
 
+static void destroy(struct bench *b)
+{
+	for (unsigned i = 0; i < WORKERS; i++)
+		bfd_engine_destroy(b->w[i].engine);
+	session_table_destroy(&b->dp);
+	linkstate_close(&b->dp.ls);
+	free((void *)b->dp.workers.owner);
+	free(b->dp.workers.tables);
+	free(b);
+}
+
 static void everything_at_once(void **state)
 {
 	struct bench *b = calloc(1, sizeof(*b));
@@ -374,13 +385,7 @@ static void everything_at_once(void **state)
 	assert_int_equal(b->refused, 0);
 	if (b->moved < 20)
 		fail_msg("only %lu sessions have moved", b->moved);
-	for (unsigned i = 0; i < WORKERS; i++)
-		bfd_engine_destroy(b->w[i].engine);
-	session_table_destroy(&b->dp);
-	linkstate_close(&b->dp.ls);
-	free((void *)b->dp.workers.owner);
-	free(b->dp.workers.tables);
-	free(b);
+	destroy(b);
 }
 
 /* Two REMOVEs of one slot under way: the slot is free after the second one. */
@@ -415,13 +420,7 @@ static void removed_twice(void **state)
 	}
 	assert_int_equal(b->dp.session[slot].state, SESSION_FREE);
 	assert_int_equal(b->dp.free_count, SLOTS);
-	for (unsigned i = 0; i < WORKERS; i++)
-		bfd_engine_destroy(b->w[i].engine);
-	session_table_destroy(&b->dp);
-	linkstate_close(&b->dp.ls);
-	free((void *)b->dp.workers.owner);
-	free(b->dp.workers.tables);
-	free(b);
+	destroy(b);
 }
 
 int main(void)

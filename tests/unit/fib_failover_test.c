@@ -8,20 +8,6 @@
 #include "tests/unit/fib_lab.h"
 #include <pthread.h>
 
-static struct lab lab;
-
-static int start(void **state)
-{
-	lab_start(&lab);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	lab_stop(&lab);
-	return 0;
-}
-
 #define MANY 2000
 
 static uint32_t best4, backup4, best6, backup6;
@@ -664,5 +650,5 @@ int main(void)
 		cmocka_unit_test(test_churn),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, lab_group_start, lab_group_stop);
 }

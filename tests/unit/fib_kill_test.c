@@ -10,7 +10,6 @@
 #define MANY 4000
 #define KILLS 8
 
-static struct lab lab;
 static bool have_netns;
 
 static void up(void)

@@ -193,6 +193,23 @@ static inline void lab_stop(struct lab *l)
 	rcu_unregister_thread();
 }
 
+/* The lab of a program; the fixtures of a group of tests in it. */
+static struct lab lab;
+
+static inline int lab_group_start(void **state)
+{
+	(void)state;
+	lab_start(&lab);
+	return 0;
+}
+
+static inline int lab_group_stop(void **state)
+{
+	(void)state;
+	lab_stop(&lab);
+	return 0;
+}
+
 #define NEED_LAB(l)                                                                                          \
 	do {                                                                                                 \
 		if (!(l)->ready)                                                                             \

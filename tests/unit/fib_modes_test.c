@@ -3,20 +3,6 @@
 #include "controlplane/fib/fib_priv.h"
 #include "tests/unit/fib_lab.h"
 
-static struct lab lab;
-
-static int start(void **state)
-{
-	lab_start(&lab);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	lab_stop(&lab);
-	return 0;
-}
-
 static bool objects, resilient;
 
 static void set_abilities(void *arg)
@@ -169,5 +155,5 @@ int main(void)
 		cmocka_unit_test(test_stages),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, lab_group_start, lab_group_stop);
 }

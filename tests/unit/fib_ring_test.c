@@ -17,8 +17,6 @@
 #define SESSIONS (NEIGHBOURS + 1)
 #define RING 2 /* of worker 0 and worker 1 by turns */
 
-static struct lab lab;
-
 /* The dataplane. Slots are given in the order of asking; which session has which is found by its address. */
 static struct dataplane {
 	char path[64];
@@ -281,23 +279,11 @@ static void test_what_is_in_the_rings_is_one_batch(void **state)
 	sem_destroy(&at_gate);
 }
 
-static int start(void **state)
-{
-	lab_start(&lab);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	lab_stop(&lab);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_in_the_rings_is_one_batch),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, lab_group_start, lab_group_stop);
 }

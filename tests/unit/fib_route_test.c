@@ -2,20 +2,6 @@
 /* Routes and groups: what the RIB says is what the kernel does. */
 #include "tests/unit/fib_lab.h"
 
-static struct lab lab;
-
-static int start(void **state)
-{
-	lab_start(&lab);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	lab_stop(&lab);
-	return 0;
-}
-
 static void test_install_replace_delete(void **state)
 {
 	NEED_LAB(&lab);
@@ -239,5 +225,5 @@ int main(void)
 		cmocka_unit_test(test_recursive),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, lab_group_start, lab_group_stop);
 }

@@ -5,20 +5,6 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-static struct lab lab;
-
-static int start(void **state)
-{
-	lab_start(&lab);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	lab_stop(&lab);
-	return 0;
-}
-
 #define MANY 1500
 
 static uint32_t best4, backup4, best6;
@@ -688,5 +674,5 @@ int main(void)
 		cmocka_unit_test(test_sysctl_read_only),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, lab_group_start, lab_group_stop);
 }
