@@ -72,7 +72,7 @@ def config(scene, log, reloaded=False, ours=False):
 router id {DUT};
 """
     if ours and scene.shards:
-        text += f"peregrine {{ rib shards {scene.shards}; }}\n"
+        text += f"peregrine {{ io threads {scene.shards}; rib shards {scene.shards}; }}\n"
     text += "protocol device { }\n"
     if scene.control:
         text += FUNCTIONS

@@ -67,7 +67,7 @@ class Case:
     limit: float = 120       # seconds that a phase of a trial may take
     runs: int = 3
     against: str = ""        # a case whose figures the goals may name as case:figure
-    cores: int = 0           # it says nothing on fewer
+    curve: str = ""          # the case of which this is a point of the scaling curve
 
 
 SLOW = dict(limit=100, runs=1)
@@ -140,14 +140,17 @@ CASES = [
          [*stall("update", "beside"), ("worst silence", "beside", "worst_silence_s", "s"), ("shown", None, "beside_runs", "times"),
           ("cpu", "beside", cpu, "s")], [below("update stall worst", 0.05), below("worst silence", 3)],
          daemons=("peregrine", "bird", "openbgpd"), short=True, runs=2),
-    *(Case(f"shards{n}", f"{n} shards: 2 feeds x 1.2 M routes to 1 receiver",
-           Scene("feeds", 1000000, 200000, peers=3, feeders=2, shards=n), LOAD, daemons=("peregrine",), cores=n + 2 if n > 1 else 0)
-      for n in (1, 2, 4, 8, 16)),
     Case("soak", "churn, accelerated: 50 clients, 100 k routes, 20000 changes/s",
          rs(50, 100000, gen=("--churn", "60", "--churn-rate", "20000", "--churn-drops", "60", "--churn-sample", "2")),
          [("growth", None, lambda d: growth(d.get("rss_samples_kb")), "%"), ("memory", "settled", rss, "MB"), ("cpu", "churn", cpu, "s"),
           ("settled", "settled", "last_s", "s")], [below("growth", 5)], daemons=("peregrine", "bird"), runs=1),
 ]
+
+
+def with_shards(case, n):
+    """A point of its scaling curve: n shards and n session threads on n cores, where there are so many."""
+    return dataclasses.replace(case, name=f"{case.name}@{n}", title=f"{case.title}; {n} shards", daemons=("peregrine",), goals=[],
+                               scene=dataclasses.replace(case.scene, shards=n), curve=case.name)
 
 
 def growth(samples):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The daemons under test: each gets the configuration of a scene in its own language, with the same meaning, and one core."""
+"""The daemons under test: each gets the configuration of a scene in its own language, with the same meaning, and one core (or
+one for each shard)."""
 import contextlib
 import os
 import shutil
@@ -16,9 +17,10 @@ from .scene import ADDED, DUT, DUT_AS, generator
 class Device(Daemon):
     title, key = "?", "?"
 
-    def __init__(self, lab, core):
+    def __init__(self, lab, cores):
+        """cores: as taskset takes them."""
         super().__init__(lab, "dut", self.key)
-        self.core = core
+        self.cores = cores
 
     @classmethod
     def missing(cls):
@@ -40,7 +42,7 @@ class Device(Daemon):
     def spawn(self, program, argv, log, **kw):
         """As near to a core of its own as a shared machine gets: each has a session of its own, and the kernel shares the
         machine out by session."""
-        p = super().spawn(program, ["taskset", "-c", str(self.core), *argv], log, **kw)
+        p = super().spawn(program, ["taskset", "-c", self.cores, *argv], log, **kw)
         with contextlib.suppress(OSError), open(f"/proc/{p.pid}/autogroup", "w", encoding="ascii") as f:
             f.write("-20")
         return p

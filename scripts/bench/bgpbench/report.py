@@ -142,6 +142,26 @@ class Results:
         for line in found:
             say("  " + line)
 
+    @staticmethod
+    def curve_points(cases):
+        found = {}
+        for c in cases:
+            if c.curve:
+                found.setdefault(c.curve, []).append(c)
+        return found
+
+    def curves(self, cases, say):
+        """A line a number of shards: each figure, and how much faster than the first."""
+        for base, points in self.curve_points(cases).items():
+            say(f"\n{base}: shards, speed-up of the {points[0].figures[0][0]}, figures")
+            first = self.median(points[0], "peregrined", points[0].figures[0])
+            for c in points:
+                v = self.median(c, "peregrined", c.figures[0])
+                bound = any(d.get("generator_bound") for t in self.of(c.name, "peregrined") for d in t.values() if isinstance(d, dict))
+                say(f"  {c.scene.shards:3} {f'{first / v:.2f} x' if first and v else '-':>8}  " + ", ".join(
+                    f"{f[0]} {svg.number(m)} {f[3]}" for f in c.figures for m in [self.median(c, "peregrined", f)] if m is not None)
+                    + ("  (generator-bound)" if bound else ""))
+
     def plots(self, cases):
         m = self.machine
         note = f"{m['cores']} cores of {m['cpu']}, Linux {m['kernel']}, {m['started']}; daemon on one core; median, line to the worst"
@@ -163,9 +183,11 @@ class Results:
             samples = {d: [x / 1024 for x in t.get("rss_samples_kb", [])] for d in self.devices(c) for t in self.of(c.name, d)}
             if any(samples.values()):
                 written.append(self.save(f"bgp-{c.name}-memory.svg", svg.lines(f"{c.name}: memory", "MB", samples, note)))
-        curve = [(c.name, self.median(c, "peregrined", c.figures[0])) for c in cases if c.name.startswith("shards")]
-        if len([v for _, v in curve if v]) > 1:
-            written.append(self.save("bgp-shards.svg", svg.lines("shards: time of the load", "s", {"peregrined": [v for _, v in curve if v]}, note)))
+        for base, points in self.curve_points(cases).items():
+            times = [v for v in (self.median(c, "peregrined", c.figures[0]) for c in points) if v]
+            if len(times) > 1:
+                written.append(self.save(f"bgp-{base}-shards.svg", svg.lines(
+                    f"{base}: {points[0].figures[0][0]}, {', '.join(str(c.scene.shards) for c in points)} shards", "s", {"peregrined": times}, note)))
         return written
 
     def save(self, name, text):

@@ -15,6 +15,7 @@ from netlab.daemons import build_dir
 from netlab.proc import run
 
 DUT, DUT6, DUT_AS = "10.64.0.1", "2001:db8::1", 63999
+GEN, GEN6, PEERS = "10.64.255.254", "2001:db8::2", "10.64.128.0/17"
 FIRST, FIRST_AS = ipaddress.ip_address("10.64.128.1"), 64001
 PULSE = "10.255.255.0/24"  # the prefix on which the generator measures stalls
 ADDED = 7                  # DUT_AS:ADDED is what a reload adds to every export
@@ -27,14 +28,14 @@ def generator():
 def wire(lab):
     lab.add("dut", "gen")
     run("ip", "-n", lab.ns("dut"), "link", "add", "dut0", "type", "veth", "peer", "name", "gen0", "netns", lab.ns("gen"))
-    for role, ifname, addresses in (("dut", "dut0", (DUT + "/16", DUT6 + "/64")), ("gen", "gen0", ("10.64.255.254/16", "2001:db8::2/64"))):
+    for role, ifname, addresses in (("dut", "dut0", (DUT + "/16", DUT6 + "/64")), ("gen", "gen0", (GEN + "/16", GEN6 + "/64"))):
         for a in addresses:
             lab.ip(role, "addr", "add", a, "dev", ifname, *(["nodad"] if ":" in a else []))
         lab.ip(role, "link", "set", ifname, "up")
         # A veth drops when its receiver's core is busy. What a host's default (BBR, on some) makes of that, seconds of silence
         # at 15 kbit/s, would be measured instead of the daemons.
         lab.run(role, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno")
-    lab.ip("gen", "route", "add", "local", "10.64.128.0/17", "dev", "lo")
+    lab.ip("gen", "route", "add", "local", PEERS, "dev", "lo")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Scene:
     reload: bool = False   # in the middle the export policy changes: DUT_AS:ADDED on everything
     beside: bool = False   # the daemon is asked to show all routes, again and again
     hold: int = 240
-    shards: int = 0        # ours: 0 automatic
+    shards: int = 0        # ours, and session threads: 0 automatic
     seed: int = 1          # of the table and of all that is random
     table: str = ""        # a file with a real table
     gen: tuple = ()        # more arguments for peregrine-bgpgen

@@ -32,7 +32,7 @@ def trial(lab, device, scene, core, limit, more=()):
             argv += ["--beside", "; ".join(f"{c} > /dev/null" for c in device.show_commands(scene))]
         for pid in device.measured():
             argv += ["--pid", str(pid)]
-        p = subprocess.run(["nsenter", f"--net={lab.ns_path('gen')}", "--", *argv], text=True, capture_output=True,
+        p = subprocess.run([*lab.enter("gen"), *argv], text=True, capture_output=True,
                            timeout=limit * 4 + 60, check=False, stdin=subprocess.DEVNULL, preexec_fn=own_share)
         err, out, rc = p.stderr.strip(), p.stdout.strip(), p.returncode
         why = device.dead()

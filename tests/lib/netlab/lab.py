@@ -74,11 +74,13 @@ def sweep(everything=False, pid=None):
 
 
 class Lab:
-    def __init__(self, name="lab", keep=False):
+    def __init__(self, name="lab", keep=False, wire=True):
+        """wire=False: no links by way of a wire will be asked for."""
         if os.geteuid() != 0:
             raise LabError("needs root: it makes network namespaces")
         self.name = name
         self.keep = keep
+        self.wire = wire
         self.tag = f"{PREFIX}{os.getpid()}"
         self.dir = None
         self.roles = []
@@ -101,8 +103,9 @@ class Lab:
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError):  # not in the main thread
                 self._handlers[sig] = signal.signal(sig, self._interrupted)
-        self.add("wire")
-        self._nft("add table bridge wire; add chain bridge wire dead { type filter hook forward priority 0; }")
+        if self.wire:
+            self.add("wire")
+            self._nft("add table bridge wire; add chain bridge wire dead { type filter hook forward priority 0; }")
         return self
 
     def __exit__(self, *exc):
@@ -190,6 +193,11 @@ class Lab:
         """argv that runs inside the namespace, as a daemon there would be started by hand."""
         return ["ip", "netns", "exec", self.ns(role), *argv]
 
+    def enter(self, role):
+        """What a command line starts with to run inside the namespace with the host's own /sys: ip netns exec would hide
+        /sys/fs/bpf behind a fresh one."""
+        return ["nsenter", f"--net={self.ns_path(role)}", "--"]
+
     def run(self, role, *argv, **kw):
         return run(*self.command(role, *argv), **kw)
 
@@ -213,13 +221,12 @@ class Lab:
             raise OSError(e, "setns: " + os.strerror(e))
 
     def popen(self, role, argv, log=None, **kw):
-        """Starts a process in the namespace; it is ended with the lab at the latest. Its pid is the program's own.
-        nsenter, not ip netns exec: that would hide /sys/fs/bpf behind a fresh /sys."""
+        """Starts a process in the namespace; it is ended with the lab at the latest. Its pid is the program's own."""
         out = open(log, "ab", buffering=0) if log else subprocess.DEVNULL
         try:
             kw.setdefault("stdin", subprocess.DEVNULL)
             kw.setdefault("stdout", out)
-            p = subprocess.Popen(["nsenter", f"--net={self.ns_path(role)}", "--", *argv], stderr=out,
+            p = subprocess.Popen([*self.enter(role), *argv], stderr=out,
                                  start_new_session=True, **kw)
         finally:
             if log:
