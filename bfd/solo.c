@@ -23,7 +23,7 @@ void solo_fill(const struct session *s, struct bfd_packet *p)
 	}
 }
 
-/* RFC 7880 section 7.3: the reflector says Up or AdminDown, nothing else. */
+/* RFC 7880 section 7.3.1: the reflector says Up or AdminDown, nothing else. */
 static struct bfd_transition sbfd_transition(uint8_t state, uint8_t received)
 {
 	struct bfd_transition t = {state, BFD_DIAG_NONE, false};
@@ -45,7 +45,7 @@ static bool is_for(const struct session *s, const struct bfd_packet *p, const st
 	       p->my_disc == s->local_disc && (!p->your_disc || p->your_disc == s->local_disc);
 }
 
-/* RFC 7880, security considerations: the answer has the number of the question, which was one of the last
+/* RFC 7880 section 11: the answer has the number of the question, which was one of the last
  * that we asked, and none is taken twice. */
 static bool is_authentic(struct session *s, const uint8_t *payload, const struct bfd_packet *p)
 {
@@ -106,6 +106,10 @@ enum bfd_rx_result solo_receive(
 		session_set_state(e, *slot, t.state, t.diag, now_ns);
 	session_account(e, *slot, rx->len, now_ns, steady);
 	session_refresh(e, *slot, now_ns);
+	/* RFC 7880 section 7.5: the reflector's Poll is answered by our next packet. Not by one more, which
+	 * would be answered with another Poll. */
+	if (s->key.kind == BFD_KIND_SBFD && p.flags & BFD_FLAG_POLL)
+		e->line[*slot].pending |= BFD_PENDING_FINAL | BFD_PENDING_CHANGE;
 	return BFD_RX_OK;
 }
 

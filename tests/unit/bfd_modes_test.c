@@ -565,7 +565,8 @@ struct solo {
 	bool lost;
 	struct bfd_reflector reflector;
 	enum bfd_rx_result reflected;
-	unsigned sent;
+	bool polls;                     /* the reflector sets P in what it sends back */
+	unsigned sent, finals;          /* packets of ours; with F */
 	uint8_t answer[BFD_PACKET_MAX]; /* the last one */
 	uint16_t answer_len;
 };
@@ -585,6 +586,7 @@ static void solo_round(struct solo *o)
 		uint8_t copy[BFD_PACKET_MAX], reply[BFD_PACKET_MAX];
 		struct bfd_rx rx = {.payload = copy, .len = out[i].len, .ifindex = 10, .ttl = 254};
 		o->sent++;
+		o->finals += (out[i].payload[1] & BFD_FLAG_FINAL) != 0;
 		memcpy(copy, out[i].payload, out[i].len);
 		rx.src = rx.dst = o->s->node[0].addr;
 		if (o->kind == BFD_KIND_ECHO_ONLY) {
@@ -603,6 +605,8 @@ static void solo_round(struct solo *o)
 			if (o->reflected != BFD_RX_REFLECT)
 				continue;
 			memcpy(copy, reply, sizeof(reply));
+			if (o->polls)
+				copy[1] |= BFD_FLAG_POLL;
 			rx.dport = 50000;
 			rx.sport = BFD_PORT_SBFD;
 		}
@@ -804,6 +808,39 @@ static void test_sbfd_reflector_down_and_slow(void **state)
 	o.reflector.params.admin_down = false;
 	solo_run_ms(&o, 1001);
 	assert_int_equal(sim_state(o.s, 0), BFD_UP);
+	/* RFC 7880 section 7.3.3: no faster than once a second. */
+	o.reflector.params.admin_down = true;
+	solo_run_ms(&o, 60);
+	assert_int_equal(sim_state(o.s, 0), BFD_DOWN);
+	o.sent = 0;
+	solo_run_ms(&o, 10000);
+	assert_in_range(o.sent, 9, 14);
+	sim_free(o.s);
+}
+
+/* RFC 7880 section 7.5: the reflector asks, in every packet, to be asked less often; the next packet of ours
+ * says Final, and there are no more packets than without. */
+static void test_sbfd_reflector_polls(void **state)
+{
+	struct solo o = solo_up(BFD_KIND_SBFD);
+
+	solo_run_ms(&o, 1000);
+	assert_int_equal(o.finals, 0);
+	o.polls = true;
+	o.reflector.params.min_rx_us = 50000;
+	solo_run_ms(&o, 100);
+	assert_in_range(o.finals, 1, 4);
+	assert_int_equal(sim_entry(o.s, 0, 0).tx_us, 50000);
+	o.sent = o.finals = 0;
+	solo_run_ms(&o, 1000);
+	assert_in_range(o.sent, 20, 27);
+	assert_int_equal(o.finals, o.sent);
+	o.polls = false;
+	solo_run_ms(&o, 60);
+	o.finals = 0;
+	solo_run_ms(&o, 200);
+	assert_int_equal(o.finals, 0);
+	assert_int_equal(o.s->node[0].downs, 0);
 	sim_free(o.s);
 }
 
@@ -885,6 +922,7 @@ int main(void)
 		cmocka_unit_test(test_echo_reflection),
 		cmocka_unit_test(test_solo),
 		cmocka_unit_test(test_sbfd_reflector_down_and_slow),
+		cmocka_unit_test(test_sbfd_reflector_polls),
 		cmocka_unit_test(test_sbfd_authentication),
 		cmocka_unit_test(test_bucket),
 		cmocka_unit_test(test_sbfd_reflector),
