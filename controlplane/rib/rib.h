@@ -2,7 +2,7 @@
 /*
  * The routing tables.
  *
- * A rib has N shards, each a thread; a prefix belongs to one shard by hash, in
+ * A rib has N shards, each a thread; a prefix belongs to one shard by where it lies, in
  * every table, so all that happens to a prefix happens in order in one thread
  * without locks. A shard is the only writer of its part of every table.
  *

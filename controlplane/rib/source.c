@@ -497,7 +497,7 @@ static void add(struct rib_batch *b, const struct net *n, uint32_t origin, uint3
 
 	key_of(t->net, n, key);
 	hash = key_hash(rib, key, t->key_words);
-	shard = shard_of(rib, hash);
+	shard = shard_of(rib, t->net, key, hash);
 	p = b->parcel[shard];
 	if (!p || p->n == p->cap) {
 		uint32_t cap = p ? 2 * p->cap : PARCEL_FIRST;

@@ -321,7 +321,7 @@ bool rib_next(struct rib_cursor *c, struct rib_net_view *view, unsigned max)
 static bool find_own(struct rib_table *t, const uint32_t *key, struct rib_net_view *view, unsigned max)
 {
 	uint64_t hash = key_hash(t->rib, key, t->key_words);
-	unsigned shard = shard_of(t->rib, hash);
+	unsigned shard = shard_of(t->rib, t->net, key, hash);
 	uint32_t candidates[32];
 	unsigned n = index_candidates(&t->part[shard].index, index_hash(hash), candidates, 32);
 
@@ -335,7 +335,7 @@ static bool find_own(struct rib_table *t, const uint32_t *key, struct rib_net_vi
 static bool find_borrowed(struct rib_table *t, const uint32_t *key, struct rib_net_view *view, unsigned max)
 {
 	uint64_t hash = key_hash(t->rib, key, t->key_words);
-	unsigned shard = shard_of(t->rib, hash);
+	unsigned shard = shard_of(t->rib, t->net, key, hash);
 	const struct loan *loan = rcu_dereference(t->part[shard].loan);
 	uint32_t candidates[32];
 	unsigned n;
