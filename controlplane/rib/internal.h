@@ -387,7 +387,8 @@ static inline unsigned shard_of(const struct rib *rib, enum net_type t, const ui
 	if (t == NET_IP4)
 		hash = hash_u64(ntohl(key[0]) >> (key[1] > 24 ? 10 : 18), rib->seed);
 	else if (t == NET_IP6)
-		hash = hash_u64(key[4] > 48 ? (uint64_t)key[0] << 32 | key[1] : ntohl(key[0]) >> 4, rib->seed);
+		hash = hash_u64(
+			key[4] > 48 ? (uint64_t)key[0] << 32 | key[1] : ntohl(key[0]) >> 4, rib->seed);
 	return (unsigned)((hash >> 32) * rib->n_shards >> 32);
 }
 
