@@ -180,8 +180,8 @@ static bool same_nexthops(const struct static_nexthop *a, const struct static_ne
 static bool same_routes(const struct static_route *a, const struct static_route *b)
 {
 	for (; a && b; a = a->next, b = b->next)
-		if (memcmp(&a->net, &b->net, sizeof(a->net)) != 0 || a->dest != b->dest ||
-			a->recursive != b->recursive || !ipaddr_equal(&a->via_recursive, &b->via_recursive) ||
+		if (!net_equal(&a->net, &b->net) || a->dest != b->dest || a->recursive != b->recursive ||
+			!ipaddr_equal(&a->via_recursive, &b->via_recursive) ||
 			a->n_providers != b->n_providers ||
 			(a->n_providers && memcmp(a->providers, b->providers,
 						   a->n_providers * sizeof(*a->providers)) != 0) ||

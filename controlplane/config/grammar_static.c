@@ -4,6 +4,7 @@
  * includes), so a route costs one allocation and no look-up.
  */
 #include "controlplane/config/grammar.h"
+#include "controlplane/filter/parse.h"
 #include <string.h>
 
 /* The list is built at its tail; nobody outside sees the tail. */
@@ -95,11 +96,7 @@ static void destination(struct parser *p, struct static_route *r)
 		return;
 	}
 	if (parser_is(p, "flow4") || parser_is(p, "flow6")) {
-		n->type = parser_is(p, "flow4") ? NET_FLOW4 : NET_FLOW6;
-		parser_next(p);
-		if (!parser_is_char(p, '{'))
-			parser_syntax_error(p, "'{'");
-		grammar_skip_block(p);
+		*n = parse_flow(p);
 		return;
 	}
 	if (parser_accept(p, "mpls")) {

@@ -190,12 +190,18 @@ static size_t list_bytes(const struct value *v)
 	return v->list.count * width;
 }
 
+/* What a net points to. */
+static size_t nlri_bytes(const struct net *n)
+{
+	return net_type_has_nlri(n->type) && n->nlri ? sizeof(*n->nlri) + n->nlri->len : 0;
+}
+
 static size_t value_room(const struct value *v)
 {
 	switch (v->type) {
 	case T_STRING: return room(strlen(v->s) + 1);
 	case T_BYTESTRING: return room(sizeof(*v->bytes) + v->bytes->len);
-	case T_NET: return room(sizeof(*v->net));
+	case T_NET: return room(sizeof(*v->net)) + room(nlri_bytes(v->net));
 	case T_PATH:
 	case T_CLIST:
 	case T_ECLIST:
@@ -215,7 +221,14 @@ static struct value own_value(struct code *c, const struct value *v)
 	switch (v->type) {
 	case T_STRING: out.s = own_copy(c, v->s, strlen(v->s) + 1); break;
 	case T_BYTESTRING: out.bytes = own_copy(c, v->bytes, sizeof(*v->bytes) + v->bytes->len); break;
-	case T_NET: out.net = own_copy(c, v->net, sizeof(*v->net)); break;
+	case T_NET: {
+		struct net n = *v->net;
+
+		if (nlri_bytes(&n))
+			n.nlri = own_copy(c, n.nlri, nlri_bytes(&n));
+		out.net = own_copy(c, &n, sizeof(n));
+		break;
+	}
 	case T_PATH:
 	case T_CLIST:
 	case T_ECLIST:
@@ -266,7 +279,16 @@ static void put_value(XXH3_state_t *h, const struct value *v)
 		put(h, v->s, n);
 		break;
 	case T_BYTESTRING: put(h, v->bytes, sizeof(*v->bytes) + v->bytes->len); break;
-	case T_NET: put(h, v->net, sizeof(*v->net)); break;
+	case T_NET: {
+		struct net net = *v->net;
+
+		if (nlri_bytes(&net)) {
+			put(h, net.nlri, nlri_bytes(&net));
+			net.nlri = NULL;
+		}
+		put(h, &net, sizeof(net));
+		break;
+	}
 	case T_IP: put(h, &v->ip, sizeof(v->ip)); break;
 	case T_EC:
 	case T_RD: put(h, &v->u64, sizeof(v->u64)); break;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Destinations of every table type: text, order, containment. Pure, any thread. */
+#include "controlplane/config/arena.h"
+#include "controlplane/filter/flow.h"
 #include "controlplane/filter/text.h"
 #include "controlplane/filter/value.h"
 #include <stdio.h>
@@ -27,9 +29,9 @@ size_t net_format(const struct net *n, char *buf, size_t size)
 
 	switch (n->type) {
 	case NET_IP4:
-	case NET_IP6:
-	case NET_FLOW4: /* only the destination is kept */
-	case NET_FLOW6: text_puts(&t, prefix_format(&n->prefix, p)); break;
+	case NET_IP6: text_puts(&t, prefix_format(&n->prefix, p)); break;
+	case NET_FLOW4:
+	case NET_FLOW6: return flow_format(n->nlri, n->type == NET_FLOW6, buf, size);
 	case NET_VPN4:
 	case NET_VPN6:
 		rd_format(n->rd, rd, sizeof(rd));
@@ -99,12 +101,29 @@ int net_compare(const struct net *a, const struct net *b)
 		return order(a->asn, b->asn);
 	case NET_FLOW4:
 	case NET_FLOW6:
-	case NET_EVPN: /* what else they say is kept as a digest */
-		if ((c = order(a->rd, b->rd)))
+	case NET_EVPN:
+		if ((c = prefix_order(&a->prefix, &b->prefix)) || (c = order(a->nlri->len, b->nlri->len)))
 			return c;
-		return prefix_order(&a->prefix, &b->prefix);
+		c = memcmp(a->nlri->data, b->nlri->data, a->nlri->len);
+		return (c > 0) - (c < 0);
 	default: return prefix_order(&a->prefix, &b->prefix);
 	}
+}
+
+bool net_equal(const struct net *a, const struct net *b)
+{
+	/* In the order of what is likely to differ; what one type has no use for is zero. */
+	return a->type == b->type && !net_compare(a, b) && a->maxlen == b->maxlen && a->asn == b->asn &&
+	       a->rd == b->rd && a->vlan == b->vlan;
+}
+
+struct net *net_copy(struct arena *a, const struct net *n)
+{
+	struct net *copy = arena_memdup(a, n, sizeof(*n));
+
+	if (net_type_has_nlri(n->type) && n->nlri)
+		copy->nlri = arena_memdup(a, n->nlri, sizeof(*n->nlri) + n->nlri->len);
+	return copy;
 }
 
 bool net_contains(const struct net *outer, const struct net *inner)

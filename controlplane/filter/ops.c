@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/filter/ops.h"
+#include "controlplane/filter/flow.h"
 #include "controlplane/filter/list.h"
 #include "controlplane/filter/mask.h"
 #include "controlplane/filter/path.h"
@@ -258,13 +259,10 @@ static const char *new_net(struct arena *a, const struct net *from, bool source,
 
 	switch (from->type) {
 	case NET_FLOW4:
-	case NET_FLOW6: {
-		struct ipaddr zero = from->type == NET_FLOW4 ? ipaddr_v4(0) : (struct ipaddr){.q = {0, 0}};
-
+	case NET_FLOW6:
 		type = from->type == NET_FLOW4 ? NET_IP4 : NET_IP6;
-		p = source ? (struct prefix){.addr = zero, .family = type == NET_IP4 ? 4 : 6} : from->prefix;
+		flow_prefix(from->nlri, type == NET_IP6, source ? FLOW_SRC : FLOW_DST, &p);
 		break;
-	}
 	case NET_IP6_SADR: p = source ? from->src : from->prefix; break;
 	default: return "Flow or SADR expected";
 	}

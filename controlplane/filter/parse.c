@@ -346,7 +346,7 @@ static struct value copy_value(struct arena *a, const struct value *v)
 	switch (v->type) {
 	case T_STRING: out.s = arena_strdup(a, v->s); break;
 	case T_BYTESTRING: out.bytes = arena_memdup(a, v->bytes, sizeof(*v->bytes) + v->bytes->len); break;
-	case T_NET: out.net = arena_memdup(a, v->net, sizeof(*v->net)); break;
+	case T_NET: out.net = net_copy(a, v->net); break;
 	case T_PATH:
 	case T_CLIST:
 	case T_ECLIST:

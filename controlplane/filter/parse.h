@@ -24,6 +24,9 @@ struct node *parse_vpn(struct parser *p);     /* at RD */
 struct node *parse_other_net(
 	struct parser *p); /* eth, mpls, aspa, neighbor, evpn, flow4, flow6; NULL: none of them */
 
+/* parse_flow.c: at flow4 or flow6; what it points to is in p->arena. Also for static routes. */
+struct net parse_flow(struct parser *p);
+
 /* parse_command.c */
 struct node *parse_block(struct parser *p); /* '{' commands '}', in a scope of its own */
 bool parse_at_type(const struct parser *p);

@@ -64,11 +64,8 @@ struct node *parse_vpn(struct parser *p)
 	return net_node(p, &n);
 }
 
-/*
- * Networks of families that no table of ours carries: nothing is ever equal to them but themselves, so of
- * what they say a digest is kept, as the rd.
- */
-static void digest_token(struct net *n, const struct token *t)
+/* A digest of what is said of an EVPN route: equal to itself. */
+static uint64_t digest_token(uint64_t digest, const struct token *t)
 {
 	const char *text =
 		t->kind == TOK_KEYWORD || t->kind == TOK_SYMBOL || t->kind == TOK_TEXT ? t->text : NULL;
@@ -84,64 +81,40 @@ static void digest_token(struct net *n, const struct token *t)
 		part = hash_bytes(&t->u64, sizeof(t->u64), part);
 	else if (t->kind == TOK_MAC)
 		part = hash_bytes(t->mac, sizeof(t->mac), part);
-	n->rd = hash_bytes(&part, sizeof(part), n->rd);
-}
-
-/* flow4 { dst 10.0.0.0/8; proto = 6; ... } */
-static struct net flow_literal(struct parser *p)
-{
-	struct net n;
-	unsigned depth = 0;
-
-	memset(&n, 0, sizeof(n));
-	n.type = parser_is(p, "flow4") ? NET_FLOW4 : NET_FLOW6;
-	n.prefix.family = n.type == NET_FLOW4 ? 4 : 6;
-	parser_warn(p, &p->tok, "Flow specifications are parsed but match nothing");
-	parser_next(p);
-	if (p->tok.kind != '{')
-		parser_syntax_error(p, "'{'");
-	do {
-		bool dst = parse_at_word(p, "dst");
-
-		if (p->tok.kind == TOK_EOF)
-			parser_syntax_error(p, NULL);
-		depth += p->tok.kind == '{';
-		depth -= p->tok.kind == '}';
-		digest_token(&n, &p->tok);
-		parser_next(p);
-		if (dst && (p->tok.kind == TOK_IP4 || p->tok.kind == TOK_IP6)) {
-			n.prefix = parser_prefix(p);
-			n.rd = hash_bytes(&n.prefix, sizeof(n.prefix), n.rd);
-		}
-	} while (depth);
-	return n;
+	return hash_bytes(&part, sizeof(part), digest);
 }
 
 /* evpn ead|mac|imet|es RD and what identifies the route: numbers, addresses, identifiers */
 static struct net evpn_literal(struct parser *p)
 {
 	static const char *const kinds[] = {"ead", "mac", "imet", "es"};
+	struct nlri *nlri = arena_alloc(p->arena, sizeof(*nlri) + sizeof(uint64_t));
+	uint64_t digest = 0;
 	struct net n;
 	unsigned kind = 0;
 
 	memset(&n, 0, sizeof(n));
 	n.type = NET_EVPN;
+	n.nlri = nlri;
 	parser_warn(p, &p->tok, "EVPN networks are parsed but match nothing");
 	parser_next(p);
 	while (kind < 4 && !parser_is(p, kinds[kind]))
 		kind++;
 	if (kind == 4)
 		parser_syntax_error(p, NULL);
-	digest_token(&n, &p->tok);
+	digest = digest_token(digest, &p->tok);
 	parser_next(p);
 	if (p->tok.kind != TOK_RD)
 		parser_syntax_error(p, "VPN_RD");
+	n.rd = p->tok.u64;
 	while (p->tok.kind == TOK_RD || p->tok.kind == TOK_NUMBER || p->tok.kind == TOK_MAC ||
 		p->tok.kind == TOK_BYTES || p->tok.kind == TOK_IP4 || p->tok.kind == TOK_IP6 ||
 		(p->tok.kind == '*' && kind == 1)) {
-		digest_token(&n, &p->tok);
+		digest = digest_token(digest, &p->tok);
 		parser_next(p);
 	}
+	nlri->len = sizeof(digest);
+	memcpy(nlri->data, &digest, sizeof(digest));
 	return n;
 }
 
@@ -175,7 +148,7 @@ struct node *parse_other_net(struct parser *p)
 		parser_expect_char(p, '%');
 		n.asn = parser_number(p);
 	} else if (parse_at_word(p, "flow4") || parse_at_word(p, "flow6")) {
-		n = flow_literal(p);
+		n = parse_flow(p);
 	} else if (parse_at_word(p, "evpn")) {
 		n = evpn_literal(p);
 	} else {

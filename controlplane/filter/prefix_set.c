@@ -562,10 +562,12 @@ bool prefix_set_has_net(const struct filter_prefix_set *s, const struct net *n)
 	case NET_IP4:
 	case NET_VPN4:
 	case NET_ROA4:
+	case NET_FLOW4:
 		return s->v4 && prefix_set_has4(s, ntohl(ipaddr_to_v4(&n->prefix.addr)), n->prefix.len);
 	case NET_IP6:
 	case NET_VPN6:
-	case NET_ROA6: return !s->v4 && prefix_set_has6(s, n->prefix.addr.b, n->prefix.len);
+	case NET_ROA6:
+	case NET_FLOW6: return !s->v4 && prefix_set_has6(s, n->prefix.addr.b, n->prefix.len);
 	default: return false;
 	}
 }

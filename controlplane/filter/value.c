@@ -239,10 +239,13 @@ void value_put(struct text *t, const struct value *v)
 	case T_PAIR: text_printf(t, "(%u,%u)", v->i >> 16, v->i & 0xffff); return;
 	case T_QUAD: format_quad(t, v->i); return;
 	case T_IP: text_puts(t, ipaddr_format(&v->ip, buf)); return;
-	case T_NET:
-		net_format(v->net, buf, sizeof(buf));
-		text_puts(t, buf);
+	case T_NET: {
+		char net[NET_STRLEN];
+
+		net_format(v->net, net, sizeof(net));
+		text_puts(t, net);
 		return;
+	}
 	case T_RD:
 		rd_format(v->u64, buf, sizeof(buf));
 		text_puts(t, buf);

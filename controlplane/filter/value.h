@@ -31,19 +31,36 @@ enum net_type {
 	NET_MAX
 };
 
-/* A destination of any table. Fields beyond type and prefix are used by the types that have them. */
+/* What identifies a route of a family whose destinations are not prefixes, as bytes in the form of the wire:
+ *   FLOW4, FLOW6  the components of RFC 8955 and 8956, without the length before them
+ *   VPN4, VPN6    route distinguisher, length of the prefix, and as many of its bytes as that says
+ *   EVPN          type, length, fields; those that do not identify a route (RFC 7432) are zero */
+struct nlri {
+	uint16_t len;
+	uint8_t data[];
+};
+
+/* A destination of any table. Fields beyond type and prefix are used by the types that have them. Whoever
+ * made it owns what nlri points to. */
 struct net {
 	uint8_t type;         /* enum net_type */
 	uint8_t maxlen;       /* ROA */
 	uint16_t vlan;        /* ETH */
 	uint32_t asn;         /* ROA, ASPA; MPLS: the label; NEIGHBOR: the interface index */
-	struct prefix prefix; /* IP, VPN, ROA, SADR (destination); NEIGHBOR: the address */
-	uint64_t rd;          /* VPN */
+	struct prefix prefix; /* IP, VPN, ROA, SADR and FLOW (destination); NEIGHBOR: the address */
+	uint64_t rd;          /* VPN, EVPN */
 	union {
-		struct prefix src; /* SADR */
-		uint8_t mac[6];    /* ETH */
+		struct prefix src;       /* SADR */
+		uint8_t mac[6];          /* ETH */
+		const struct nlri *nlri; /* FLOW, EVPN; VPN: of those that come from a table */
 	};
 };
+
+/* Families whose destinations tables keep as bytes. */
+static inline bool net_type_has_nlri(enum net_type t)
+{
+	return t == NET_FLOW4 || t == NET_FLOW6 || t == NET_VPN4 || t == NET_VPN6 || t == NET_EVPN;
+}
 
 enum value_type {
 	T_VOID = 0,
@@ -140,6 +157,7 @@ size_t value_format(const struct value *v, char *buf, size_t size);
 /* <0 0 >0; *ok = false when the types cannot be ordered. */
 int value_compare(const struct value *a, const struct value *b, bool *ok);
 bool value_equal(const struct value *a, const struct value *b);
+#define NET_STRLEN 1024 /* what is longer is cut: flow specifications may be */
 size_t net_format(const struct net *n, char *buf, size_t size);
 /* .len: of the prefix; 0 for what has none. */
 static inline uint32_t net_length(const struct net *n)
@@ -147,6 +165,9 @@ static inline uint32_t net_length(const struct net *n)
 	return n->prefix.family ? n->prefix.len : 0;
 }
 int net_compare(const struct net *a, const struct net *b); /* by type, then in BIRD's order */
+bool net_equal(const struct net *a, const struct net *b);
+struct arena;
+struct net *net_copy(struct arena *a, const struct net *n); /* with what it points to */
 bool net_contains(
 	const struct net *outer, const struct net *inner); /* of one type; inner equal or more specific */
 /* One community, extended community, route distinguisher: as show route prints them. Return what snprintf

@@ -37,6 +37,7 @@
 
 enum {
 	KEY_WORDS = 16, /* at most: a whole struct net for the odd types */
+	KEY_NLRI = 4,   /* those that name bytes in the store, and no others: hash, address */
 	SOURCE_BITS = 20,
 	SOURCES_MAX = 1 << SOURCE_BITS,
 	SOURCE_MASK = SOURCES_MAX - 1,
@@ -330,6 +331,7 @@ struct rib {
 	_Atomic unsigned live; /* tables and sources that are not freed yet */
 	struct nht *_Atomic nht;
 	struct roa_notifier *roa;
+	struct nlri_store *nlris;
 	struct rib_shard shard[];
 };
 
@@ -370,8 +372,25 @@ void key_net(enum net_type t, const uint32_t *key, struct net *out);
 /* Low 32 bits are the index's; high ones choose the shard of what has no neighbourhood. */
 static inline uint64_t key_hash(const struct rib *rib, const uint32_t *key, unsigned words)
 {
-	return words == 2 ? hash_u64((uint64_t)key[1] << 32 | key[0], rib->seed)
-			  : hash_bytes(key, 4 * (size_t)words, rib->seed);
+	return words == 2          ? hash_u64((uint64_t)key[1] << 32 | key[0], rib->seed)
+	       : words == KEY_NLRI ? (uint64_t)key[1] << 32 | key[0]
+				   : hash_bytes(key, 4 * (size_t)words, rib->seed);
+}
+
+/* nlri.c: destinations that are bytes, each kept once for all tables */
+struct nlri_store;
+struct nlri_store *nlri_store_create(void);
+void nlri_store_destroy(struct nlri_store *s); /* nothing is left in it */
+/* The key of a net, with a reference. */
+void nlri_key_take(struct rib *rib, const struct net *n, uint32_t *key);
+/* Without; valid under RCU. False: no table has it. */
+bool nlri_key_find(struct rib *rib, const struct net *n, uint32_t *key);
+void nlri_key_hold(struct rib *rib, const uint32_t *key);
+void nlri_key_release(struct rib *rib, const uint32_t *key);
+void nlri_key_net(const uint32_t *key, struct net *out);
+static inline bool key_is_nlri(unsigned words)
+{
+	return words == KEY_NLRI;
 }
 unsigned key_prefix_length(enum net_type t, const uint32_t *key);
 /*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Nets as the store keeps them: as few 32-bit words as their type needs. IPv4
- * prefixes take two, IPv6 five. Types that no protocol of ours fills in bulk are kept as they are.
+ * prefixes take two, IPv6 five. Of families whose destinations are no prefixes the bytes are kept once, and
+ * the key names them: nlri.c. Types that no protocol of ours fills in bulk are kept as they are.
  */
 #include "controlplane/rib/internal.h"
 #include <string.h>
@@ -13,8 +14,11 @@ unsigned key_words(enum net_type t)
 	switch (t) {
 	case NET_IP4: return 2;
 	case NET_IP6: return 5;
-	case NET_VPN4: return 4;
-	case NET_VPN6: return 7;
+	case NET_VPN4:
+	case NET_VPN6:
+	case NET_FLOW4:
+	case NET_FLOW6:
+	case NET_EVPN: return KEY_NLRI;
 	case NET_ROA4: return 3;
 	case NET_ROA6: return 6;
 	case NET_ASPA: return 1;
@@ -35,16 +39,6 @@ void key_of(enum net_type t, const struct net *n, uint32_t *k)
 	case NET_IP6:
 		memcpy(k, w, 16);
 		k[4] = n->prefix.len;
-		return;
-	case NET_VPN4:
-		k[0] = w[3];
-		k[1] = n->prefix.len;
-		memcpy(k + 2, &n->rd, 8);
-		return;
-	case NET_VPN6:
-		memcpy(k, w, 16);
-		k[4] = n->prefix.len;
-		memcpy(k + 5, &n->rd, 8);
 		return;
 	case NET_ROA4:
 		k[0] = w[3];
@@ -75,13 +69,8 @@ void key_of(enum net_type t, const struct net *n, uint32_t *k)
 		flat.prefix.len = n->prefix.len;
 		flat.prefix.family = n->prefix.family;
 		flat.rd = n->rd;
-		if (t == NET_ETH) {
+		if (t == NET_ETH)
 			memcpy(flat.mac, n->mac, sizeof(flat.mac));
-		} else {
-			flat.src.addr = n->src.addr;
-			flat.src.len = n->src.len;
-			flat.src.family = n->src.family;
-		}
 		memcpy(k, &flat, sizeof(flat));
 	}
 	}
@@ -108,13 +97,10 @@ void key_net(enum net_type t, const uint32_t *k, struct net *out)
 	case NET_IP4: v4(&out->prefix, k[0], k[1]); return;
 	case NET_IP6: v6(&out->prefix, k, k[4]); return;
 	case NET_VPN4:
-		v4(&out->prefix, k[0], k[1]);
-		memcpy(&out->rd, k + 2, 8);
-		return;
 	case NET_VPN6:
-		v6(&out->prefix, k, k[4]);
-		memcpy(&out->rd, k + 5, 8);
-		return;
+	case NET_FLOW4:
+	case NET_FLOW6:
+	case NET_EVPN: nlri_key_net(k, out); return;
 	case NET_ROA4:
 		v4(&out->prefix, k[0], k[1] & 0xff);
 		out->maxlen = (uint8_t)(k[1] >> 8);

@@ -473,6 +473,18 @@ static void end_run(struct rib_batch *b)
 	b->run_attrs = 0;
 }
 
+/* Nets that are bytes are held by each entry. */
+static void parcel_free(struct parcel *p)
+{
+	const struct rib_table *t = p ? p->source->table : NULL;
+	unsigned stride = t ? ENTRY_KEY + t->key_words : 0;
+
+	if (t && key_is_nlri(t->key_words))
+		for (uint32_t k = 0; k < p->n; k++)
+			nlri_key_release(t->rib, p->words + k * stride + ENTRY_KEY);
+	memory_free(p);
+}
+
 void rib_batch_discard(struct rib_batch *b)
 {
 	end_run(b);
@@ -481,7 +493,7 @@ void rib_batch_discard(struct rib_batch *b)
 
 		for (uint32_t k = 0; p && k < p->n; k++)
 			attrs_release(p->words[k * b->stride + ENTRY_ATTRS]);
-		memory_free(p);
+		parcel_free(p);
 	}
 	memory_free(b);
 }
@@ -495,7 +507,10 @@ static void add(struct rib_batch *b, const struct net *n, uint32_t origin, uint3
 	uint64_t hash;
 	unsigned shard;
 
-	key_of(t->net, n, key);
+	if (key_is_nlri(t->key_words))
+		nlri_key_take(rib, n, key);
+	else
+		key_of(t->net, n, key);
 	hash = key_hash(rib, key, t->key_words);
 	shard = shard_of(rib, t->net, key, hash);
 	p = b->parcel[shard];
@@ -639,7 +654,7 @@ static bool parcel_run(struct rib_shard *s, struct item *item, uint64_t deadline
 	drained(src, i);
 	if (p->at < p->n)
 		return false;
-	memory_free(p);
+	parcel_free(p);
 	return true;
 }
 

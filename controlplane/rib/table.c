@@ -26,6 +26,11 @@ struct rib *rib_create(unsigned shards)
 		free(rib);
 		return NULL;
 	}
+	rib->nlris = nlri_store_create();
+	if (!rib->nlris) {
+		free(rib);
+		return NULL;
+	}
 	pthread_mutex_init(&rib->lock, NULL);
 	rib_register_roa_ops();
 	rib->sources = memory_zero(SOURCES_MAX * sizeof(rib->sources[0]));
@@ -62,6 +67,7 @@ void rib_destroy(struct rib *rib)
 	for (unsigned i = 0; i < rib->n_shards; i++)
 		shard_stop(&rib->shard[i]);
 	roa_notifier_destroy(rib->roa);
+	nlri_store_destroy(rib->nlris);
 	memory_free(rib->sources);
 	pthread_mutex_destroy(&rib->lock);
 	free(rib);

@@ -73,6 +73,8 @@ static uint32_t net_make(struct part *p, const uint32_t *key, uint32_t hash)
 	for (unsigned k = 0; k < p->table->key_words; k++)
 		put32(&n->key[k], key[k]);
 	net_end(n);
+	if (key_is_nlri(p->table->key_words))
+		nlri_key_hold(p->table->rib, key);
 	index_insert(&p->index, hash, i);
 	if (!p->lengths)
 		p->lengths = memory_zero(129 * sizeof(*p->lengths));
@@ -93,6 +95,9 @@ static void give_up_net(struct part *p, uint32_t net)
 	if (!--p->lengths[len])
 		__atomic_store_n(&p->length_map[len / 64],
 			p->length_map[len / 64] & ~(UINT64_C(1) << len % 64), __ATOMIC_RELEASE);
+	/* Listeners may still be told of it in this slice: the bytes stay for a grace period. */
+	if (key_is_nlri(p->table->key_words))
+		nlri_key_release(p->table->rib, n->key);
 	net_begin(n);
 	pool_give(&p->nets, net);
 	net_end(n);

@@ -175,8 +175,10 @@ bool rib_shard_net(const struct rib_table *t, const struct rib_shard *s, uint32_
 	const struct part *p = &t->part[s->number];
 	const struct net_record *n = pool_at(&p->nets, index);
 
+	if (n->first == POOL_NONE && !(p->n_idle && net_is_indexed(p, index)))
+		return false;
 	key_net(t->net, n->key, out);
-	return n->first != POOL_NONE || (p->n_idle && net_is_indexed(p, index));
+	return true;
 }
 
 unsigned rib_shard_routes(
@@ -365,7 +367,10 @@ bool rib_find(struct rib_table *t, const struct net *n, struct rib_net_view *vie
 
 	if (n->type != t->net)
 		return false;
-	key_of(t->net, n, key);
+	if (!key_is_nlri(t->key_words))
+		key_of(t->net, n, key);
+	else if (!nlri_key_find(t->rib, n, key))
+		return false;
 	return find_key(t, key, view, max);
 }
 

@@ -862,7 +862,6 @@ static void test_not_run_is_said_once(void **state)
 		{"ipv4 table t;\nprotocol aggregator a { table master4; peer table t; aggregate on net; }",
 			"not run", 2, 1},
 		{"flow4 table f;\nprotocol static {\n flow4; }", "flow4", 3, 1},
-		{"\n\ndefine f = flow4 { dst 10.0.0.0/8; };\nprotocol device { }", "match nothing", 3, 1},
 		{"\ndefine f = evpn imet 0:1 7 192.0.2.1;\nprotocol device { }", "match nothing", 2, 1},
 	};
 

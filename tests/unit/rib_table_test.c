@@ -439,8 +439,15 @@ static void test_net_types(void **state)
 	struct rib *rib = rib_create(2);
 	struct rib_source_config c = bgp_source("a", 1);
 	uint32_t id = simple_attrs(1, 1, 5);
-	static const enum net_type types[] = {
-		NET_IP4, NET_IP6, NET_VPN4, NET_VPN6, NET_ROA4, NET_ROA6, NET_ASPA, NET_IP6_SADR, NET_ETH};
+	static const enum net_type types[] = {NET_IP4, NET_IP6, NET_VPN4, NET_VPN6, NET_ROA4, NET_ROA6,
+		NET_ASPA, NET_IP6_SADR, NET_ETH, NET_FLOW4, NET_FLOW6, NET_EVPN};
+	union {
+		struct nlri nlri;
+		uint8_t room[16];
+	} bytes[2] = {{.nlri.len = 3}, {.nlri.len = 3}};
+
+	memcpy(bytes[0].nlri.data, "\3\x81\6", 3);
+	memcpy(bytes[1].nlri.data, "\3\x81\7", 3);
 
 	c.source = RTS_STATIC;
 	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -454,6 +461,8 @@ static void test_net_types(void **state)
 
 		if (types[i] != NET_ASPA && types[i] != NET_ETH)
 			n.prefix = net_of(six ? "2001:db8::/32" : "192.0.2.0/25").prefix;
+		if (types[i] == NET_FLOW4 || types[i] == NET_FLOW6 || types[i] == NET_EVPN)
+			n.prefix = (struct prefix){0}, n.nlri = &bytes[0].nlri;
 		if (types[i] == NET_VPN4 || types[i] == NET_VPN6)
 			n.rd = UINT64_C(0x0000fde800000007);
 		if (types[i] == NET_ROA4 || types[i] == NET_ROA6)
@@ -471,6 +480,8 @@ static void test_net_types(void **state)
 			m.prefix.len++;
 		if (types[i] == NET_IP6_SADR)
 			m.src.len++;
+		if (n.nlri == &bytes[0].nlri)
+			m.nlri = &bytes[1].nlri;
 		announce(a, &n, 0, id);
 		rib_quiet(rib);
 		rcu_read_lock();
@@ -482,6 +493,64 @@ static void test_net_types(void **state)
 		rcu_read_unlock();
 		source_close_wait(a);
 		rib_table_close(t);
+	}
+	attrs_release(id);
+	assert_no_attrs(rib);
+}
+
+/* Destinations that are bytes: one for all tables, the same again when it comes back at once, and gone in the
+ * end (which rib_destroy() waits for). */
+static void test_nets_of_bytes(void **state)
+{
+	struct rib *rib = rib_create(2);
+	struct rib_source_config c = bgp_source("a", 1);
+	uint32_t id = simple_attrs(1, 1, 5);
+	struct rib_table *t[2] = {
+		rib_table_open(rib, "one", NET_FLOW4, false), rib_table_open(rib, "two", NET_FLOW4, false)};
+	struct rib_source *a[2] = {rib_source_open(t[0], &c), rib_source_open(t[1], &c)};
+	struct nlri *nlri = malloc(sizeof(*nlri) + 6);
+	struct net n = {.type = NET_FLOW4, .nlri = nlri};
+	union net_buffer b;
+
+	nlri->len = 6;
+	memcpy(nlri->data, "\3\x81\6\4\x81", 5);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 2000; i++) {
+			struct rib_batch *batch = rib_batch_create(a[i & 1]);
+
+			nlri->data[5] = (uint8_t)(i % 40);
+			rib_batch_announce(batch, &n, 0, id);
+			if (i % 3)
+				rib_batch_withdraw(batch, &n, 0);
+			if (i % 7)
+				rib_submit(batch);
+			else
+				rib_batch_discard(batch);
+		}
+		for (unsigned i = 0; i < 80; i++) {
+			nlri->data[5] = (uint8_t)(i / 2);
+			announce(a[i & 1], &n, 0, id);
+		}
+		rib_quiet(rib);
+		rcu_read_lock();
+		nlri->data[5] = 39;
+		assert_true(rib_find(t[1], &n, &b.v, 1));
+		assert_int_equal(net_compare(&b.v.net, &n), 0);
+		nlri->data[5] = 40;
+		assert_false(rib_find(t[1], &n, &b.v, 1));
+		rcu_read_unlock();
+		rib_source_flush(a[0]);
+		rib_source_flush(a[1]);
+	}
+	rib_quiet(rib);
+	nlri->data[5] = 39;
+	rcu_read_lock();
+	assert_false(rib_find(t[0], &n, &b.v, 1));
+	rcu_read_unlock();
+	free(nlri);
+	for (unsigned i = 0; i < 2; i++) {
+		source_close_wait(a[i]);
+		rib_table_close(t[i]);
 	}
 	attrs_release(id);
 	assert_no_attrs(rib);
@@ -924,6 +993,7 @@ int main(void)
 		cmocka_unit_test(test_add_path_and_pipe),
 		cmocka_unit_test(test_longest_match),
 		cmocka_unit_test(test_net_types),
+		cmocka_unit_test(test_nets_of_bytes),
 		cmocka_unit_test(test_random_unsorted),
 		cmocka_unit_test(test_random_sorted),
 		cmocka_unit_test(test_walk_while_the_table_grows),
