@@ -92,6 +92,40 @@ static void add_paths(struct parser *p, void *target)
 		ch->add_paths = parser_switch(p) ? ADD_PATH_BOTH : ADD_PATH_NONE;
 }
 
+static uint8_t count(struct parser *p)
+{
+	struct token value = p->tok;
+	uint32_t n = parser_number(p);
+
+	if (n < 1 || n > UINT8_MAX)
+		parser_fail_at(p, &value, "Number of paths must be between 1 and 255");
+	return (uint8_t)n;
+}
+
+/* all | best N | per as | ecmp, [plus N], [limit N] */
+static void add_paths_send(struct parser *p, void *target)
+{
+	struct path_choice *c = &((struct channel_config *)target)->add_paths_send;
+
+	*c = (struct path_choice){.send = SEND_ALL};
+	if (parser_accept(p, "best")) {
+		c->limit = count(p);
+		return;
+	}
+	if (parser_accept(p, "per")) {
+		parser_expect(p, "as");
+		c->send = SEND_PER_AS;
+	} else if (parser_accept(p, "ecmp")) {
+		c->send = SEND_ECMP;
+	} else if (!parser_accept(p, "all")) {
+		parser_syntax_error(p, "ALL or BEST or PER or ECMP");
+	}
+	if (c->send != SEND_ALL && parser_accept(p, "plus"))
+		c->plus = count(p);
+	if (parser_accept(p, "limit"))
+		c->limit = count(p);
+}
+
 static void aigp(struct parser *p, void *target)
 {
 	struct channel_config *ch = target;
@@ -152,6 +186,7 @@ const struct option bgp_channel_options[] = {
 	SWITCH("export table", export_table),
 	SWITCH("secondary", secondary),
 	CUSTOM("add paths", add_paths),
+	CUSTOM("add paths send", add_paths_send),
 	SWITCH("require add paths", require_add_paths),
 	SWITCH("extended next hop", extended_next_hop),
 	SWITCH("require extended next hop", require_extended_next_hop),

@@ -153,6 +153,9 @@ static void finish_channel(
 		parser_fail(p, "BGP in recursive mode prohibits sorted table");
 	if (c->deterministic_med && ch->table->sorted)
 		parser_fail(p, "BGP with deterministic MED prohibits sorted table");
+	if ((ch->add_paths_send.send != SEND_ALL || ch->add_paths_send.limit) &&
+		!(ch->add_paths & ADD_PATH_TX))
+		parser_fail(p, "Add paths send requires add paths tx");
 	if (ch->secondary && !ch->table->sorted)
 		parser_fail(p, "BGP with secondary option requires sorted table");
 }

@@ -84,6 +84,17 @@ enum nexthop_mode {
 	NHMODE_EBGP
 }; /* next hop keep|self */
 enum add_path_mode { ADD_PATH_NONE = 0, ADD_PATH_RX = 1, ADD_PATH_TX = 2, ADD_PATH_BOTH = 3 };
+/* Ours, `add paths send`: which of the routes that the filter takes, best first. Numbers: 0 is none, no
+ * limit. */
+struct path_choice {
+	enum {
+		SEND_ALL,
+		SEND_PER_AS, /* the best of each neighbouring AS */
+		SEND_ECMP,   /* those that are as good as the best */
+	} send;
+	uint8_t plus;  /* and so many others */
+	uint8_t limit; /* but no more than so many */
+};
 enum tristate { TRI_UNSET = -1, TRI_OFF = 0, TRI_ON = 1 };
 
 struct channel_config {
@@ -109,6 +120,7 @@ struct channel_config {
 	enum tristate gateway_recursive; /* resolved when read: direct if single hop, else recursive */
 	struct table_config *igp_table4, *igp_table6, *base_table;
 	enum add_path_mode add_paths;
+	struct path_choice add_paths_send;
 	bool extended_next_hop;
 	enum tristate aigp;
 	bool aigp_originate;

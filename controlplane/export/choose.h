@@ -19,8 +19,9 @@
 struct lane {
 	unsigned refs;
 	uint32_t number; /* below MAX_LANES */
-	/* secondary: its one peer's own source, whose routes it does not take: it gets the next one instead.
-	 * 0: peers with different sources share the lane, and each passes over its own routes */
+	/* secondary, or ADD-PATH with a choice: its one peer's own source, whose routes it does not take: it
+	 * gets the next one instead. 0: peers with different sources share the lane, and each passes over its
+	 * own routes */
 	uint32_t own;
 	struct filter_ref filter;
 	struct lane_shard {

@@ -234,6 +234,9 @@ static void give_difference(struct group_shard *gs, uint32_t n, uint32_t range)
 		if (!net_of(gs, i, &net))
 			continue;
 		last = path_ids(gs, i, &first);
+		for (uint32_t k = 0; k < n && gs->group->mode == EXPORT_ALL; k++)
+			if (i < gs->needing[k]->n_had_ids && gs->needing[k]->had_ids[i] > last)
+				last = gs->needing[k]->had_ids[i];
 		for (uint32_t id = first; id <= last; id++) {
 			const struct fan *f = fan_get(&gs->choose.fans, export_group_fan(gs, i, id));
 
@@ -260,6 +263,8 @@ static void forget_range(struct group_shard *gs, struct member *m, uint32_t rang
 			sent_release(&gs->choose.fans.sents, m->had[i]);
 		m->had[i] = 0;
 	}
+	for (uint32_t i = range * RANGE; i < (range + 1) * RANGE && i < m->n_had_ids; i++)
+		m->had_ids[i] = 0;
 }
 
 /* ---- the task ---- */

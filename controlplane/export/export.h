@@ -35,7 +35,7 @@ size_t export_bytes(struct export_engine *x);
 enum export_mode {
 	EXPORT_BEST,      /* the best route, if the filter takes it */
 	EXPORT_SECONDARY, /* the best of those that the filter takes (BIRD's `secondary`) */
-	EXPORT_ALL,       /* every route that the filter takes: ADD-PATH */
+	EXPORT_ALL,       /* routes that the filter takes: ADD-PATH; all of them, or as `choice` says */
 };
 
 /* ---- BGP peers ---- */
@@ -44,6 +44,7 @@ struct export_peer_config {
 	uint32_t own_source; /* rib_source_id() of the peer's import side: not sent back */
 	struct filter_ref filter;
 	enum export_mode mode;
+	struct path_choice choice; /* ALL */
 	struct bgp_export_class class;
 	struct bgp_encode_class encode;
 	struct limit_config export_limit;

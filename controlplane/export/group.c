@@ -84,6 +84,14 @@ static bool has(const uint64_t *set, uint32_t lane)
 	return set[lane / 64] >> (lane & 63) & 1;
 }
 
+static bool any_bit(const uint64_t *set, uint32_t words)
+{
+	for (uint32_t k = 0; k < words; k++)
+		if (set[k])
+			return true;
+	return false;
+}
+
 /* ---- counting ---- */
 
 static void need_bits(struct group_shard *gs)
@@ -478,6 +486,95 @@ static uint32_t within_limit(struct group_shard *gs, uint32_t old, uint32_t now)
 typedef void (*set_fan_fn)(struct group_shard *gs, const struct net *n, uint32_t index, uint32_t path_id,
 	uint32_t *at, uint32_t now);
 
+/* Does it send only some of the routes that the filters take? */
+static bool chooses(const struct path_choice *c)
+{
+	return c->send != SEND_ALL || c->limit;
+}
+
+/* Of a fan what the lanes in get send. The reference on it is given up for one on the result. */
+static uint32_t fan_part(struct group_shard *gs, uint32_t id, const uint64_t *get)
+{
+	struct choose *c = &gs->choose;
+	const struct fan *f = fan_of(gs, id);
+	uint64_t *set = gs->bits;
+	uint32_t part;
+
+	draft_begin(&c->draft, c->n_lane);
+	for (uint32_t v = 0; f && v < f->n; v++) {
+		for (uint32_t k = 0; k < c->words; k++)
+			set[k] = k < f->words ? fan_set(f, v)[k] & get[k] : 0;
+		if (!any_bit(set, c->words))
+			continue;
+		sent_hold(&c->fans.sents, f->v[v].attrs);
+		draft_send_all(&c->draft, set, f->v[v].attrs, f->v[v].source);
+	}
+	part = fan_intern(&c->fans, &c->draft, c->active);
+	fan_release(&c->fans, id);
+	return part;
+}
+
+/* gs->fans: of each route, what the lanes that choose it send. */
+static void choose_routes(struct group_shard *gs, struct rib_shard *s, const struct net *n,
+	const struct rib_route_view *r, unsigned n_routes)
+{
+	struct selection *sel = &gs->selection;
+	const struct choose *c = &gs->choose;
+	uint64_t *can = gs->bits;
+	unsigned usable;
+
+	if (n_routes > gs->cap_fans) {
+		gs->cap_fans = 2 * n_routes;
+		gs->fans = realloc(gs->fans, gs->cap_fans * sizeof(*gs->fans));
+		if (!gs->fans)
+			abort();
+	}
+	for (unsigned i = 0; i < n_routes; i++)
+		gs->fans[i] = FAN_NONE;
+	rcu_read_lock();
+	usable = selection_rank(sel, rib_shard_rib(s), rib_table_is_sorted(gs->group->table), r, n_routes);
+	selection_begin(sel, &gs->group->choice, c->words);
+	for (unsigned k = 0; k < usable && !selection_is_full(sel, c->active); k++) {
+		uint32_t fan = try_route(gs, s, n, &r[sel->rank[k]]);
+
+		for (uint32_t w = 0; w < c->words; w++)
+			can[w] = some_word(fan_of(gs, fan), c->active, w);
+		selection_take(sel, k, can);
+		if (memcmp(can, sel->get, c->words * sizeof(*can)) != 0)
+			fan = fan_part(gs, fan, sel->get);
+		gs->fans[sel->rank[k]] = fan;
+	}
+	rcu_read_unlock();
+}
+
+/* What nobody gets any more goes first, so that its path id is free for what comes in its place. */
+static void evaluate_chosen(struct group_shard *gs, struct rib_shard *s, const struct net *n, uint32_t index,
+	const struct rib_route_view *r, unsigned n_routes, set_fan_fn set)
+{
+	struct paths *ps = gs->all[index];
+
+	choose_routes(gs, s, n, r, n_routes);
+	for (uint32_t i = 0; ps && i < ps->n; i++) {
+		bool stays = false;
+
+		for (unsigned k = 0; k < n_routes && !stays; k++)
+			stays = r[k].source == ps->path[i].source && r[k].path_id == ps->path[i].path_in &&
+				gs->fans[k] != FAN_NONE;
+		if (!stays)
+			set(gs, n, index, i + 1, &ps->path[i].fan,
+				within_limit(gs, ps->path[i].fan, FAN_NONE));
+	}
+	for (unsigned k = 0; k < n_routes; k++) {
+		uint32_t id, *at;
+
+		if (gs->fans[k] == FAN_NONE)
+			continue;
+		id = path_id_for(gs, index, &r[k], true);
+		at = &gs->all[index]->path[id - 1].fan;
+		set(gs, n, index, id, at, within_limit(gs, *at, gs->fans[k]));
+	}
+}
+
 static void evaluate_all(struct group_shard *gs, struct rib_shard *s, const struct net *n, uint32_t index,
 	const struct rib_route_view *r, unsigned n_routes, set_fan_fn set)
 {
@@ -524,7 +621,11 @@ static void evaluate(struct group_shard *gs, struct rib_shard *s, const struct n
 		fan = secondary_fan(gs, s, n, r, n_routes);
 		set(gs, n, index, 0, &gs->out[index], within_limit(gs, gs->out[index], fan));
 		break;
-	case EXPORT_ALL: evaluate_all(gs, s, n, index, r, n_routes, set);
+	case EXPORT_ALL:
+		if (chooses(&gs->group->choice))
+			evaluate_chosen(gs, s, n, index, r, n_routes, set);
+		else
+			evaluate_all(gs, s, n, index, r, n_routes, set);
 	}
 }
 
@@ -703,14 +804,6 @@ static void plan_owners(struct group_shard *gs, const struct fan *old, const str
 				add_step(gs, to_owner(gs, m), 0);
 		}
 	}
-}
-
-static bool any_bit(const uint64_t *set, uint32_t words)
-{
-	for (uint32_t k = 0; k < words; k++)
-		if (set[k])
-			return true;
-	return false;
 }
 
 static void plan_steps(struct group_shard *gs, const struct fan *old, const struct fan *now)
@@ -1002,6 +1095,13 @@ void member_forget_had(struct group_shard *gs, struct member *m)
 	m->n_had = 0;
 }
 
+static void forget_ids(struct member *m)
+{
+	free(m->had_ids);
+	m->had_ids = NULL;
+	m->n_had_ids = 0;
+}
+
 static void use_lane(struct group_shard *gs, struct lane *l)
 {
 	if (l == gs->first_lane) {
@@ -1039,7 +1139,8 @@ void member_end_from(struct group_shard *gs, struct member *m)
 
 static void begin_sync(struct group_shard *gs, struct member *m)
 {
-	uint32_t had = (m->n_had + RANGE - 1) / RANGE, n = group_ranges(gs),
+	uint32_t n_had = m->n_had > m->n_had_ids ? m->n_had : m->n_had_ids, had = (n_had + RANGE - 1) / RANGE,
+		 n = group_ranges(gs),
 		 used = (rib_shard_indexes(gs->group->table, gs->shard) + RANGE - 1) / RANGE;
 
 	/* Another group may have known more than this one does. */
@@ -1150,6 +1251,7 @@ static void sync_again(struct group_shard *gs, struct member *m, uint32_t from, 
 void group_becomes_live(struct group_shard *gs, struct member *m)
 {
 	member_end_from(gs, m);
+	forget_ids(m);
 	free(m->since);
 	m->since = NULL;
 	m->n_since = 0;
@@ -1180,6 +1282,7 @@ void export_group_leave(struct group *g, struct rib_shard *s, struct member *m)
 		remove_member(gs, s, m);
 	}
 	member_forget_had(gs, m);
+	forget_ids(m);
 }
 
 static bool is_dirty(const struct group_shard *gs, const struct member *m)
@@ -1249,6 +1352,21 @@ static void snapshot(struct group_shard *gs, struct member *m)
 	m->n_had = n;
 }
 
+/* The same with path ids, which mean something else in another group: all that it may have are said anew
+ * there or withdrawn. */
+static void note_ids(struct group_shard *gs, struct member *m)
+{
+	uint32_t n = gs->n_index > m->n_had_ids ? gs->n_index : m->n_had_ids;
+
+	if (!n)
+		return;
+	m->had_ids = zero_grow(m->had_ids, m->n_had_ids, n, sizeof(*m->had_ids));
+	m->n_had_ids = n;
+	for (uint32_t i = 0; i < gs->n_index; i++)
+		if (gs->all[i] && gs->all[i]->n > m->had_ids[i])
+			m->had_ids[i] = gs->all[i]->n;
+}
+
 /* The numbers in `had` become those of another group's store. */
 static void translate(uint32_t *had, uint32_t n, struct sents *from, struct sents *to)
 {
@@ -1295,6 +1413,7 @@ static void change_lane(struct group_shard *gs, struct member *m, struct lane *l
 	count_own(gs, gs->owner[m->own_source]);
 }
 
+/* Of the two modes both are ALL or none is: that a session has agreed upon. */
 void export_group_move(
 	struct group *from, struct group *to, struct rib_shard *s, struct member *m, struct lane *l)
 {
@@ -1311,7 +1430,10 @@ void export_group_move(
 		change_lane(gs, m, l);
 		return;
 	}
-	if (from->mode != EXPORT_ALL && to->mode != EXPORT_ALL) {
+	if (from->mode == EXPORT_ALL) {
+		note_ids(gs, m);
+		member_end_from(gs, m);
+	} else {
 		uint32_t *had;
 		uint32_t n_had;
 
@@ -1325,14 +1447,12 @@ void export_group_move(
 			had, n_had, &gs->choose.fans.sents, &to->shard[rib_shard_index(s)].choose.fans.sents);
 		m->had = had;
 		m->n_had = n_had;
-	} else {
-		member_end_from(gs, m);
 	}
 	rib_shard_pin(to->table, s); /* an index must not change its meaning between the groups */
 	remove_member(gs, s, m);
 	export_lane_put(from, old);
 	m->lane = l;
-	m->from = FROM_NOTHING;
+	m->from = m->had_ids ? FROM_UNKNOWN : FROM_NOTHING;
 	add_member(&to->shard[rib_shard_index(s)], s, m);
 	rib_shard_unpin(to->table, s);
 }
@@ -1373,7 +1493,8 @@ static uint32_t cap_of(const struct export_peer_config *c)
 bool export_group_same(const struct group *g, const struct export_peer_config *c)
 {
 	return g->cap == cap_of(c) && (!g->cap || g->cap_source == c->own_source) && g->table == c->table &&
-	       g->mode == c->mode && memcmp(&g->class, &c->class, sizeof(g->class)) == 0 &&
+	       g->mode == c->mode && g->choice.send == c->choice.send && g->choice.plus == c->choice.plus &&
+	       g->choice.limit == c->choice.limit && memcmp(&g->class, &c->class, sizeof(g->class)) == 0 &&
 	       memcmp(&g->encode, &c->encode, sizeof(g->encode)) == 0;
 }
 
@@ -1410,6 +1531,8 @@ static void closed(void *ctx, struct rib_shard *s)
 	free(gs->plan_hash);
 	free(gs->step);
 	free(gs->bits);
+	free(gs->fans);
+	selection_free(&gs->selection);
 	free(gs->known);
 	free(gs->gone);
 	choose_free(&gs->choose); /* and the fans: the references of prefixes go with them */
@@ -1424,7 +1547,8 @@ static const struct rib_listener_ops listener_ops = {changed, dumped, closed, fl
 static struct lane *lane_get(struct group *g, const struct export_peer_config *cf)
 {
 	const struct filter_ref *f = &cf->filter;
-	uint32_t own = g->mode == EXPORT_SECONDARY ? cf->own_source : 0, at = g->n_lane;
+	uint32_t own = g->mode == EXPORT_SECONDARY || chooses(&g->choice) ? cf->own_source : 0,
+		 at = g->n_lane;
 	struct lane *l;
 
 	for (uint32_t i = g->n_lane; i-- > 0;) {
@@ -1491,7 +1615,8 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 	struct group *g = calloc(1, sizeof(*g) + n * sizeof(g->shard[0]));
 	enum rib_listen what = c->mode == EXPORT_BEST ? RIB_LISTEN_BEST : RIB_LISTEN_ALL;
 
-	if (c->class.aigp) /* it has the way to the next hop in it */
+	/* With AIGP it is in what is sent; else it is in the order of the routes behind the best. */
+	if (c->class.aigp || chooses(&c->choice))
 		what |= RIB_LISTEN_METRIC;
 
 	if (!g)
@@ -1500,6 +1625,7 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 	g->refs = 1;
 	g->table = c->table;
 	g->mode = c->mode;
+	g->choice = c->choice;
 	g->cap = cap_of(c);
 	g->cap_source = c->own_source;
 	memcpy(&g->class, &c->class, sizeof(g->class)); /* padding too: compared as bytes */

@@ -58,6 +58,7 @@
 #include "controlplane/export/engine.h"
 #include "controlplane/export/fan.h"
 #include "controlplane/export/ring.h"
+#include "controlplane/export/select.h"
 
 #define RANGE 512u /* indexes of a range */
 
@@ -121,6 +122,8 @@ struct member {
 	uint32_t
 		*had; /* after a change of group: what the peer has by index; references; HAD_UNKNOWN; NULL */
 	uint32_t n_had;
+	uint32_t *had_ids; /* ALL, likewise: the highest path id by index; NULL */
+	uint32_t n_had_ids;
 	struct ring ring;
 };
 
@@ -184,6 +187,9 @@ struct group_shard {
 	uint32_t *plan_hash, plan_mask;
 	struct plan_step *step;
 	uint32_t n_step, cap_step;
+	struct selection selection; /* ALL, but not of all */
+	uint32_t *fans;             /* scratch: of routes */
+	uint32_t cap_fans;
 	uint64_t *bits; /* scratch: two sets */
 	uint32_t cap_bits;
 	uint64_t *known; /* lanes of known_gen */
@@ -203,6 +209,7 @@ struct group {
 	unsigned refs; /* engine->lock */
 	struct rib_table *table;
 	enum export_mode mode;
+	struct path_choice choice;
 	struct bgp_export_class class;
 	struct bgp_encode_class encode;
 	struct lane **lane; /* by number; engine->lock */

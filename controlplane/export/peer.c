@@ -514,7 +514,8 @@ void export_peer_stats(const struct export_peer *p, struct export_peer_stats *ou
 
 /* ---- for readers ---- */
 
-bool export_would_send(struct rib *rib, const struct export_peer_config *c, struct filter_vm *vm,
+/* Could the route be sent: rules and filter? */
+static bool takes(struct rib *rib, const struct export_peer_config *c, struct filter_vm *vm,
 	const struct rib_net_view *view, unsigned route, bool *rejected_by_filter, bool *changed,
 	struct attrs *out)
 {
@@ -523,11 +524,7 @@ bool export_would_send(struct rib *rib, const struct export_peer_config *c, stru
 	const struct rib_source_config *from;
 	const struct attrs *a;
 
-	*rejected_by_filter = false;
-	*changed = false;
 	if (!r->attrs || (r->flags & (ROUTE_FILTERED | ROUTE_UNREACHABLE)) || r->source == c->own_source)
-		return false;
-	if (c->mode == EXPORT_BEST && route != 0)
 		return false;
 	src = rib_source_by_id(rib, r->source);
 	from = src ? rib_source_config(src) : NULL;
@@ -538,4 +535,43 @@ bool export_would_send(struct rib *rib, const struct export_peer_config *c, stru
 		return true;
 	*rejected_by_filter = true;
 	return false;
+}
+
+/* Is the route among those that `add paths send` chooses? */
+static bool chooses(struct rib *rib, const struct export_peer_config *c, struct filter_vm *vm,
+	const struct rib_net_view *view, unsigned route, struct attrs *scratch)
+{
+	unsigned n = view->n_routes < RIB_MAX_ROUTES ? view->n_routes : RIB_MAX_ROUTES, k;
+	struct selection s = {0};
+	bool chosen, filtered, changed;
+
+	n = selection_rank(&s, rib, rib_table_is_sorted(c->table), view->routes, n);
+	selection_begin(&s, &c->choice, 1);
+	for (k = 0; k < n; k++) {
+		uint64_t can = takes(rib, c, vm, view, s.rank[k], &filtered, &changed, scratch);
+
+		selection_take(&s, k, &can);
+		if (s.rank[k] == route)
+			break;
+	}
+	chosen = k < n && s.get[0];
+	selection_free(&s);
+	return chosen;
+}
+
+bool export_would_send(struct rib *rib, const struct export_peer_config *c, struct filter_vm *vm,
+	const struct rib_net_view *view, unsigned route, bool *rejected_by_filter, bool *changed,
+	struct attrs *out)
+{
+	*rejected_by_filter = false;
+	*changed = false;
+	if (c->mode == EXPORT_BEST && route != 0)
+		return false;
+	if (c->mode == EXPORT_ALL && (c->choice.send != SEND_ALL || c->choice.limit) &&
+		!chooses(rib, c, vm, view, route, out)) {
+		/* `noexport` shows it where it is the filter that does not take it. */
+		takes(rib, c, vm, view, route, rejected_by_filter, changed, out);
+		return false;
+	}
+	return takes(rib, c, vm, view, route, rejected_by_filter, changed, out);
 }

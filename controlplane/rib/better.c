@@ -20,35 +20,49 @@
 
 static const struct rib_peer nobody;
 
-void candidate_of(struct rib_shard *s, const struct route_record *r, struct candidate *out)
+/* conf: of the source that made the route, NULL: gone, as the origin of a pipe's route may be an instant
+ * before the route is. home: the table it announces to. */
+static inline void fill(struct rib *rib, const struct attrs *a, const struct rib_source_config *conf,
+	struct rib_table *home, unsigned flags, struct candidate *out)
 {
-	uint32_t origin = route_owner(r), path;
-	const struct local_source *l;
-	const struct attrs *a = attrs_get(r->attrs);
-
-	out->flags = route_flags(r);
-	if (out->flags & RECORD_PIPED)
-		origin_of_key(s, r->path, &origin, &path);
-	l = shard_source(s, origin);
+	out->flags = flags;
 	out->attrs = a;
-	/* The origin of a pipe's route may be gone an instant before the route is. */
-	out->peer = l ? &l->conf->c.peer : &nobody;
-	out->source = l ? l->conf->c.source : RTS_NONE;
+	out->peer = conf ? &conf->peer : &nobody;
+	out->source = conf ? conf->source : RTS_NONE;
 	out->metric = a->present & ATTR_IGP_METRIC ? a->igp_metric
 		      : out->source == RTS_BGP     ? 0
 						   : METRIC_UNKNOWN;
 	out->resolvable = a->dest != RTD_UNREACHABLE;
 	if (a->derived & ATTRD_RECURSIVE) {
-		const struct rib_table *igp = l ? l->conf->c.igp_table : NULL;
-		struct nht *nht = atomic_load_explicit(&s->rib->nht, memory_order_acquire);
+		const struct rib_table *igp = conf ? conf->igp_table : NULL;
+		struct nht *nht = atomic_load_explicit(&rib->nht, memory_order_acquire);
 		const struct nht_answer *answer = NULL;
 
-		if (nht && l)
-			answer = nht_lookup(
-				nht, (struct rib_table *)(igp ? igp : l->source->table), &a->nexthop[0].gw);
+		if (nht && conf)
+			answer = nht_lookup(nht, (struct rib_table *)(igp ? igp : home), &a->nexthop[0].gw);
 		out->resolvable = answer && answer->reachable;
 		out->metric = answer ? answer->metric : METRIC_UNKNOWN;
 	}
+}
+
+void candidate_of(struct rib_shard *s, const struct route_record *r, struct candidate *out)
+{
+	uint32_t origin = route_owner(r), path;
+	unsigned flags = route_flags(r);
+	const struct local_source *l;
+
+	if (flags & RECORD_PIPED)
+		origin_of_key(s, r->path, &origin, &path);
+	l = shard_source(s, origin);
+	fill(s->rib, attrs_get(r->attrs), l ? &l->conf->c : NULL, l ? l->source->table : NULL, flags, out);
+}
+
+void candidate_of_view(struct rib *rib, const struct rib_route_view *v, struct candidate *out)
+{
+	const struct rib_source *src = rib_source_by_id(rib, v->source);
+
+	fill(rib, attrs_get(v->attrs), src ? rib_source_config(src) : NULL, src ? src->table : NULL, v->flags,
+		out);
 }
 
 uint32_t rib_distance(struct rib *rib, uint32_t source, const struct attrs *a)

@@ -24,6 +24,7 @@
  * acquire, s2 is not loaded before them.
  */
 #pragma once
+#include "controlplane/rib/better.h"
 #include "controlplane/rib/index.h"
 #include "controlplane/rib/memory.h"
 #include "controlplane/rib/nht.h"
@@ -70,7 +71,7 @@ static inline uint32_t lent_number(uint32_t first)
 
 /* Beside enum rib_route_flag */
 enum record_flag {
-	RECORD_LLGR = 16,    /* kept by rib_source_mark_stale(llgr): last choice, carries LLGR_STALE */
+	RECORD_LLGR = ROUTE_LLGR,
 	RECORD_PIPED = 32,   /* path is an origin_key() */
 	RECORD_TRACKED = 64, /* holds next hops in the shard's tracker */
 };
@@ -411,20 +412,8 @@ static inline unsigned shard_of(const struct rib *rib, enum net_type t, const ui
 	return (unsigned)((hash >> 32) * rib->n_shards >> 32);
 }
 
-/* better.c */
-struct candidate {
-	const struct attrs *attrs;
-	const struct rib_peer *peer;
-	enum route_source source;
-	unsigned flags;  /* of the record */
-	uint32_t metric; /* IGP */
-	bool resolvable;
-};
+/* better.c, beside better.h */
 void candidate_of(struct rib_shard *s, const struct route_record *r, struct candidate *out);
-bool candidate_better(
-	const struct candidate *a, const struct candidate *b); /* a, the newer one, is better than b */
-bool candidate_mergable(const struct candidate *best, const struct candidate *c);
-uint32_t candidate_neighbor_as(const struct candidate *c);
 bool same_next_hops(const struct attrs *a, const struct attrs *b);
 
 /* source.c: the owner's calls, not made any more once it has closed the source. Shard's thread. */

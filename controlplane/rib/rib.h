@@ -60,6 +60,7 @@ void rib_table_close(struct rib_table *t);
 bool rib_table_hold(struct rib_table *t);
 const char *rib_table_name(const struct rib_table *t);
 enum net_type rib_table_net(const struct rib_table *t);
+bool rib_table_is_sorted(const struct rib_table *t);
 struct rib *rib_table_rib(const struct rib_table *t);
 struct rib_table *rib_table_find(struct rib *rib, const char *name); /* no reference; RCU */
 /* All open tables, for `show route table all`: RCU. Returns the number; fills at most max. */
@@ -168,7 +169,8 @@ enum rib_route_flag {
 	ROUTE_FILTERED = 1,
 	ROUTE_STALE = 2,
 	ROUTE_SUPPRESSED = 4,
-	ROUTE_UNREACHABLE = 8 /* next hop */
+	ROUTE_UNREACHABLE = 8, /* next hop */
+	ROUTE_LLGR = 16,       /* kept by rib_source_mark_stale(llgr): last choice */
 };
 struct rib_route_view {
 	uint32_t source; /* rib_source_id() of who made the route */

@@ -193,6 +193,11 @@ const char *rib_table_name(const struct rib_table *t)
 	return t->name;
 }
 
+bool rib_table_is_sorted(const struct rib_table *t)
+{
+	return t->sorted;
+}
+
 enum net_type rib_table_net(const struct rib_table *t)
 {
 	return t->net;

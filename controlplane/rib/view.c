@@ -7,6 +7,8 @@
 #include "controlplane/rib/internal.h"
 #include <sched.h>
 
+#define VIEW_FLAGS (ROUTE_FILTERED | ROUTE_SUPPRESSED | ROUTE_UNREACHABLE | ROUTE_LLGR)
+
 /* ---- in the shard's thread ---- */
 
 /* Where the routes of a net are, and whose: a net that borrows has the lender's. */
@@ -51,7 +53,7 @@ static void fill_view(const struct rib_shard *s, const struct span *x, const str
 		.path_id = r->path,
 		.attrs = r->attrs,
 		.attrs_received = r->received,
-		.flags = f & (ROUTE_FILTERED | ROUTE_SUPPRESSED | ROUTE_UNREACHABLE),
+		.flags = f & VIEW_FLAGS,
 		.changed_ns = (uint64_t)r->changed << CHANGED_SHIFT,
 	};
 	if (f & RECORD_PIPED)
@@ -283,8 +285,7 @@ static bool read_net(struct rib_table *t, unsigned shard, uint32_t index, const 
 					.path_id = c.path,
 					.attrs = c.attrs,
 					.attrs_received = c.received,
-					.flags = route_flags(&c) &
-						 (ROUTE_FILTERED | ROUTE_SUPPRESSED | ROUTE_UNREACHABLE),
+					.flags = route_flags(&c) & VIEW_FLAGS,
 					.changed_ns = (uint64_t)c.changed << CHANGED_SHIFT,
 				};
 				if (route_flags(&c) & RECORD_PIPED)

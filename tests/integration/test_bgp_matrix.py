@@ -181,6 +181,38 @@ def test_add_path_out(pair, name):
 
 
 @peers()
+def test_add_path_send(pair, name):
+    """Some of four paths: so many, one of each neighbouring AS, those as good as the best; while they come and go."""
+    more = "".join(f"protocol static more{n}_{f} {{ ipv{f} {{ preference {pref}; import filter {{ bgp_path.prepend({asn}); "
+                   f"bgp_community.add((64500, {n})); accept; }}; }}; route {NODE_NET[f]} unreachable; }}\n"
+                   for n, pref, asn in ((1, 200, 65101), (2, 190, 65101), (3, 180, 65103)) for f in FAMILIES)
+
+    def config(choice):
+        return {"export": f"filter {{ if source = RTS_STATIC then accept; reject; }}; add paths on; add paths send {choice}", "extra": more}
+
+    def has(*numbers):
+        want = [set() if not n else {f"64500:{n}"} for n in numbers]
+        for f in FAMILIES:
+            p.wait(lambda: sorted(map(sorted, (x["communities"] for x in d.paths(NODE_NET[f])))) == sorted(map(sorted, want)),
+                   f"paths {numbers} of {NODE_NET[f]} at the peer")
+
+    p, d = pair(name, peer={"addpath": True}, **config("best 3"))
+    has(0, 1, 2)
+    for f in FAMILIES:
+        p.ctl.cmd(f"disable more1_{f}")
+    has(0, 2, 3)
+    for f in FAMILIES:
+        p.ctl.cmd(f"enable more1_{f}")
+    has(0, 1, 2)
+    assert len(p.ctl.routes(f"for {NODE_NET[4]} export peer_v4")) == 3
+    if name in ("exabgp", "openbgpd"):  # the one keeps what a session before said, the other is not back soon
+        return
+    for choice, paths in (("per as", (0, 1, 3)), ("ecmp", (0, 1)), ("ecmp plus 2 limit 3", (0, 1, 2))):
+        p.node.configure(p.config(bfd="", **config(choice)))
+        has(*paths)
+
+
+@peers()
 def test_add_path_in(pair, name):
     two = "two_paths" not in DRIVERS[name].cannot
     p, d = pair(name, peer={"addpath": True, "two_paths": two}, export="all; add paths on")

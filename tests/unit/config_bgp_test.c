@@ -375,6 +375,41 @@ static void test_bfd(void **state)
 	config_release(c);
 }
 
+static void test_add_paths_send(void **state)
+{
+	static const struct {
+		const char *text;
+		struct path_choice want;
+	} rows[] = {
+		{"all", {0}},
+		{"best 3", {.limit = 3}},
+		{"all limit 255", {.limit = 255}},
+		{"per as", {.send = SEND_PER_AS}},
+		{"per as plus 2", {.send = SEND_PER_AS, .plus = 2}},
+		{"ecmp limit 4", {.send = SEND_ECMP, .limit = 4}},
+		{"ecmp plus (1 + 1) limit 4", {.send = SEND_ECMP, .plus = 2, .limit = 4}},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct path_choice *got;
+		struct config *c;
+		char text[256];
+
+		snprintf(text, sizeof(text),
+			"protocol bgp x { local as 1; neighbor 192.0.2.1 as 2; ipv4 { import all; export "
+			"all; "
+			"add paths send %s; add paths; }; }\n",
+			rows[i].text);
+		c = must_parse(text);
+		got = &must_channel(must_proto(c, "x"), "ipv4")->add_paths_send;
+		assert_int_equal(got->send, rows[i].want.send);
+		assert_int_equal(got->plus, rows[i].want.plus);
+		assert_int_equal(got->limit, rows[i].want.limit);
+		assert_int_equal(must_channel(must_proto(c, "x"), "ipv4")->add_paths, ADD_PATH_BOTH);
+		config_release(c);
+	}
+}
+
 static void test_channel_options(void **state)
 {
 	struct config *c =
@@ -538,6 +573,7 @@ int main(void)
 		cmocka_unit_test(test_dynamic),
 		cmocka_unit_test(test_authentication_ao),
 		cmocka_unit_test(test_bfd),
+		cmocka_unit_test(test_add_paths_send),
 		cmocka_unit_test(test_channel_options),
 		cmocka_unit_test(test_families),
 		cmocka_unit_test(test_templates),

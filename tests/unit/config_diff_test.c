@@ -88,6 +88,7 @@ static void test_channel(void **state)
 	} rows[] = {
 		{"table t;", PROTO_RESTART},
 		{"add paths tx;", PROTO_RESTART},
+		{"add paths tx; add paths send best 2;", PROTO_RESTART},
 		{"import table;", PROTO_RESTART},
 		{"export table;", PROTO_RESTART},
 		{"extended next hop;", PROTO_RESTART},

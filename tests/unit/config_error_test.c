@@ -820,6 +820,14 @@ static const char *const accepted[] = {
 
 /* Ours: newer than 2.0.12, or a true place where BIRD has none. */
 static const struct row ours[] = {
+	{"protocol bgp { local as 1; neighbor 1.2.3.4 as 2; ipv4 { import all; export all; add paths tx; add paths send best 0; }; }",
+		"1:116 Number of paths must be between 1 and 255"},
+	{"protocol bgp { local as 1; neighbor 1.2.3.4 as 2; ipv4 { import all; export all; add paths tx; add paths send best 256; }; }",
+		"1:116 Number of paths must be between 1 and 255"},
+	{"protocol bgp { local as 1; neighbor 1.2.3.4 as 2; ipv4 { import all; export all; add paths send per as; }; }",
+		"1:108 Add paths send requires add paths tx"},
+	{"protocol bgp { local as 1; neighbor 1.2.3.4 as 2; ipv4 { import all; export all; add paths tx; add paths send some; }; }",
+		"1:111 syntax error, unexpected CF_SYM_UNDEFINED, expecting ALL or BEST or PER or ECMP"},
 	{"filter f { accept; }", "1:21 No protocol is specified in the config file"},
 	{"filter f { accept; }\n\n", "3:1 No protocol is specified in the config file"},
 	{"protocol device {\n\n", "3:1 syntax error, unexpected END"},

@@ -40,6 +40,7 @@ struct world {
 	struct filter_ref filter[FILTERS];
 	struct filter_vm *vm;
 	enum export_mode mode;
+	struct path_choice choice; /* `add paths send` */
 	struct rib *rib;
 	struct rib_table *table;
 	struct export_engine *x;
@@ -160,63 +161,112 @@ static bool read_some(struct session *s, size_t most)
 
 /* ---- the plain way ---- */
 
-static void expected(
-	struct world *w, struct session *s, unsigned prefix, char out[PEERS + 1][512], unsigned *n)
+struct wanted {
+	unsigned len, number; /* the order of the routes: none here has anything else to go by */
+	uint32_t as;
+	char attrs[512];
+};
+
+/* What rules and filter make of a route for one peer alone. */
+static bool plain(struct world *w, struct session *s, const struct net *net, const struct rib_route_view *r,
+	struct wanted *out)
+{
+	const struct rib_source_config *from = rib_source_config(rib_source_by_id(w->rib, r->source));
+	const struct attrs *a = attrs_get(r->attrs), *before = a;
+	static uint8_t scratch[65536], bytes[65536];
+	struct attrs sent, filtered;
+	bool changed;
+	size_t len;
+
+	if (r->source == s->cf.own_source || !bgp_export_allowed(&s->cf.class, a, from))
+		return false;
+	if (s->cf.filter.kind == FILTER_PROGRAM) {
+		struct filter_route fr = {.net = net,
+			.attrs = a,
+			.proto_name = from->proto_name,
+			.source = from->source,
+			.from = from->peer.addr,
+			.ifindex = from->peer.ifindex};
+
+		if (filter_run(w->vm, s->cf.filter.filter, &fr, &changed, &filtered) != FILTER_ACCEPT)
+			return false;
+		if (changed)
+			a = &filtered;
+	}
+	if (!bgp_export_attrs(&s->cf.class, a, before, from, 0, &sent, scratch, sizeof(scratch)))
+		return false;
+	len = bgp_encode_attrs(&sent, &s->cf.encode, bytes, sizeof(bytes));
+	assert_true(len > 0 && len < 250);
+	hex(out->attrs, bytes, len);
+	out->len = before->path_len;
+	out->number = from->peer.router_id - 1000;
+	out->as = before->first_as;
+	return true;
+}
+
+static int by_order(const void *a, const void *b)
+{
+	const struct wanted *x = a, *y = b;
+
+	return x->len != y->len ? (int)x->len - (int)y->len : (int)x->number - (int)y->number;
+}
+
+/* Which of the n, best first, `add paths send` lets through: those come first. */
+static unsigned choose(const struct path_choice *c, struct wanted *x, unsigned n)
+{
+	unsigned kept = 0, plus = c->plus;
+	bool taken[PEERS + 1] = {false};
+
+	for (unsigned i = 0; i < n && (!c->limit || kept < c->limit); i++) {
+		bool take = true;
+
+		for (unsigned k = 0; k < i && c->send == SEND_PER_AS; k++)
+			take &= x[k].as != x[i].as;
+		if (c->send == SEND_ECMP)
+			take = x[i].len == x[0].len;
+		if (!take && plus) {
+			plus--;
+			take = true;
+		}
+		taken[i] = take;
+		kept += take;
+	}
+	for (unsigned i = 0, to = 0; i < n; i++)
+		if (taken[i])
+			x[to++] = x[i];
+	return kept;
+}
+
+static void expected(struct world *w, struct session *s, unsigned prefix, struct wanted *out, unsigned *n)
 {
 	struct {
 		struct rib_net_view v;
 		struct rib_route_view routes[PEERS];
 	} view;
 	struct net net = net4(0x0b000000 + prefix * 256, 24);
-	bool changed;
-	static uint8_t scratch[65536], bytes[65536];
 
 	*n = 0;
 	rcu_read_lock();
 	if (!rib_find(w->table, &net, &view.v, PEERS))
 		view.v.n_routes = 0;
 	for (unsigned i = 0; i < view.v.n_routes; i++) {
-		const struct rib_route_view *r = &view.v.routes[i];
-		const struct rib_source_config *from = rib_source_config(rib_source_by_id(w->rib, r->source));
-		const struct attrs *a = attrs_get(r->attrs), *before = a;
-		struct attrs sent, filtered;
-		size_t len;
-
 		if (i && s->cf.mode == EXPORT_BEST)
 			break;
-		if (r->source == s->cf.own_source)
-			continue;
-		if (!bgp_export_allowed(&s->cf.class, a, from))
-			continue;
-		if (s->cf.filter.kind == FILTER_PROGRAM) {
-			struct filter_route fr = {.net = &net,
-				.attrs = a,
-				.proto_name = from->proto_name,
-				.source = from->source,
-				.from = from->peer.addr,
-				.ifindex = from->peer.ifindex};
-
-			if (filter_run(w->vm, s->cf.filter.filter, &fr, &changed, &filtered) != FILTER_ACCEPT)
-				continue;
-			if (changed)
-				a = &filtered;
-		}
-		if (!bgp_export_attrs(&s->cf.class, a, before, from, 0, &sent, scratch, sizeof(scratch)))
-			continue;
-		len = bgp_encode_attrs(&sent, &s->cf.encode, bytes, sizeof(bytes));
-		assert_true(len > 0 && len < 250);
-		hex(out[*n], bytes, len);
-		++*n;
-		if (s->cf.mode == EXPORT_SECONDARY)
+		*n += plain(w, s, &net, &view.v.routes[i], &out[*n]);
+		if (*n && s->cf.mode == EXPORT_SECONDARY)
 			break;
 	}
 	rcu_read_unlock();
+	if (s->cf.mode == EXPORT_ALL) {
+		qsort(out, *n, sizeof(*out), by_order);
+		*n = choose(&w->choice, out, *n);
+	}
 }
 
 static void compare(struct world *w, struct session *s)
 {
 	for (unsigned p = 0; p < PREFIXES; p++) {
-		char want[PEERS + 1][512];
+		struct wanted want[PEERS + 1];
 		unsigned n, have = 0, found = 0;
 
 		expected(w, s, p, want, &n);
@@ -225,7 +275,7 @@ static void compare(struct world *w, struct session *s)
 				continue;
 			have++;
 			for (unsigned k = 0; k < n; k++)
-				if (!strcmp(want[k], s->has[p][id])) {
+				if (!strcmp(want[k].attrs, s->has[p][id])) {
 					found++;
 					break;
 				}
@@ -317,6 +367,7 @@ static void attach(struct world *w, unsigned number, unsigned variant)
 	s->cf.observer = number >= PEERS;
 	s->cf.filter = some_filter(w, number % PEERS);
 	s->cf.mode = w->mode;
+	s->cf.choice = w->choice;
 	s->cf.class.afi = 1;
 	s->cf.class.external = true;
 	s->cf.class.rs_client = variant % 2 == 0;
@@ -357,7 +408,9 @@ static uint32_t route_attrs(struct world *w, struct session *s)
 	struct attr_nexthop nh;
 	uint32_t list[3];
 	uint8_t path[64];
-	struct attrs a = bgp_attrs(path, &nh, 100 + s->number, 1 + roll(w, 4), 0x0a000000 + s->number);
+	struct attrs a =
+		bgp_attrs(path, &nh, 100 + (w->choice.send == SEND_PER_AS ? s->number % 5 : s->number),
+			1 + roll(w, 4), 0x0a000000 + s->number);
 
 	if (w->conf) {
 		for (unsigned n = roll(w, 4); a.n_community < n;)
@@ -409,8 +462,8 @@ static void event(struct world *w)
 			export_refresh(s->peer, roll(w, 2));
 		break;
 	case 2:
-		if (s->peer && (!w->all_paths || w->conf)) {
-			if (!w->all_paths && (!w->conf || roll(w, 3) == 0)) {
+		if (s->peer) {
+			if (!w->conf || roll(w, 3) == 0) {
 				s->cf.class.local_as = s->cf.class.public_as = 65000 + roll(w, 3);
 				s->cf.class.rs_client = roll(w, 2);
 			}
@@ -437,7 +490,8 @@ static void settle(struct world *w)
 	}
 }
 
-static void run(unsigned shards, enum export_mode mode, bool filters)
+static void run_with(
+	unsigned shards, enum export_mode mode, bool filters, struct path_choice choice, bool sorted)
 {
 	bool all_paths = mode == EXPORT_ALL;
 	struct world *w = calloc(1, sizeof(*w));
@@ -447,11 +501,12 @@ static void run(unsigned shards, enum export_mode mode, bool filters)
 	w->seed = 7 + shards;
 	w->all_paths = all_paths;
 	w->mode = mode;
+	w->choice = choice;
 	w->vm = filter_vm_create();
 	if (filters)
 		make_filters(w);
 	w->rib = rib_create(shards);
-	w->table = rib_table_open(w->rib, "t", NET_IP4, mode != EXPORT_BEST);
+	w->table = rib_table_open(w->rib, "t", NET_IP4, sorted);
 	w->x = export_create(w->rib);
 	for (unsigned i = 0; i < SESSIONS; i++) {
 		w->s[i].source = i < PEERS ? open_source(w, i) : w->s[i % PEERS].source;
@@ -508,6 +563,11 @@ static void run(unsigned shards, enum export_mode mode, bool filters)
 	free(w);
 }
 
+static void run(unsigned shards, enum export_mode mode, bool filters)
+{
+	run_with(shards, mode, filters, (struct path_choice){0}, mode != EXPORT_BEST);
+}
+
 static void one_shard(void **state)
 {
 	run(1, EXPORT_BEST, false);
@@ -548,6 +608,31 @@ static void filter_each_second_best(void **state)
 	run(2, EXPORT_SECONDARY, true);
 }
 
+/* `add paths send`, in tables that are in order and in such that are not. */
+static void best_three(void **state)
+{
+	run_with(1, EXPORT_ALL, false, (struct path_choice){.limit = 3}, false);
+	run_with(2, EXPORT_ALL, true, (struct path_choice){.limit = 3}, true);
+}
+
+static void one_path(void **state)
+{
+	run_with(2, EXPORT_ALL, true, (struct path_choice){.limit = 1}, false);
+}
+
+static void per_as(void **state)
+{
+	run_with(2, EXPORT_ALL, false, (struct path_choice){.send = SEND_PER_AS}, true);
+	run_with(
+		1, EXPORT_ALL, true, (struct path_choice){.send = SEND_PER_AS, .plus = 1, .limit = 4}, false);
+}
+
+static void ecmp(void **state)
+{
+	run_with(2, EXPORT_ALL, true, (struct path_choice){.send = SEND_ECMP}, false);
+	run_with(1, EXPORT_ALL, true, (struct path_choice){.send = SEND_ECMP, .plus = 2}, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,6 +644,10 @@ int main(void)
 		cmocka_unit_test(filter_each_every_path),
 		cmocka_unit_test(second_best),
 		cmocka_unit_test(filter_each_second_best),
+		cmocka_unit_test(best_three),
+		cmocka_unit_test(one_path),
+		cmocka_unit_test(per_as),
+		cmocka_unit_test(ecmp),
 	};
 	int rc;
 

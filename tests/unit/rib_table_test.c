@@ -204,7 +204,7 @@ static void test_stale(void **state)
 	assert_int_equal(views(t, "11.0.1.0/24", &b), 1);
 	assert_int_equal(views(t, "11.0.0.0/24", &b), 2);
 	assert_int_equal(b.v.routes[0].source, rib_source_id(other));
-	assert_int_equal(b.v.routes[1].flags, ROUTE_STALE);
+	assert_int_equal(b.v.routes[1].flags, ROUTE_STALE | ROUTE_LLGR);
 	rcu_read_lock();
 	assert_int_equal(attrs_get(b.v.routes[1].attrs)->derived, ATTRD_LLGR_COMMUNITY);
 	rcu_read_unlock();
