@@ -6,8 +6,8 @@
  * write for each subscriber), takes no lock, allocates nothing, logs nothing.
  * What the drivers do is theirs: AF_XDP kicks the kernel once for each burst sent.
  *
- * Time is CLOCK_MONOTONIC through the vDSO, read twice a round at most (60
- * cycles each on the reference machine): always comparable with the stamps of
+ * Time is CLOCK_MONOTONIC through the vDSO, read twice in a round and once more
+ * for each burst (60 cycles each on the reference machine): always comparable with the stamps of
  * peregrined and of the kernel, no calibration that could drift.
  *
  * Nobody is late as long as his packet waits in a ring of ours. Deadlines are
@@ -22,7 +22,10 @@
  * an SMI), packets of perfectly healthy peers wait in the rings while their
  * deadlines pass. So a late round first empties the rings, goes on doing so for
  * STALL_GRACE_NS because what the kernel still had in its own queues needs a
- * moment to arrive, tells the engine, and only then looks at deadlines.
+ * moment to arrive, tells the engine, and only then looks at deadlines. But
+ * before all that it sends what is due, everybody's packets if it must be: our
+ * patience can wait for the rings, that of the remotes is running out. (Ten
+ * thousand packets are a millisecond; with receiving in between it was two.)
  *
  * After a pause everybody is due at once, more than a ring takes. Sending stops
  * to receive after SEND_ROUND_NS, or when it has had as long as receiving had
@@ -71,6 +74,7 @@
 #define SWEEP_NS (50 * NS_PER_US)
 #define STALL_NS (500 * NS_PER_US)
 #define STALL_GRACE_NS (200 * NS_PER_US)
+#define CATCH_UP_NS (3 * NS_PER_MS) /* at most, of sending alone after a pause */
 #define BEHIND_MAX_NS (5 * NS_PER_MS)
 #define SEND_ROUND_NS (100 * NS_PER_US)
 #define RECEIVE_ROUND_NS (200 * NS_PER_US) /* from one queue: with sending, below STALL_NS */
@@ -749,10 +753,11 @@ static void notify(const struct worker_tables *t)
 			continue; /* full: it has not read what we told it before, and will */
 }
 
-/* All there is to receive, or as much as limit_ns allows of each queue. */
-static unsigned take_in(struct worker *w, const struct worker_tables *t, uint64_t limit_ns)
+/* All there is to receive, or as much as limit_ns allows of each queue. start: a time just before the call.
+ */
+static unsigned take_in(struct worker *w, const struct worker_tables *t, uint64_t limit_ns, uint64_t start)
 {
-	uint64_t start = clock_now_ns(), until;
+	uint64_t until;
 	unsigned n;
 
 	w->round_ns = start;
@@ -781,14 +786,38 @@ static unsigned take_in(struct worker *w, const struct worker_tables *t, uint64_
 	return n;
 }
 
-/* After a pause of our own: take in whatever came meanwhile, before any deadline is looked at. */
+static bool nothing_in_hand(const struct worker *w)
+{
+	for (unsigned i = 0; i < PORT_MAX; i++)
+		if (w->out[i].n)
+			return false;
+	return true;
+}
+
+/* All that is due, unless a port takes no more. */
+static void catch_up(struct worker *w, const struct worker_tables *t, uint64_t now)
+{
+	uint64_t end = now + CATCH_UP_NS;
+
+	while (!send_due(w, t, now) && nothing_in_hand(w) && !t->changing) {
+		now = clock_now_ns();
+		if (now > end)
+			break;
+	}
+}
+
+/* After a pause of our own: send what is overdue, take in whatever came meanwhile, before any deadline is
+ * looked at. */
 static uint64_t recover_from_stall(
 	struct worker *w, const struct worker_tables *t, uint64_t since, uint64_t now)
 {
-	uint64_t until = now + STALL_GRACE_NS;
+	uint64_t until;
 
+	catch_up(w, t, now);
+	now = clock_now_ns();
+	until = now + STALL_GRACE_NS;
 	do {
-		take_in(w, t, UINT64_MAX);
+		take_in(w, t, UINT64_MAX, now);
 		now = clock_now_ns();
 	} while (now < until);
 	bfd_engine_stalled(w->engine, now - since, now);
@@ -915,21 +944,21 @@ static int worker_main(void *arg)
 	struct worker *w = arg;
 	bool adaptive = w->group->adaptive;
 	const struct worker_tables *last = NULL;
-	uint64_t expected, last_sweep = 0, slept;
+	uint64_t expected, now, last_sweep = 0, slept;
 
 	prepare_thread(w);
 	urcu_qsbr_register_thread();
-	expected = slept = clock_now_ns();
+	expected = slept = now = clock_now_ns();
 	while (!w->stop) {
 		const struct worker_tables *t = rcu_dereference(w->group->tables);
-		uint64_t start = clock_now_ns(), now;
+		uint64_t start = now, back = 0;
 		bool all_sent;
 		unsigned work;
 
 		if (t != last)
 			drop_all_in_hand(w);
 		last = t;
-		work = take_in(w, t, RECEIVE_ROUND_NS);
+		work = take_in(w, t, RECEIVE_ROUND_NS, start);
 		now = clock_now_ns();
 		if (unlikely(now > expected + STALL_NS))
 			now = recover_from_stall(w, t, expected, now);
@@ -944,25 +973,19 @@ static int worker_main(void *arg)
 		if (bfd_engine_notify(w->engine))
 			notify(t);
 		bump(&w->stats->loops, 1);
+		now = clock_now_ns(); /* when this round ends the next one begins */
 		if (work || w->sent)
-			bump(&w->stats->busy_ns, clock_now_ns() - start);
-		if (unlikely(t->changing)) {
-			/* The manager must get on with it, and may need our core. */
-			expected = nap(clock_now_ns(), CHANGING_NAP_NS);
-			slept = clock_now_ns();
-		}
+			bump(&w->stats->busy_ns, now - start);
+		if (unlikely(t->changing)) /* the manager must get on with it, and may need our core */
+			back = nap(now, CHANGING_NAP_NS);
 		/* One that has nothing to do by order sleeps too: until then somebody else has its queues. */
-		if (adaptive || w->number >= t->active) {
-			uint64_t end = clock_now_ns(), back = 0;
-
-			if (work == 0 && all_sent)
-				back = sleep_until_due(w, t, end);
-			else if (adaptive && end - slept > AWAKE_MAX_NS)
-				back = nap(end, (end - slept) * NAP_PERCENT / 100);
-			if (back) {
-				expected = back;
-				slept = clock_now_ns();
-			}
+		else if ((adaptive || w->number >= t->active) && work == 0 && all_sent)
+			back = sleep_until_due(w, t, now);
+		else if (adaptive && now - slept > AWAKE_MAX_NS)
+			back = nap(now, (now - slept) * NAP_PERCENT / 100);
+		if (back) {
+			expected = back;
+			now = slept = clock_now_ns();
 		}
 		urcu_qsbr_quiescent_state();
 	}

@@ -16,6 +16,9 @@
 #define SWEEP_NS (50 * NS_PER_US)
 #define TICK_NS (100 * NS_PER_US)
 #define GRACE_NS (200 * NS_PER_US) /* after a stall: what the kernel still holds needs a moment */
+#define CATCH_UP_NS                                                                                          \
+	(3 * NS_PER_MS) /* of sending alone, at most, before that: as peregrine-dp's workers do              \
+			 */
 #define SAMPLE_NS NS_PER_S
 #define GOODBYE_NS (150 * NS_PER_MS)
 #define SETTLE_NS (200 * NS_PER_MS) /* from the last Up to the hold: polls end, rhythms settle */
@@ -294,12 +297,12 @@ static inline void prefetch(const struct gen *g, const struct bfd_rx *rx)
 	meter_prefetch_rx(g->meter, bfd_discriminator_slot(g->salt, bfd_get32(rx->payload + 8)));
 }
 
-static unsigned receive(struct gen *g, unsigned bursts, uint64_t limit_ns)
+/* start: a time just before the call. */
+static unsigned receive(struct gen *g, unsigned bursts, uint64_t limit_ns, uint64_t start)
 {
 	struct wire_packet k[WIRE_BURST];
 	unsigned total = 0;
 	bool more = true;
-	uint64_t start = clock_now_ns();
 
 	g->meter->heard_ns = g->drained_ns;
 	while (more && bursts--) {
@@ -361,13 +364,17 @@ static void look_at_engine(struct gen *g)
 
 static uint64_t recover(struct gen *g, uint64_t from, uint64_t to)
 {
-	uint64_t now;
+	uint64_t now = to, refused = g->wire->refused, until;
 
 	meter_stalled(g->meter, from, to);
-	do {
-		receive(g, 64, UINT64_MAX);
+	while (send_burst(g, now) == WIRE_BURST && now < to + CATCH_UP_NS && g->wire->refused == refused)
 		now = clock_now_ns();
-	} while (now < to + GRACE_NS);
+	now = clock_now_ns();
+	until = now + GRACE_NS;
+	do {
+		receive(g, 64, UINT64_MAX, now);
+		now = clock_now_ns();
+	} while (now < until);
 	bfd_engine_stalled(g->engine, to - from, now);
 	meter_drained(g->meter, now);
 	return now;
@@ -534,15 +541,17 @@ static uint64_t maybe_nap(struct gen *g, uint64_t now, bool idle)
 
 void gen_run(struct gen *g)
 {
-	uint64_t stall = g->o->stall_us * NS_PER_US, expected, last, next_tick = 0;
+	uint64_t stall = g->o->stall_us * NS_PER_US, expected, last, now, next_tick = 0;
 
 	prepare_thread(g);
-	g->start_ns = last = expected = g->slept_ns = clock_now_ns();
+	g->start_ns = last = expected = g->slept_ns = now = clock_now_ns();
 	g->next_sample_ns = g->start_ns + SAMPLE_NS;
+	/* The clock is read twice in a round, which costs as much as two packets: when one ends the next
+	 * begins. */
 	while (atomic_load_explicit(&g->stage, memory_order_relaxed) != GEN_OVER) {
 		enum gen_stage s = atomic_load_explicit(&g->stage, memory_order_relaxed);
-		uint64_t now = clock_now_ns(), back;
 		bool judged = true;
+		uint64_t back;
 		unsigned work;
 
 		if (now > expected + stall && s != GEN_GOODBYE)
@@ -551,7 +560,7 @@ void gen_run(struct gen *g)
 		if (now - last > g->window_round_ns)
 			g->window_round_ns = now - last;
 		last = now;
-		work = receive(g, RX_BURSTS, RX_ROUND_NS);
+		work = receive(g, RX_BURSTS, RX_ROUND_NS, now);
 		now = clock_now_ns();
 		if (now - g->last_sweep_ns >= SWEEP_NS) {
 			bfd_engine_sweep(g->engine, now);
@@ -569,18 +578,20 @@ void gen_run(struct gen *g)
 			if (now >= g->next_sample_ns)
 				take_sample(g, now);
 		}
-		expected = judged ? last : clock_now_ns();
-		if (!judged)
-			last = expected;
 		now = clock_now_ns();
+		expected = judged ? last : now;
+		if (!judged)
+			last = now;
 		if (work && judged && s < GEN_GOODBYE) {
 			g->busy_ns += now - last;
 			g->busy_packets += work;
 		}
 		/* Not when this round itself was interrupted: the next one has to see that. */
 		back = now <= expected + stall ? maybe_nap(g, now, work == 0) : 0;
-		if (back)
+		if (back) {
 			expected = back;
+			now = g->slept_ns;
+		}
 	}
 	g->end_ns = clock_now_ns();
 	take_sample(g, g->end_ns);
