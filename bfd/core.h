@@ -111,6 +111,8 @@ struct bfd_engine {
 	uint64_t drained_ns;                      /* the sweep judges up to here; 0: up to the present */
 	struct engine_stall stall[ENGINE_STALLS]; /* our own pauses, a ring */
 	unsigned stall_next;
+	void (*coming)(void *arg, uint32_t slot); /* the caller's; may be NULL */
+	void *coming_arg;
 	uint64_t random;
 	uint64_t rx_packets, tx_packets, rx_refused[BFD_RX_COUNT]; /* since the last flush */
 	uint64_t maintained_ns;

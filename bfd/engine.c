@@ -35,6 +35,8 @@ struct bfd_engine *bfd_engine_create(struct linkstate *ls, const struct bfd_engi
 	e->capacity = o->capacity;
 	e->ls = ls;
 	e->worker = o->worker;
+	e->coming = o->coming;
+	e->coming_arg = o->coming_arg;
 	e->random = o->seed ? o->seed : UINT64_C(0x9e3779b97f4a7c15);
 	bfd_random(&e->random);
 	e->hash_seed = (uint64_t)bfd_random(&e->random) << 32 | bfd_random(&e->random);

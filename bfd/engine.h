@@ -35,6 +35,10 @@ struct bfd_engine_options {
 	uint32_t capacity; /* highest slot number + 1 this engine may be given */
 	uint16_t worker;   /* the linkstate ring and owner number */
 	uint64_t seed;     /* jitter, discriminators */
+	/* May be NULL. A packet of that slot will be among those that the present bfd_engine_tx() returns:
+	 * for fetching what the caller keeps about the session, nothing else. */
+	void (*coming)(void *arg, uint32_t slot);
+	void *coming_arg;
 };
 
 /* NULL on allocation failure. ls must outlive the engine. */

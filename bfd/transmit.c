@@ -92,14 +92,18 @@ static void emit(struct bfd_engine *e, uint32_t slot, uint64_t now_ns, struct bf
 		session_flush_counters(e, slot);
 }
 
-/* First whose turn it is, so that their lines are on the way while the others are looked for. */
+/* First whose turn it is, so that their lines, and what the caller has, are on the way while the others are
+ * looked for. */
 static unsigned emit_some(struct bfd_engine *e, uint64_t now_ns, struct bfd_tx *out, unsigned max)
 {
 	uint32_t id[TX_AT_ONCE];
 	unsigned n = 0;
 
-	for (; n < max && (id[n] = bfd_pacer_pop(&e->pacer, now_ns)) != BFD_NIL; n++)
+	for (; n < max && (id[n] = bfd_pacer_pop(&e->pacer, now_ns)) != BFD_NIL; n++) {
 		__builtin_prefetch(&e->line[id[n]], 1);
+		if (e->coming)
+			e->coming(e->coming_arg, id[n] < e->capacity ? id[n] : id[n] - e->capacity);
+	}
 	for (unsigned i = 0; i < n; i++) {
 		if (id[i] < e->capacity)
 			emit(e, id[i], now_ns, &out[i]);

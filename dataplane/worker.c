@@ -251,6 +251,13 @@ static const struct port_queue *own_queue(
 	return NULL;
 }
 
+static void fetch_path(void *arg, uint32_t slot)
+{
+	const struct worker *w = arg;
+
+	rte_prefetch0(&w->paths[slot]);
+}
+
 /* False: there is more, but the port or the time has run out. */
 static bool send_due(struct worker *w, const struct worker_tables *t, uint64_t now)
 {
@@ -265,8 +272,6 @@ static bool send_due(struct worker *w, const struct worker_tables *t, uint64_t n
 			return false;
 		n = bfd_engine_tx(w->engine, now, due, WORKER_BURST);
 		w->sent += n;
-		for (unsigned i = 0; i < n; i++)
-			rte_prefetch0(&w->paths[due[i].slot]);
 		for (unsigned i = 0; i < n; i++) {
 			const struct worker_path *path = &w->paths[due[i].slot].p;
 			const struct worker_port *p = &t->port[path->port];
@@ -1010,8 +1015,9 @@ static struct worker *make_worker(struct worker_group *g, unsigned number, uint6
 		.capacity = g->capacity,
 		.worker = (uint16_t)number,
 		.seed = seed + number * UINT64_C(0x9e3779b97f4a7c15),
+		.coming = fetch_path,
 	};
-	struct worker *w = aligned_alloc(64, sizeof(*w));
+	struct worker *w = o.coming_arg = aligned_alloc(64, sizeof(*w));
 	char name[32];
 
 	if (!w)

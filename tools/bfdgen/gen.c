@@ -62,9 +62,23 @@ static unsigned round_bin(uint64_t ns)
 	return bin < GEN_ROUND_BINS ? bin : GEN_ROUND_BINS - 1;
 }
 
+static void fetch_for_sending(void *arg, uint32_t slot)
+{
+	const struct gen *g = arg;
+
+	meter_prefetch_tx(g->meter, slot);
+	if (g->wire->prefetch)
+		g->wire->prefetch(g->wire, slot);
+}
+
 int gen_create(struct gen *g, const struct gen_options *o, struct wire *w, char err[GEN_ERR])
 {
-	struct bfd_engine_options eo = {.capacity = o->sessions ? o->sessions : 1, .seed = o->seed};
+	struct bfd_engine_options eo = {
+		.capacity = o->sessions ? o->sessions : 1,
+		.seed = o->seed,
+		.coming = fetch_for_sending,
+		.coming_arg = g,
+	};
 	struct cut_options co = {
 		.count = o->cut,
 		.rounds = o->cut ? o->cut_rounds : 0,
@@ -174,11 +188,6 @@ static unsigned send_burst(struct gen *g, uint64_t now)
 	unsigned n = bfd_engine_tx(g->engine, now, due, WIRE_BURST);
 
 	g->burst_ns = now;
-	for (unsigned i = 0; i < n; i++) {
-		meter_prefetch_tx(g->meter, due[i].slot);
-		if (g->wire->prefetch)
-			g->wire->prefetch(g->wire, due[i].slot);
-	}
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t mark = g->marks[due[i].slot];
 
