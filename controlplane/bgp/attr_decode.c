@@ -598,9 +598,15 @@ static bool set_next_hop(struct decoder *d, struct bgp_bytes mp)
 {
 	const struct bgp_import_class *k = d->k;
 	struct attrs *a = d->out;
-	struct attr_nexthop *nh = take(d->s, sizeof(*nh));
+	struct attr_nexthop *nh;
 	struct ipaddr gw;
 
+	/* RFC 8955 section 4: rules are not forwarded along; whatever stands there means nothing. */
+	if (k->safi == BGP_SAFI_FLOW) {
+		a->dest = RTD_NONE;
+		return true;
+	}
+	nh = take(d->s, sizeof(*nh));
 	memset(nh, 0, sizeof(*nh));
 	if (mp.p) {
 		if (!take_mp_next_hop(d, mp))

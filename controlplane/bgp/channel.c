@@ -180,7 +180,8 @@ static bool extended_next_hop(const struct bgp_channel *ch)
 {
 	const struct bgp_af_caps *p = peer_af(ch);
 
-	return ch->afi == BGP_AFI_IPV4 && settings_of(ch)->cf.extended_next_hop && p && p->extended_next_hop;
+	return ch->afi == BGP_AFI_IPV4 && ch->safi != BGP_SAFI_FLOW &&
+	       settings_of(ch)->cf.extended_next_hop && p && p->extended_next_hop;
 }
 
 static void make_import_class(struct bgp_channel *ch)
@@ -193,6 +194,7 @@ static void make_import_class(struct bgp_channel *ch)
 
 	memset(k, 0, sizeof(*k));
 	k->afi = ch->afi;
+	k->safi = ch->safi;
 	k->as4 = s->conn->as4;
 	k->internal = cf->internal;
 	k->interior = cf->interior;
@@ -267,6 +269,10 @@ static void find_next_hop(struct bgp_channel *ch)
 	bool v6 = ch->afi == BGP_AFI_IPV6;
 
 	memset(&ch->next_hop_ll, 0, sizeof(ch->next_hop_ll));
+	if (ch->safi == BGP_SAFI_FLOW) {
+		memset(&ch->next_hop, 0, sizeof(ch->next_hop));
+		return;
+	}
 	if (!ipaddr_is_zero(&cc->next_hop_address))
 		ch->next_hop = cc->next_hop_address;
 	else if (ipaddr_is_v4(&s->local_addr) != v6 || extended_next_hop(ch))
@@ -294,6 +300,7 @@ static void make_export_class(struct bgp_channel *ch, struct bgp_export_class *k
 	const struct channel_config *cc = &settings_of(ch)->cf;
 
 	k->afi = ch->afi;
+	k->safi = ch->safi;
 	k->extended_next_hop = extended_next_hop(ch);
 	k->external = !cf->internal;
 	k->confed = !cf->internal && cf->interior;
@@ -632,12 +639,52 @@ static int bad_nlri(struct bgp_error *e)
 	return bgp_fail(e, BGP_ERR_UPDATE, 10);
 }
 
+/*
+ * One entry of a family whose destinations are no prefixes. What is framed and yet malformed is passed over
+ * with a line: nothing can be withdrawn by it, for nothing was taken by that name (RFC 7606 section 5.4 does
+ * so for unknown types).
+ */
+static int next_nlri(struct bgp_channel *ch, struct bgp_bytes *nlri)
+{
+	struct bgp_nlri *n = ch->s->thread->nlri;
+	int r;
+
+	while ((r = bgp_nlri_decode(nlri, bgp_family_net(ch->afi, ch->safi), ch->add_path_rx, n)) > 0 &&
+		n->wrong)
+		if (log_limit_ok(&ch->s->report_limit))
+			session_log(ch->s, LOG_CLASS_REMOTE, "Invalid %s route: %s", settings_of(ch)->name,
+				n->wrong);
+	return r;
+}
+
+static int withdraw_nlri(struct bgp_channel *ch, struct bgp_bytes nlri, struct bgp_error *e)
+{
+	const struct bgp_nlri *n = ch->s->thread->nlri;
+	int r;
+
+	while ((r = next_nlri(ch, &nlri)) > 0)
+		rib_batch_withdraw(batch_of(ch), &n->net, n->path_id);
+	return r < 0 ? bad_nlri(e) : 0;
+}
+
+static int announce_nlri(struct bgp_channel *ch, struct bgp_bytes nlri, uint32_t id, struct bgp_error *e)
+{
+	const struct bgp_nlri *n = ch->s->thread->nlri;
+	int r;
+
+	while ((r = next_nlri(ch, &nlri)) > 0)
+		rib_batch_announce(batch_of(ch), &n->net, n->path_id, id);
+	return r < 0 ? bad_nlri(e) : 0;
+}
+
 static int withdraw(struct bgp_channel *ch, struct bgp_bytes nlri, struct bgp_error *e)
 {
 	struct net n = net_template(ch);
 	uint32_t path_id;
 	int r;
 
+	if (ch->safi != BGP_SAFI_UNICAST)
+		return withdraw_nlri(ch, nlri, e);
 	while ((r = bgp_nlri_next(&nlri, ch->afi, ch->add_path_rx, &path_id, &n.prefix)) > 0)
 		rib_batch_withdraw(batch_of(ch), &n, path_id);
 	return r < 0 ? bad_nlri(e) : 0;
@@ -657,6 +704,9 @@ static int announce_all(struct bgp_channel *ch, struct bgp_bytes nlri, uint32_t 
 	struct rib_batch *b = batch_of(ch);
 	uint32_t path_id;
 	int r;
+
+	if (ch->safi != BGP_SAFI_UNICAST)
+		return announce_nlri(ch, nlri, id, e);
 
 	while ((r = bgp_nlri_next(&nlri, ch->afi, ch->add_path_rx, &path_id, &n.prefix)) > 0) {
 		if (bgp_prefix_is_usable(&n.prefix))
@@ -734,9 +784,9 @@ static void end_of_rib(struct bgp_session *s, uint16_t afi, uint8_t safi)
 }
 
 /* RFC 7606 section 7.11: with any other length the prefixes behind it cannot be trusted. */
-static bool next_hop_length_ok(size_t n)
+static bool next_hop_length_ok(uint8_t safi, size_t n)
 {
-	return n == 4 || n == 16 || n == 32;
+	return n == 4 || n == 16 || n == 32 || safi == BGP_SAFI_FLOW;
 }
 
 bool channel_update(struct bgp_session *s, const uint8_t *body, size_t len, struct bgp_error *e)
@@ -775,7 +825,7 @@ bool channel_update(struct bgp_session *s, const uint8_t *body, size_t len, stru
 			unexpected_family(s, u.reach_afi, u.reach_safi);
 			return true;
 		}
-		if (!next_hop_length_ok(u.next_hop.len)) {
+		if (!next_hop_length_ok(ch->safi, u.next_hop.len)) {
 			bgp_fail(e, BGP_ERR_UPDATE, 9);
 			return false;
 		}

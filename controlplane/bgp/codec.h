@@ -10,7 +10,7 @@
 /* Everything that makes the bytes of the same route differ between peers. Peers with equal classes share
  * blocks. */
 struct bgp_encode_class {
-	uint8_t afi, safi;      /* 1/1, 2/1 */
+	uint8_t afi, safi;      /* of the NLRI */
 	bool as4;               /* 4-octet AS numbers agreed (RFC 6793) */
 	bool add_path;          /* we send path ids (RFC 7911) */
 	bool extended_next_hop; /* RFC 8950: IPv4 NLRI with IPv6 next hop */
@@ -19,7 +19,7 @@ struct bgp_encode_class {
 
 /* The rules of a session that turn a table's route into what is sent: shared by peers that are alike. */
 struct bgp_export_class {
-	uint8_t afi;            /* of the channel, as in bgp_encode_class */
+	uint8_t afi, safi;      /* of the channel, as in bgp_encode_class */
 	bool extended_next_hop; /* likewise */
 	bool external, confed;  /* session type: another AS; of our confederation */
 	bool rs_client, rr_client;

@@ -242,7 +242,7 @@ size_t bgp_encode_attrs(const struct attrs *a, const struct bgp_encode_class *c,
 	} else {
 		put_path_narrow(&w, a->as_path, a->as_path_bytes);
 	}
-	if (c->afi == BGP_AFI_IPV4 && ipaddr_is_v4(&a->next_hop))
+	if (c->afi == BGP_AFI_IPV4 && c->safi == BGP_SAFI_UNICAST && ipaddr_is_v4(&a->next_hop))
 		put_attr_u32(&w, BAF_TRANSITIVE, BA_NEXT_HOP, ntohl(ipaddr_to_v4(&a->next_hop)));
 	if (a->present & ATTR_MED)
 		put_attr_u32(&w, BAF_OPTIONAL, BA_MED, a->med);
@@ -321,7 +321,7 @@ unsigned bgp_encode_next_hop(const struct attrs *a, const struct bgp_encode_clas
 {
 	unsigned n;
 
-	if (classic(c, a))
+	if (classic(c, a) || c->safi == BGP_SAFI_FLOW)
 		return 0;
 	n = ipaddr_is_v4(&a->next_hop) ? 4 : ipaddr_is_zero(&a->next_hop_ll) ? 16 : 32;
 	memcpy(buf, a->next_hop.b + (n == 4 ? 12 : 0), n == 4 ? 4 : 16);
@@ -347,7 +347,7 @@ size_t bgp_encode_announce(const struct bgp_encode_class *c, const uint8_t *next
 	size_t body, len, head;
 
 	size = limit(c, size);
-	if (!nh) {
+	if (!nh && c->safi == BGP_SAFI_UNICAST) {
 		len = BGP_HEADER_LEN + 4 + attr_len + nlri_len;
 		if (len > size)
 			return 0;

@@ -92,7 +92,8 @@ static int thread_init(struct bgp_engine *e, unsigned i)
 	t->cache = attr_cache_create(e->seed);
 	t->read_buf = malloc(BGP_READ_BUF);
 	t->key_buf = malloc(BGP_MAX_EXTENDED_MESSAGE);
-	if (!t->loop || !t->read_buf || !t->key_buf)
+	t->nlri = malloc(sizeof(*t->nlri));
+	if (!t->loop || !t->read_buf || !t->key_buf || !t->nlri)
 		return -ENOMEM;
 	return loop_start(t->loop);
 }
@@ -109,6 +110,7 @@ static void thread_exit(struct bgp_thread *t)
 	bgp_decode_scratch_free(&t->decode);
 	free(t->read_buf);
 	free(t->key_buf);
+	free(t->nlri);
 }
 
 static void clear_cache(void *arg)

@@ -162,6 +162,11 @@ static bool rewrite_next_hop(const struct bgp_export_class *c, const struct attr
 {
 	const struct ipaddr none = {0};
 
+	if (c->safi == BGP_SAFI_FLOW) { /* rules have none */
+		out->next_hop = out->next_hop_ll = none;
+		out->present &= ~(uint32_t)ATTR_NEXT_HOP;
+		return true;
+	}
 	if (keeps_next_hop(c, out, before, src)) {
 		/* A link-local address means something on one link only. */
 		if (!ipaddr_is_zero(&out->next_hop_ll) && !(c->ifindex && src && src->ifindex == c->ifindex))

@@ -24,6 +24,7 @@
 #include "controlplane/bgp/attr_cache.h"
 #include "controlplane/bgp/bgp.h"
 #include "controlplane/bgp/message.h"
+#include "controlplane/bgp/nlri.h"
 #include "controlplane/bgp/settings.h"
 #include "controlplane/bgp/update.h"
 #include "controlplane/bmp/hub.h"
@@ -57,8 +58,9 @@ struct bgp_thread {
 	struct attr_cache *cache;
 	struct bgp_decode_scratch decode;
 	uint64_t seed;
-	uint8_t *read_buf; /* BGP_READ_BUF: where sockets are read to */
-	uint8_t *key_buf;  /* a message's length: bgp_update_split()'s scratch */
+	uint8_t *read_buf;     /* BGP_READ_BUF: where sockets are read to */
+	struct bgp_nlri *nlri; /* the one being looked at, of families that are no prefixes */
+	uint8_t *key_buf;      /* a message's length: bgp_update_split()'s scratch */
 	struct lingering *lingering;
 	unsigned sessions; /* main: for the choice of a thread */
 };

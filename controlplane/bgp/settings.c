@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/bgp/settings.h"
+#include "controlplane/bgp/nlri.h"
 #include "controlplane/bgp/wire.h"
 #include "controlplane/config/arena.h"
 #include "controlplane/mrt/messages.h"
@@ -30,10 +31,14 @@ static const char *copy_string(struct arena *a, const char *s)
 /* Families that we run; others of a BGP protocol are inert (the grammar has warned). */
 static bool family_of(const struct channel_config *cf, uint8_t *afi)
 {
-	if (cf->inert || cf->safi != BGP_SAFI_UNICAST)
-		return false;
-	*afi = cf->net == NET_IP4 ? BGP_AFI_IPV4 : cf->net == NET_IP6 ? BGP_AFI_IPV6 : 0;
-	return *afi != 0;
+	static const uint8_t afis[] = {BGP_AFI_IPV4, BGP_AFI_IPV6};
+
+	for (unsigned i = 0; !cf->inert && i < sizeof(afis); i++)
+		if (bgp_family_net(afis[i], cf->safi) == cf->net) {
+			*afi = afis[i];
+			return true;
+		}
+	return false;
 }
 
 static void add_channel(struct bgp_settings *s, struct proto_channel *pc)

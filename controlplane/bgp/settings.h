@@ -9,7 +9,7 @@
 #include "controlplane/config/model.h"
 #include "controlplane/rib/rib.h"
 
-#define BGP_MAX_CHANNELS 2 /* ipv4 and ipv6 unicast are what we run */
+#define BGP_MAX_CHANNELS 8 /* each family that we run: nlri.h */
 
 struct mrt_messages;
 struct proto;

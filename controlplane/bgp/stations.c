@@ -34,7 +34,7 @@ void session_tell_stations_up(struct bgp_session *s)
 	for (unsigned i = 0; i < s->n_channels; i++) {
 		struct bgp_channel *ch = &s->channel[i];
 
-		if (!ch->up || !ch->source)
+		if (!ch->up || !ch->source || ch->safi != BGP_SAFI_UNICAST)
 			continue;
 		p->channel[p->n_channels++] = (struct bmp_peer_channel){.source = rib_source_id(ch->source),
 			.table = s->cf->channel[i].table,
@@ -48,7 +48,7 @@ void session_tell_stations_up(struct bgp_session *s)
 
 void channel_tell_stations(struct bgp_channel *ch)
 {
-	if (ch->s->daemon->bmp && ch->export)
+	if (ch->s->daemon->bmp && ch->export && ch->safi == BGP_SAFI_UNICAST)
 		bmp_hub_export(ch->s->daemon->bmp, ch->s, &ch->export_cf);
 }
 

@@ -25,10 +25,10 @@ struct ifaces;
 /* Everything of a session that the meaning of attribute bytes depends on. Zeroed before it is filled: it is
  * hashed as bytes. */
 struct bgp_import_class {
-	uint8_t afi;   /* of the NLRI the attributes are for */
-	bool as4;      /* 4-octet AS numbers agreed */
-	bool internal; /* same AS */
-	bool interior; /* same AS or confederation */
+	uint8_t afi, safi; /* of the NLRI the attributes are for */
+	bool as4;          /* 4-octet AS numbers agreed */
+	bool internal;     /* same AS */
+	bool interior;     /* same AS or confederation */
 	bool allow_local_pref, allow_as_sets, enforce_first_as, aigp;
 	bool gateway_recursive, prefer_link_local, extended_next_hop, direct;
 	bool graceful_shutdown, graceful_shutdown_receive; /* RFC 8326: LOCAL_PREF 0 for all; for who asks */

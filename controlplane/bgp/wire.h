@@ -25,7 +25,7 @@ enum bgp_message_type {
 };
 
 enum { BGP_AFI_IPV4 = 1, BGP_AFI_IPV6 = 2 };
-enum { BGP_SAFI_UNICAST = 1 };
+enum { BGP_SAFI_UNICAST = 1, BGP_SAFI_FLOW = 133 };
 
 enum bgp_attr_flag {
 	BAF_OPTIONAL = 0x80,

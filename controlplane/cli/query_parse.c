@@ -62,6 +62,12 @@ static void table_clause(struct query *q, struct parser *p)
 	q->show_empty = true;
 }
 
+/* A network that begins with a word. */
+static bool at_other_net(const struct parser *p)
+{
+	return parser_is(p, "aspa") || parser_is(p, "flow4") || parser_is(p, "flow6");
+}
+
 /* What is at the current token as a network: a literal, an address (its host's), a constant. */
 static bool network(struct parser *p, struct net *out)
 {
@@ -85,7 +91,7 @@ static bool network(struct parser *p, struct net *out)
 	} else if (sym && sym->cls == SYM_CONSTANT && sym->value.type == T_NET) {
 		n = sym->value.net;
 		parser_next(p);
-	} else if (p->tok.kind == TOK_RD || (parser_is(p, "aspa") && parser_peek(p)->kind != TOK_EOF)) {
+	} else if (p->tok.kind == TOK_RD || (at_other_net(p) && parser_peek(p)->kind != TOK_EOF)) {
 		struct value v = filter_parse_constant(p);
 
 		if (v.type != T_NET)
@@ -139,7 +145,7 @@ static bool at_network(struct parser *p)
 	const struct symbol *sym = p->tok.kind == TOK_SYMBOL ? parser_symbol(p) : NULL;
 
 	return p->tok.kind == TOK_IP4 || p->tok.kind == TOK_IP6 || p->tok.kind == TOK_RD ||
-	       (parser_is(p, "aspa") && !sym) ||
+	       (at_other_net(p) && !sym) ||
 	       (sym && sym->cls == SYM_CONSTANT && (sym->value.type == T_NET || sym->value.type == T_IP));
 }
 

@@ -165,8 +165,12 @@ void cli_route_json(struct cli_session *s, struct json *j, const struct route_te
 	json_open(j, NULL, '{');
 	json_str(j, "table", rib_table_name(r->table));
 	if (r->net) {
-		net_format(r->net, t, sizeof(t));
-		json_str(j, "network", t);
+		/* Of flow specifications all: up to some 20 kB. */
+		size_t len = net_format(r->net, t, sizeof(t));
+
+		if (len >= sizeof(t))
+			net_format(r->net, cli_scratch(s), CLI_SCRATCH);
+		json_str(j, "network", len < sizeof(t) ? t : cli_scratch(s));
 	}
 	json_str(j, "protocol", r->source ? r->source->proto_name : NULL);
 	json_str(j, "source", r->source ? route_source_name(r->source->source) : NULL);

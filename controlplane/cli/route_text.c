@@ -458,7 +458,7 @@ static void attribute_lines(struct cli_session *s, const struct route_text *r)
 
 void cli_route_lines(struct cli_session *s, const struct route_text *r)
 {
-	char net[192] = "", from[IPADDR_STRLEN + 8] = "", t[TIMEFMT_MAX], info[96];
+	char net[400] = "", from[IPADDR_STRLEN + 8] = "", t[TIMEFMT_MAX], info[96];
 	struct ipaddr f = route_from(r);
 	struct route_hops hops;
 

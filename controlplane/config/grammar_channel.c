@@ -106,7 +106,9 @@ static bool family_runs(enum net_type net, uint8_t safi)
 	case NET_IP6: return safi == 1;
 	case NET_ROA4:
 	case NET_ROA6:
-	case NET_ASPA: return true;
+	case NET_ASPA:
+	case NET_FLOW4:
+	case NET_FLOW6: return true;
 	default: return false;
 	}
 }

@@ -57,10 +57,13 @@ static void was_given(struct group_shard *gs, struct member *m, uint32_t range)
 
 static void announce_fan(struct group_shard *gs, const struct net *n, uint32_t path_id, const struct fan *f)
 {
+	struct prefix handle;
+	const struct prefix *p = group_prefix(n, &handle);
+
 	for (uint32_t i = 0; i < f->n; i++) {
 		uint32_t to = encoder_to(gs->encoder, fan_set(f, i), f->words, f->v[i].source, 0);
 
-		encoder_announce(gs->encoder, to, f->v[i].attrs, &n->prefix, path_id);
+		encoder_announce(gs->encoder, to, f->v[i].attrs, p, path_id);
 	}
 }
 
@@ -177,6 +180,8 @@ static void say(struct group_shard *gs, uint32_t n, uint32_t index, const struct
 {
 	const struct fan *f = fan_get(&gs->choose.fans, export_group_fan(gs, index, path_id));
 	uint32_t variants = f ? f->n : 0;
+	struct prefix handle;
+	const struct prefix *p = group_prefix(net, &handle);
 	bool any_withdraw = false;
 
 	/* Set i is of variant i, the one behind them of those that lose it. */
@@ -201,12 +206,11 @@ static void say(struct group_shard *gs, uint32_t n, uint32_t index, const struct
 		if (any)
 			encoder_announce(gs->encoder,
 				encoder_to(gs->encoder, set + (size_t)i * words, words, 0, 0), f->v[i].attrs,
-				&net->prefix, path_id);
+				p, path_id);
 	}
 	if (any_withdraw)
 		encoder_withdraw(gs->encoder,
-			encoder_to(gs->encoder, set + (size_t)variants * words, words, 0, 0), &net->prefix,
-			path_id);
+			encoder_to(gs->encoder, set + (size_t)variants * words, words, 0, 0), p, path_id);
 }
 
 /* For the first n of gs->needing: what differs from what they have. */

@@ -323,18 +323,12 @@ void made_free(struct made *m)
 	*m = (struct made){0};
 }
 
-/* Entries of one bundle from *at on, as many as fit one message; *at moves on. False: attributes too long for
- * any message. */
-static bool one_message(struct encoder *e, const struct sent *a, uint32_t *at)
+/* Prefixes from *at on, as many as room takes. */
+static size_t put_prefixes(struct encoder *e, size_t room, uint32_t *at)
 {
-	/* Header, two lengths, and for MP_REACH_NLRI its header and next hops, or for MP_UNREACH_NLRI its
-	 * header. */
-	size_t fixed = 19 + 4 + (a ? a->len + (a->nh ? 4 + 5u + a->nh : 0) : 8);
-	size_t room = e->class.max_message > fixed ? e->class.max_message - fixed : 0, n = 0, written;
 	uint32_t i = *at;
+	size_t n = 0;
 
-	if (room < 21)
-		return false;
 	while (i != NONE) {
 		size_t len = (e->class.add_path ? 5u : 1u) + (e->entry[i].prefix.len + 7u) / 8;
 
@@ -344,15 +338,74 @@ static bool one_message(struct encoder *e, const struct sent *a, uint32_t *at)
 			&e->entry[i].prefix, e->entry[i].path_id, e->class.add_path, e->nlri + n);
 		i = e->entry[i].next;
 	}
-	if (a)
+	*at = i;
+	return n;
+}
+
+/* The same of a family that has no prefixes. */
+static size_t put_nlris(struct encoder *e, const struct sent *a, size_t room, uint32_t *at)
+{
+	enum net_type type = bgp_family_net(e->class.afi, e->class.safi);
+	uint32_t i = *at;
+	size_t n = 0, len;
+
+	for (; i != NONE; n += len, i = e->entry[i].next) {
+		len = bgp_nlri_encode(bgp_nlri_of_handle(&e->entry[i].prefix), type, NULL, 0,
+			e->class.add_path, e->entry[i].path_id, e->nlri + n, room - n);
+		if (!len)
+			break;
+	}
+	*at = i;
+	return n;
+}
+
+/* Not even one goes into a message with these attributes: RFC 4271 section 9.2, as below, for this one alone.
+ */
+static size_t withhold(struct encoder *e, uint32_t *at)
+{
+	static struct log_limit too_long;
+	uint32_t i = *at, only = e->entry[i].next;
+	size_t n;
+
+	e->entry[i].next = NONE;
+	n = put_nlris(e, NULL, e->class.max_message - (19 + 4 + 8u), at);
+	e->entry[i].next = only;
+	*at = only;
+	if (log_limit_ok(&too_long))
+		log_msg(LOG_CLASS_ERROR, "Route too long for a message of %u bytes, withheld",
+			e->class.max_message);
+	return n;
+}
+
+/* Entries of one bundle from *at on, as many as fit one message; *at moves on. False: attributes too long for
+ * any message. */
+static bool one_message(struct encoder *e, const struct sent *a, uint32_t *at)
+{
+	bool plain = e->class.safi == BGP_SAFI_UNICAST;
+	/* Header, two lengths, and for MP_REACH_NLRI its header and next hops, or for MP_UNREACH_NLRI its
+	 * header. */
+	size_t fixed = 19 + 4 + (a ? a->len + (a->nh || !plain ? 4 + 5u + a->nh : 0) : 8);
+	size_t room = e->class.max_message > fixed ? e->class.max_message - fixed : 0, n, written;
+	uint32_t i = *at;
+
+	if (room < 21)
+		return false;
+	n = plain ? put_prefixes(e, room, &i) : put_nlris(e, a, room, &i);
+	if (!n) {
+		n = withhold(e, &i);
+		a = NULL;
+	}
+	if (!n)
+		written = 0;
+	else if (a)
 		written = bgp_encode_announce(&e->class, a->bytes, a->nh, sent_attrs(a), a->len, e->nlri, n,
 			e->block + e->len, e->room - e->len);
 	else
 		written = bgp_encode_withdraw(&e->class, e->nlri, n, e->block + e->len, e->room - e->len);
-	if (!written)
+	if (n && !written)
 		return false;
 	e->len += written;
-	e->messages++;
+	e->messages += written != 0;
 	*at = i;
 	return true;
 }

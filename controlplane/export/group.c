@@ -284,12 +284,14 @@ static struct change *change_for(
 	struct group_shard *gs, const struct net *n, uint32_t index, uint32_t path_id, uint32_t old)
 {
 	uint32_t first = gs->change_of[index];
+	struct prefix handle;
+	const struct prefix *p = group_prefix(n, &handle);
 	struct change *c;
 
 	for (uint32_t i = first ? first - 1 : CHANGE_NONE; i != CHANGE_NONE; i = gs->change[i].next)
 		if (gs->change[i].path_id == path_id)
 			return &gs->change[i];
-	c = find_gone(gs, &n->prefix, path_id);
+	c = find_gone(gs, p, path_id);
 	if (c) {
 		c->index = index;
 		c->next = first ? first - 1 : CHANGE_NONE;
@@ -304,7 +306,7 @@ static struct change *change_for(
 	}
 	c = &gs->change[gs->n_change];
 	*c = (struct change){
-		.prefix = n->prefix,
+		.prefix = *p,
 		.index = index,
 		.path_id = path_id,
 		.old = old,

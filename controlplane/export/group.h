@@ -54,6 +54,7 @@
  * otherwise.
  */
 #pragma once
+#include "controlplane/bgp/nlri.h"
 #include "controlplane/export/choose.h"
 #include "controlplane/export/engine.h"
 #include "controlplane/export/fan.h"
@@ -73,8 +74,17 @@ struct paths { /* ALL: path[i] has the path id i + 1 on the wire */
 	} path[];
 };
 
+/* What an entry of a message is made of: the prefix, or a handle of what is none. */
+static inline const struct prefix *group_prefix(const struct net *n, struct prefix *handle)
+{
+	if (n->type <= NET_IP6)
+		return &n->prefix;
+	*handle = bgp_nlri_handle(n->nlri);
+	return handle;
+}
+
 struct change {
-	struct prefix prefix;
+	struct prefix prefix; /* group_prefix() */
 	uint32_t index, path_id;
 	uint32_t old, now; /* fans; references are held */
 	uint32_t next;     /* of the same index, CHANGE_NONE ends */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/proto/origin.h"
 #include <stdlib.h>
+#include <string.h>
 
 void origin_add(struct origin_set *s, const struct net *n, uint32_t path_id, uint32_t attrs)
 {
@@ -10,13 +11,29 @@ void origin_add(struct origin_set *s, const struct net *n, uint32_t path_id, uin
 		if (!s->route)
 			abort();
 	}
-	s->route[s->n++] = (struct origin_route){*n, path_id, attrs};
+	s->route[s->n] = (struct origin_route){*n, path_id, attrs, NULL};
+	if (net_type_has_nlri(n->type) && n->nlri) { /* the configuration that it is from may go first */
+		size_t size = sizeof(*n->nlri) + n->nlri->len;
+
+		s->route[s->n].nlri = malloc(size);
+		if (!s->route[s->n].nlri)
+			abort();
+		memcpy(s->route[s->n].nlri, n->nlri, size);
+		s->route[s->n].net.nlri = s->route[s->n].nlri;
+	}
+	s->n++;
+}
+
+static void drop(struct origin_route *r)
+{
+	attrs_release(r->attrs);
+	free(r->nlri);
 }
 
 void origin_clear(struct origin_set *s)
 {
 	for (unsigned i = 0; i < s->n; i++)
-		attrs_release(s->route[i].attrs);
+		drop(&s->route[i]);
 	free(s->route);
 	*s = (struct origin_set){0};
 }
@@ -35,6 +52,8 @@ static int order(const struct origin_route *x, const struct origin_route *y)
 		return a->maxlen < b->maxlen ? -1 : 1;
 	if (a->asn != b->asn)
 		return a->asn < b->asn ? -1 : 1;
+	if ((c = net_compare(a, b)))
+		return c;
 	if (x->path_id != y->path_id)
 		return x->path_id < y->path_id ? -1 : 1;
 	return 0;
@@ -108,7 +127,7 @@ void origin_sync(struct rib_source *src, struct origin_set *announced, struct or
 		/* The last of several routes for one net counts, as when they are announced one after the
 		 * other. */
 		while (j + 1 < wanted->n && !order(&wanted->route[j], &wanted->route[j + 1])) {
-			attrs_release(wanted->route[j].attrs);
+			drop(&wanted->route[j]);
 			wanted->route[j].attrs = 0;
 			j++;
 		}

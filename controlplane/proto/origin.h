@@ -8,8 +8,9 @@
 
 struct origin_route {
 	struct net net;
-	uint32_t path_id; /* tells several routes of a net apart */
-	uint32_t attrs;   /* a reference is held */
+	uint32_t path_id;  /* tells several routes of a net apart */
+	uint32_t attrs;    /* a reference is held */
+	struct nlri *nlri; /* net's, our own; NULL */
 };
 
 struct origin_set {

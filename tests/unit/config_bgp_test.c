@@ -482,7 +482,7 @@ static void test_families(void **state)
 		{"ipv6-mpls", 4, true},
 		{"vpn4-mpls", 128, true},
 		{"vpn4-mc", 129, true},
-		{"flow6", 133, true},
+		{"flow6", 133, false},
 		{"evpn", 70, true},
 		{"mpls", 1, true},
 		{"neighbors", 1, true},
