@@ -13,35 +13,80 @@ void fans_init(struct fans *s)
 
 static size_t size_of(uint32_t n, uint32_t words)
 {
-	return sizeof(struct fan) + n * (sizeof(struct variant) + (size_t)words * sizeof(uint64_t));
+	return sizeof(struct fan) +
+	       n * (sizeof(struct variant) + (size_t)words * sizeof(uint64_t) + sizeof(struct fan_link));
 }
 
-static void count_sources(struct fans *s, const struct fan *f)
+/* ---- by source ---- */
+
+/* NULL: not the first variant of its source. */
+static struct fan_link *link_at(const struct fan *f, uint32_t i)
+{
+	for (uint32_t k = 0; k < i; k++)
+		if (f->v[k].source == f->v[i].source)
+			return NULL;
+	return (struct fan_link *)(uintptr_t)fan_set(f, f->n) + i;
+}
+
+static struct fan_link *link_of(const struct fan *f, uint32_t source)
+{
+	uint32_t i = 0;
+
+	while (f->v[i].source != source)
+		i++;
+	return (struct fan_link *)(uintptr_t)fan_set(f, f->n) + i;
+}
+
+uint32_t fan_next_of(const struct fan *f, uint32_t source)
+{
+	return link_of(f, source)->next;
+}
+
+static void need_source(struct fans *s, uint32_t source)
+{
+	uint32_t n = s->n_source ? s->n_source : 64;
+
+	if (source < s->n_source)
+		return;
+	while (n <= source)
+		n *= 2;
+	s->of_source = realloc(s->of_source, n * sizeof(*s->of_source));
+	if (!s->of_source)
+		abort();
+	memset(s->of_source + s->n_source, 0, (n - s->n_source) * sizeof(*s->of_source));
+	s->n_source = n;
+}
+
+static void link_sources(struct fans *s, const struct fan *f, uint32_t id)
 {
 	for (uint32_t i = 0; i < f->n; i++) {
 		uint32_t source = f->v[i].source;
+		struct fan_link *l = link_at(f, i);
 
-		if (source >= s->n_source) {
-			uint32_t n = s->n_source ? s->n_source : 64;
-
-			while (n <= source)
-				n *= 2;
-			s->of_source = realloc(s->of_source, n * sizeof(*s->of_source));
-			if (!s->of_source)
-				abort();
-			memset(s->of_source + s->n_source, 0, (n - s->n_source) * sizeof(*s->of_source));
-			s->n_source = n;
-		}
-		s->of_source[source]++;
+		if (!l)
+			continue;
+		need_source(s, source);
+		*l = (struct fan_link){s->of_source[source], 0};
+		if (l->next)
+			link_of(numbers_get(&s->numbers, l->next), source)->prev = id;
+		s->of_source[source] = id;
 	}
 }
 
-/* Of what a fan refers to. */
-static void let_go(struct fans *s, const struct fan *f)
+static void unlink_sources(struct fans *s, const struct fan *f)
 {
 	for (uint32_t i = 0; i < f->n; i++) {
-		sent_release(&s->sents, f->v[i].attrs);
-		s->of_source[f->v[i].source]--;
+		uint32_t source = f->v[i].source;
+		const struct fan_link *l = link_at(f, i);
+
+		if (!l)
+			continue;
+		if (l->next)
+			link_of(numbers_get(&s->numbers, l->next), source)->prev = l->prev;
+		if (l->prev)
+			link_of(numbers_get(&s->numbers, l->prev), source)->next = l->next;
+		else
+			s->of_source[source] = l->next;
 	}
 }
 
@@ -51,7 +96,8 @@ void fans_free(struct fans *s)
 		if (!numbers_is_free(&s->numbers, i)) {
 			struct fan *f = numbers_get(&s->numbers, i);
 
-			let_go(s, f);
+			for (uint32_t k = 0; k < f->n; k++)
+				sent_release(&s->sents, f->v[k].attrs);
 			slab_give(&s->numbers.slab, f, size_of(f->n, f->words));
 		}
 	numbers_free(&s->numbers);
@@ -70,7 +116,9 @@ void fan_release(struct fans *s, uint32_t id)
 
 	if (!f || --f->number.refs)
 		return;
-	let_go(s, f);
+	for (uint32_t i = 0; i < f->n; i++)
+		sent_release(&s->sents, f->v[i].attrs);
+	unlink_sources(s, f);
 	numbers_remove(&s->numbers, id, size_of(f->n, f->words));
 }
 
@@ -260,8 +308,9 @@ uint32_t fan_intern(struct fans *s, struct draft *d, const uint64_t *mask)
 		memcpy((uint64_t *)(void *)(f->v + f->n) + (size_t)i * words, set_of(d, i),
 			words * sizeof(uint64_t));
 	d->n = 0;
-	count_sources(s, f);
-	return numbers_add(&s->numbers, &f->number);
+	id = numbers_add(&s->numbers, &f->number);
+	link_sources(s, f, id);
+	return id;
 }
 
 bool fans_agree(const struct fan *a, const struct fan *b, const uint64_t *mask, uint32_t words)

@@ -26,7 +26,12 @@ struct fan {
 	struct numbered number;
 	uint32_t uses;                  /* prefixes (paths) whose fan it is: kept by the group */
 	uint16_t n, words;              /* variants, words of a set */
-	_Alignas(8) struct variant v[]; /* and behind them the sets */
+	_Alignas(8) struct variant v[]; /* and behind them the sets, and behind those the links */
+};
+
+/* In the list of the fans that have variants of a source. The first of its variants is the one linked. */
+struct fan_link {
+	uint32_t next, prev; /* numbers of fans; 0 ends */
 };
 
 static inline const uint64_t *fan_set(const struct fan *f, uint32_t i)
@@ -50,7 +55,7 @@ static inline const struct variant *fan_variant(const struct fan *f, uint32_t la
 
 struct fans {
 	struct numbers numbers;
-	uint32_t *of_source, n_source; /* by source: variants that are its own */
+	uint32_t *of_source, n_source; /* by source: the first fan with variants of its own */
 	struct sents sents;            /* what the variants' attributes are */
 };
 
@@ -68,10 +73,12 @@ static inline const struct fan *fan_get(const struct fans *s, uint32_t id)
 {
 	return numbers_get(&s->numbers, id);
 }
+/* The fans that have variants of a source: the first, and the one behind one of them; 0: no more. */
 static inline uint32_t fans_of_source(const struct fans *s, uint32_t source)
 {
 	return source < s->n_source ? s->of_source[source] : 0;
 }
+uint32_t fan_next_of(const struct fan *f, uint32_t source);
 static inline void fan_hold(struct fans *s, uint32_t id)
 {
 	numbers_hold(&s->numbers, id);

@@ -186,11 +186,10 @@ static void count_own(struct group_shard *gs, const struct member *m)
 	const struct fans *s = &gs->choose.fans;
 	uint32_t sum = 0;
 
-	for (uint32_t id = 1; id < s->numbers.n && fans_of_source(s, m->own_source); id++) {
+	for (uint32_t id = fans_of_source(s, m->own_source), next; id; id = next) {
 		const struct fan *f = fan_get(s, id);
 
-		if (numbers_is_free(&s->numbers, id))
-			continue;
+		next = fan_next_of(f, m->own_source);
 		for (uint32_t i = 0; f->uses && i < f->n; i++)
 			if (f->v[i].source == m->own_source && fan_sends(f, i, m->lane->number))
 				sum += f->uses;
