@@ -252,34 +252,11 @@ static void start_session(struct proto *p, struct bgp_peer *peer)
 	session_call(s, session_start);
 }
 
-static int bgp_start(struct proto *p)
+int bgp_start_session(struct proto *p, struct bgp_peer *peer, const struct ipaddr *remote)
 {
-	struct bgp_peer *peer = peer_of(p), *parent;
-	struct bgp_settings *cf;
+	struct bgp_settings *cf = bgp_settings_make(p, remote);
 	int rc;
 
-	if (!p->cf->router_id && !p->daemon->router_id) {
-		log_msg(LOG_CLASS_ERROR,
-			"%s: Router ID must be set: no interface has an IPv4 address to take it from",
-			p->cf->name);
-		return -EINVAL;
-	}
-	if (!peer) {
-		peer = calloc(1, sizeof(*peer));
-		if (!peer)
-			return -ENOMEM;
-		peer->p = p;
-		p->data = peer;
-	}
-	if (is_parent(p))
-		return start_parent(p);
-	parent = p->parent ? peer_of(p->parent) : NULL;
-	if (parent && parent->has_incoming) {
-		peer->incoming = parent->incoming;
-		peer->has_incoming = true;
-		parent->has_incoming = false;
-	}
-	cf = bgp_settings_make(p, peer->has_incoming || p->parent ? &peer->incoming.remote : NULL);
 	peer->session = session_create(engine_pick_thread(p->daemon->bgp), p->daemon, cf);
 	peer->session->proto = p;
 	peer->session->dynamic = p->parent != NULL;
@@ -299,6 +276,36 @@ static int bgp_start(struct proto *p)
 		engine_hand_over(peer->session, &peer->incoming);
 	}
 	return 0;
+}
+
+static int bgp_start(struct proto *p)
+{
+	struct bgp_peer *peer = peer_of(p), *parent;
+
+	if (!p->cf->router_id && !p->daemon->router_id) {
+		log_msg(LOG_CLASS_ERROR,
+			"%s: Router ID must be set: no interface has an IPv4 address to take it from",
+			p->cf->name);
+		return -EINVAL;
+	}
+	if (!peer) {
+		peer = calloc(1, sizeof(*peer));
+		if (!peer)
+			return -ENOMEM;
+		peer->p = p;
+		p->data = peer;
+	}
+	if (is_parent(p))
+		return start_parent(p);
+	if (config_of(p)->unnumbered)
+		return bgp_unnumbered_start(p, peer);
+	parent = p->parent ? peer_of(p->parent) : NULL;
+	if (parent && parent->has_incoming) {
+		peer->incoming = parent->incoming;
+		peer->has_incoming = true;
+		parent->has_incoming = false;
+	}
+	return bgp_start_session(p, peer, peer->has_incoming || p->parent ? &peer->incoming.remote : NULL);
 }
 
 struct stop_call {
@@ -339,6 +346,8 @@ static void bgp_stop(struct proto *p, const char *message)
 		proto_set_state(p, PS_DOWN);
 		return;
 	}
+	if (peer && config_of(p)->unnumbered)
+		bgp_unnumbered_stop(p, peer);
 	if (!peer || !peer->session) {
 		proto_set_state(p, PS_DOWN);
 		return;

@@ -14,11 +14,23 @@ struct bgp_peer {
 	unsigned children;            /* made so far: names */
 	struct bgp_incoming incoming; /* a child's: what it was made for */
 	bool has_incoming;
+	/* neighbor interface */
+	struct ra_link *ra;
+	struct ipaddr found; /* who is there; zero: nobody yet */
+	uint64_t heard_ns;   /* when it last said so */
 };
+
+/* Makes the session and its channels, with this neighbour; NULL: as configured. 0, or -errno. */
+int bgp_start_session(struct proto *p, struct bgp_peer *peer, const struct ipaddr *remote);
 
 /* A copy of what the session says; false: there is none. */
 bool bgp_peer_status(struct proto *p, struct bgp_status *out);
 void bgp_recovery_ended(struct daemon *d);
+
+/* unnumbered.c. Start: the state is START when it returns 0; a session is there when the neighbour is known.
+ */
+int bgp_unnumbered_start(struct proto *p, struct bgp_peer *peer);
+void bgp_unnumbered_stop(struct proto *p, struct bgp_peer *peer); /* the session is the caller's */
 
 /* show.c */
 void bgp_info(struct proto *p, char *buf, size_t size);

@@ -306,14 +306,23 @@ static void post_refusal(struct bgp_engine *e, const struct bgp_incoming *in)
 	loop_call(e->daemon->main, run_refusal, rc);
 }
 
+static bool is_in(const struct range *r, const struct bgp_incoming *in)
+{
+	const struct bgp_config *c = &r->cf->c;
+
+	if (!prefix_contains_addr(&c->range, &in->remote))
+		return false;
+	/* Such addresses mean something on one interface only. */
+	return !ipaddr_is_link_local(&in->remote) || !c->ifname || if_nametoindex(c->ifname) == in->ifindex;
+}
+
 /* The most specific range; its id, 0: none. Under the lock. */
-static uint64_t find_range(struct bgp_engine *e, const struct bgp_listener *l, const struct ipaddr *remote)
+static uint64_t find_range(struct bgp_engine *e, const struct bgp_listener *l, const struct bgp_incoming *in)
 {
 	const struct range *best = NULL;
 
 	for (const struct range *r = e->ranges; r; r = r->next)
-		if (r->listener == l && prefix_contains_addr(&r->cf->c.range, remote) &&
-			(!best || r->cf->c.range.len > best->cf->c.range.len))
+		if (r->listener == l && is_in(r, in) && (!best || r->cf->c.range.len > best->cf->c.range.len))
 			best = r;
 	return best ? best->id : 0;
 }
@@ -326,7 +335,7 @@ static void dispatch(struct bgp_engine *e, struct bgp_listener *l, const struct 
 	pthread_mutex_lock(&e->lock);
 	s = find_session(e, l, in);
 	if (!s)
-		range = find_range(e, l, &in->remote);
+		range = find_range(e, l, in);
 	pthread_mutex_unlock(&e->lock);
 	if (s) {
 		engine_hand_over(s, in);
@@ -446,6 +455,8 @@ static void drop_listener(struct bgp_engine *e, struct bgp_listener *l)
 
 static bool wants_family(const struct bgp_config *c, bool v6)
 {
+	if (c->unnumbered)
+		return v6;
 	if (c->has_range)
 		return (c->range.family == 6) == v6;
 	return !ipaddr_is_zero(&c->remote) && !ipaddr_is_v4(&c->remote) == v6;

@@ -25,6 +25,8 @@ static const char *state_word(const struct proto *p, bool have, const struct bgp
 
 	if (p->state == PS_DOWN)
 		return "Down";
+	if (!have && c->unnumbered && p->state == PS_START)
+		return "Idle"; /* the neighbour has not been found yet */
 	if (!have)
 		return c->has_range && p->state == PS_START ? "Passive" : "Down";
 	if (p->state == PS_STOP)
@@ -257,6 +259,10 @@ static void show_address(struct proto *p, struct cli_out *o, bool have)
 	struct ipaddr remote = have ? peer->session->identity->c.remote : c->remote;
 	char t[PREFIX_STRLEN];
 
+	if (c->unnumbered && !have) {
+		cli_line(o, CODE, "    Neighbor on:      %s", c->ifname);
+		return;
+	}
 	if (c->has_range && !p->own_cf) {
 		cli_line(o, CODE, "    Neighbor range:   %s", prefix_format(&c->range, t));
 		return;

@@ -87,16 +87,19 @@ static void local(struct parser *p, void *target)
 	}
 }
 
-/* neighbor [IP[%if] | range PREFIX] { port N | as N | internal | external | onlink } */
+/* neighbor [IP[%if] | range PREFIX | interface "if"] { port N | as N | internal | external | onlink } */
 static void neighbor(struct parser *p, void *target)
 {
 	struct bgp_config *c = target;
-	bool again = c->has_range || !ipaddr_is_zero(&c->remote), given = false;
+	bool again = c->has_range || c->unnumbered || !ipaddr_is_zero(&c->remote), given = false;
 
 	if (parser_accept(p, "range")) {
 		given = true;
 		c->range = parser_prefix(p);
 		c->has_range = true;
+	} else if (parser_accept(p, "interface")) {
+		given = c->unnumbered = true;
+		c->ifname = parser_text(p);
 	} else if (!parser_is(p, "as") && !parser_is(p, "port") && is_ip(p)) {
 		const char *ifname;
 

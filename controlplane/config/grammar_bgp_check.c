@@ -15,7 +15,7 @@ static void check_session(struct parser *p, struct bgp_config *c, bool interior)
 {
 	if (!c->local_as)
 		parser_fail(p, "Local AS number must be set");
-	if (ipaddr_is_zero(&c->remote) && !c->has_range)
+	if (ipaddr_is_zero(&c->remote) && !c->has_range && !c->unnumbered)
 		parser_fail(p, "Neighbor must be configured");
 	if (ipaddr_is_zero(&c->local) && c->strict_bind && !c->ifname && !c->iface_range)
 		parser_fail(p, "Local address or an interface must be configured for strict bind");
@@ -97,7 +97,7 @@ static void check_auth(struct parser *p, struct bgp_config *c)
 		parser_fail(p, "MD5 authentication and password option should be used together");
 	if ((c->auth == BGP_AUTH_AO) != (c->ao_keys != NULL))
 		parser_fail(p, "AO authentication and keys option should be used together");
-	if (c->auth == BGP_AUTH_AO && c->has_range)
+	if (c->auth == BGP_AUTH_AO && (c->has_range || c->unnumbered))
 		parser_fail(p, "AO authentication not supported on dynamic BGP sessions");
 }
 
@@ -170,7 +170,7 @@ void bgp_finish(struct parser *p, struct proto_config *pc, void *body)
 	c->internal = c->remote_as ? c->remote_as == c->local_as : c->peer_type == BGP_PEER_INTERNAL;
 	interior = c->internal || c->confederation_member;
 	if (!b->multihop_set)
-		c->multihop = c->internal ? 64 : 0;
+		c->multihop = c->internal && !c->unnumbered ? 64 : 0;
 	if (!b->llgr_set)
 		c->llgr_mode = c->gr_mode == GR_OFF ? GR_OFF : GR_AWARE;
 	check_session(p, c, interior);

@@ -227,7 +227,8 @@ struct bgp_config {
 	const char *ifname;          /* interface "x" or %x; NULL */
 	struct iface_pattern *iface_range;
 	uint16_t local_port, remote_port;
-	bool has_range; /* neighbor range */
+	bool has_range;  /* neighbor range */
+	bool unnumbered; /* ours, `neighbor interface`: whoever is on ifname */
 	struct prefix range;
 	const char *dynamic_name;
 	unsigned dynamic_name_digits;

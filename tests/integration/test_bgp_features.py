@@ -5,7 +5,8 @@ import re
 import time
 
 import pytest
-from bgp_peers import DRIVERS, FAMILIES, REFRESH, UPDATE, Raw, as_path, attribute, next_hop, nlri, origin
+from bgp_peers import DRIVERS, FAMILIES, REFRESH, UPDATE, Raw, as_path, attribute, installed, next_hop, nlri, origin
+from netlab.daemons import Frr
 from netlab.pair import NODE, NODE_AS, NODE_NET, PEER, PEER_AS, PEER_NET
 
 pytestmark = pytest.mark.ours
@@ -283,6 +284,56 @@ def test_link_local_session_with_extended_next_hop(make_pair):
     assert f"Neighbor address: {peer}%up0" in p.ctl.protocol_all("ll")
     routes = p.lab.ip("node", "route", "show", PEER_NET[4])
     assert "inet6" in routes or "nhid" in routes
+
+
+def unnumbered(p, more=""):
+    """Ours for a link without addresses, and FRR at its other end, not started."""
+    for role, dev in (("node", "up0"), ("peer", "cust0")):
+        p.lab.ip(role, "-4", "addr", "flush", "dev", dev)
+        p.lab.ip(role, "-6", "addr", "flush", "dev", dev, "scope", "global")
+    return p.config(families=(), bfd="", extra=f"""protocol bgp far {{ local as {NODE_AS}; neighbor interface "up0" external;
+	connect delay time 1; connect retry time 2; error wait time 1, 2; {more}
+	ipv4 {{ import all; export where source = RTS_STATIC; extended next hop; }}; ipv6 {{ import all; export where source = RTS_STATIC; }}; }}
+""")
+
+
+FRR_UNNUMBERED = f"""router bgp {PEER_AS}
+ bgp router-id {PEER[4]}
+ no bgp ebgp-requires-policy
+ no bgp default ipv4-unicast
+ no bgp network import-check
+ bgp graceful-restart-disable
+ neighbor cust0 interface remote-as external
+ neighbor cust0 timers connect 1
+""" + "".join(f" address-family ipv{f} unicast\n  neighbor cust0 activate\n  network {PEER_NET[f]}\n exit-address-family\n" for f in FAMILIES) + "exit\n"
+
+
+@pytest.mark.skipif(not installed("frr"), reason="frr is not installed")
+def test_neighbor_on_an_interface(make_pair):
+    """FRR's `neighbor cust0 interface`: each finds the other by its router advertisements, on a link without addresses."""
+    p = make_pair(None)
+    config = unnumbered(p)
+    p.start(config)
+    assert "Neighbor on:      up0" in p.ctl.protocol_all("far")
+    d = Frr(p.lab, "peer", bfdd=False)
+    d.start(FRR_UNNUMBERED)
+    p.peer_driver = d
+    p.wait(lambda: p.ctl.established("far") and d.established("cust0"), "a session")
+    peer = link_local(p, "peer", "cust0")
+    assert f"Neighbor address: {peer}%up0" in p.ctl.protocol_all("far")
+    for f in FAMILIES:
+        best = p.wait(lambda: p.ctl.best(PEER_NET[f]), f"{PEER_NET[f]} here")
+        assert best["via"] == peer
+        p.wait(lambda: d.route(NODE_NET[f]), f"{NODE_NET[f]} there")
+    p.wait(lambda: "nhid" in p.lab.ip("node", "route", "show", PEER_NET[4]), "the IPv4 route in the kernel")
+    p.wait(lambda: "inet6 fe80" in p.lab.ip("peer", "route", "show", NODE_NET[4]), "the IPv4 route in FRR's kernel")
+    # it goes, and comes back
+    d.kill()
+    p.wait(lambda: not p.ctl.established("far"), "the loss")
+    d.start(FRR_UNNUMBERED)
+    p.wait(lambda: p.ctl.established("far") and p.ctl.best(PEER_NET[4]), "the session again")
+    p.ctl.cmd("restart far")
+    p.wait(lambda: p.ctl.established("far") and p.ctl.best(PEER_NET[6]), "the session after a restart")
 
 
 def test_multihop_with_ttl_security(make_pair):

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Framing, OPEN and capabilities, NOTIFICATION, ROUTE-REFRESH. */
+#include "controlplane/bgp/ra.h"
 #include "tests/unit/bgp_support.h"
 #include <errno.h>
 
@@ -329,6 +330,44 @@ static void test_refresh(void **state)
 	assert_int_equal(bgp_refresh_decode(buf + 19, 3, true, &r, &e), -EBADMSG);
 }
 
+/* RFC 4861 sections 6.1.1 and 6.1.2, rule by rule. */
+static void test_router_advertisements(void **state)
+{
+	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1}, ll[16] = {0xfe, 0x80, [15] = 1},
+			     global[16] = {0x20, 1};
+	struct ipaddr from = ipaddr_v6(ll), far = ipaddr_v6(global), none = {0};
+	uint8_t m[RA_LEN + 8] = {0}, rs[16] = {133};
+
+	assert_int_equal(ra_make(NULL, m), 16);
+	assert_int_equal(ra_read(m, 16, 255, &from), RA_ADVERTISEMENT);
+	assert_int_equal(ra_make(mac, m), RA_LEN);
+	assert_int_equal(m[6] << 8 | m[7], 0); /* nobody's default router */
+	assert_memory_equal(m + 18, mac, 6);
+	assert_int_equal(ra_read(m, RA_LEN, 255, &from), RA_ADVERTISEMENT);
+	assert_int_equal(ra_read(m, RA_LEN, 254, &from), RA_NONE);
+	assert_int_equal(ra_read(m, RA_LEN, -1, &from), RA_NONE);
+	assert_int_equal(ra_read(m, RA_LEN, 255, &far), RA_NONE);
+	assert_int_equal(ra_read(m, RA_LEN, 255, &none), RA_NONE);
+	assert_int_equal(ra_read(m, 15, 255, &from), RA_NONE);
+	for (size_t len = 17; len < RA_LEN; len++) /* the option is cut */
+		assert_int_equal(ra_read(m, len, 255, &from), RA_NONE);
+	m[1] = 1;
+	assert_int_equal(ra_read(m, RA_LEN, 255, &from), RA_NONE);
+	m[1] = 0;
+	m[17] = 0; /* an option of no length */
+	assert_int_equal(ra_read(m, RA_LEN, 255, &from), RA_NONE);
+	m[17] = 1;
+	m[0] = 136;
+	assert_int_equal(ra_read(m, RA_LEN, 255, &from), RA_NONE);
+	assert_int_equal(ra_read(rs, 8, 255, &from), RA_SOLICITATION);
+	assert_int_equal(ra_read(rs, 8, 255, &none), RA_SOLICITATION);
+	assert_int_equal(ra_read(rs, 7, 255, &from), RA_NONE);
+	rs[8] = 1; /* whose address, if it has none? */
+	rs[9] = 1;
+	assert_int_equal(ra_read(rs, 16, 255, &from), RA_SOLICITATION);
+	assert_int_equal(ra_read(rs, 16, 255, &none), RA_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_many_families_do_not_overflow),
 		cmocka_unit_test(test_notification),
 		cmocka_unit_test(test_notification_text_is_harmless),
+		cmocka_unit_test(test_router_advertisements),
 		cmocka_unit_test(test_refresh),
 	};
 

@@ -375,6 +375,20 @@ static void test_bfd(void **state)
 	config_release(c);
 }
 
+static void test_neighbor_interface(void **state)
+{
+	struct config *c = must_parse(
+		"protocol bgp a { local as 1; neighbor interface \"eth0\" external; ipv4 " POLICY "; }\n"
+		"protocol bgp b { local as 1; neighbor interface \"eth1\" port 1179 as 1; }\n");
+
+	assert_true(bgp(c, "a")->unnumbered);
+	assert_string_equal(bgp(c, "a")->ifname, "eth0");
+	assert_int_equal(bgp(c, "a")->peer_type, BGP_PEER_EXTERNAL);
+	assert_true(bgp(c, "b")->internal);
+	assert_int_equal(bgp(c, "b")->remote_port, 1179);
+	config_release(c);
+}
+
 static void test_add_paths_send(void **state)
 {
 	static const struct {
@@ -573,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_dynamic),
 		cmocka_unit_test(test_authentication_ao),
 		cmocka_unit_test(test_bfd),
+		cmocka_unit_test(test_neighbor_interface),
 		cmocka_unit_test(test_add_paths_send),
 		cmocka_unit_test(test_channel_options),
 		cmocka_unit_test(test_families),

@@ -820,6 +820,12 @@ static const char *const accepted[] = {
 
 /* Ours: newer than 2.0.12, or a true place where BIRD has none. */
 static const struct row ours[] = {
+	{"protocol bgp { local as 1; neighbor interface \"eth0\"; ipv4 { import all; export all; }; }",
+		"1:89 Remote AS number (or peer type) must be set"},
+	{"protocol bgp { local as 1; neighbor interface \"eth0\" external; neighbor 1.2.3.4; }",
+		"1:80 Only one neighbor per BGP instance is allowed"},
+	{"protocol bgp { local as 1; neighbor interface \"eth0\" external; multihop 2; }",
+		"1:76 Multihop BGP cannot be bound to interface"},
 	{"protocol bgp { local as 1; neighbor 1.2.3.4 as 2; ipv4 { import all; export all; add paths tx; add paths send best 0; }; }",
 		"1:116 Number of paths must be between 1 and 255"},
 	{"protocol bgp { local as 1; neighbor 1.2.3.4 as 2; ipv4 { import all; export all; add paths tx; add paths send best 256; }; }",
