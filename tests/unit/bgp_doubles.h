@@ -289,6 +289,13 @@ int proto_channel_open(struct proto_channel *c, const struct rib_source_config *
 	return 0;
 }
 
+int proto_restart(struct proto *p, const char *message)
+{
+	(void)p;
+	(void)message;
+	return 0;
+}
+
 int proto_disable(struct proto *p, const char *message)
 {
 	p->disabled = true;
