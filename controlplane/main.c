@@ -457,6 +457,7 @@ static int make_parts(struct process *pr, const struct config *c)
 			.rtproto = FIB_RTPROT,
 			.recover = true,
 			.ifaces = d->ifaces,
+			.no_redirect = c->failover_redirect == TRI_OFF,
 		};
 
 		d->fib = fib_create(&fo);

@@ -420,6 +420,7 @@ static unsigned stages(const struct fib_failover_view *f, struct stage *out)
 		{"published", f->t.published},
 		{"ring_read", f->t.ring_read},
 		{"plan_found", f->t.plan_found},
+		{"redirected", f->redirected_ns},
 		{"netlink_sent", f->t.netlink_sent},
 		{"netlink_acked", f->t.netlink_acked},
 		{"bgp_told", f->bgp_told_ns},

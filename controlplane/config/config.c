@@ -15,6 +15,7 @@ static struct config *config_new(const char *path)
 	struct config *c = arena_alloc(a, sizeof(*c));
 
 	c->arena = a;
+	c->failover_redirect = TRI_UNSET;
 	c->refs = 1;
 	c->path = arena_strdup(a, path);
 	c->loaded_ns = clock_wall_ns();

@@ -124,7 +124,7 @@ static void cli_socket(struct parser *p)
 	*link = s;
 }
 
-/* Ours: peregrine { io threads N; rib shards N; } */
+/* Ours: peregrine { io threads N; rib shards N; failover redirect SWITCH; } */
 static void peregrine(struct parser *p)
 {
 	struct config *c = p->config;
@@ -137,13 +137,16 @@ static void peregrine(struct parser *p)
 			.kind = OPT_NUMBER,
 			.offset = offsetof(struct config, rib_shards),
 			.max = 256},
+		{.words = "failover redirect",
+			.kind = OPT_TRISTATE,
+			.offset = offsetof(struct config, failover_redirect)},
 	};
 	const struct option_set set = OPTION_SET(options, c);
 
 	parser_expect_char(p, '{');
 	while (!parser_accept_char(p, '}')) {
 		if (!option_parse(p, &set, 1) && !parser_is_char(p, ';'))
-			parser_syntax_error(p, "IO or RIB or '}'");
+			parser_syntax_error(p, "IO or RIB or FAILOVER or '}'");
 		parser_expect_char(p, ';');
 	}
 }

@@ -416,8 +416,9 @@ struct config {
 	struct config_warning *warnings; /* in order of appearance */
 	unsigned n_warnings;
 	/* ours, see docs: `failover { ... }` and the like */
-	uint32_t threads;    /* io threads asked for; 0: automatic */
-	uint32_t rib_shards; /* 0: automatic */
+	uint32_t threads;                /* io threads asked for; 0: automatic */
+	uint32_t rib_shards;             /* 0: automatic */
+	enum tristate failover_redirect; /* unset: on where the kernel can */
 };
 
 const struct proto_config *config_find_protocol(const struct config *c, const char *name);

@@ -6,6 +6,7 @@
  */
 #include "controlplane/fib/audit.h"
 #include "controlplane/fib/mem.h"
+#include "controlplane/fib/nhobj.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/rcu.h"
@@ -144,6 +145,7 @@ static void on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	}
 	nexthops_retry(f);
 	nexthops_poke_neighbours(f);
+	nhobj_settle_redirections(f);
 	nexthops_reap(f, false);
 	if (!f->recovered && ev_now(ev) >= f->hold_until)
 		drop_left_overs(f);
@@ -262,8 +264,25 @@ static void probe(struct fib *f)
 					   "groups are rewritten one by one");
 }
 
+static void open_redirect(struct fib *f)
+{
+	const char *where;
+	int rc;
+
+	if (f->o.no_redirect || !f->nh.objects)
+		return;
+	rc = redirect_open(&f->redirect, &where);
+	if (rc < 0)
+		log_msg(LOG_CLASS_INFO,
+			"This kernel does not let us redirect packets of lost neighbours (BPF %s: %s): their "
+			"loss is "
+			"written object by object",
+			where, strerror(-rc));
+}
+
 static void release(struct fib *f)
 {
+	redirect_close(f->redirect);
 	batch_close(&f->ctl);
 	batch_close(&f->writer);
 	links_exit(&f->links);
@@ -340,6 +359,7 @@ struct fib *fib_create(const struct fib_options *o)
 		errno = -rc;
 		return NULL;
 	}
+	open_redirect(f);
 	set_compat_mode();
 	look_at_sync_mem();
 	probe(f);

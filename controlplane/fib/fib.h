@@ -32,6 +32,7 @@ struct fib_options {
 	uint8_t rtproto;
 	bool recover;          /* adopt what a previous run left, without a hole */
 	struct ifaces *ifaces; /* NULL: of the one created last */
+	bool no_redirect;      /* packets for a lost neighbour wait for netlink */
 };
 /* Opens sockets, sets net.ipv4.nexthop_compat_mode=0 (warns once where it cannot). NULL with errno; the
  * daemon runs on without a kernel then if it has no kernel protocol. */
@@ -121,6 +122,8 @@ struct fib_failover_view {
 	int error; /* 0 or the first errno the kernel gave */
 	uint64_t wall_ns;
 	struct bfd_stamps t;
+	uint64_t redirected_ns; /* 0: not redirected */
+	uint64_t redirected;    /* prefixes whose packets have gone to the backup since then */
 	uint64_t bgp_told_ns, updates_out_ns;
 };
 unsigned fib_failovers(struct fib *f, struct fib_failover_view *out, unsigned max); /* latest first */

@@ -10,6 +10,7 @@
 #include "controlplane/fib/netlink.h"
 #include "controlplane/fib/nexthop.h"
 #include "controlplane/fib/queue.h"
+#include "controlplane/fib/redirect.h"
 #include "controlplane/fib/table.h"
 #include "controlplane/loop/loop.h"
 #include <ev.h>
@@ -82,9 +83,10 @@ struct fib {
 	struct loop *loop;
 	struct links links; /* link threads, too */
 	struct nexthops nh;
-	struct nl_sock *ask; /* dumps and questions */
-	struct batch ctl;    /* objects and groups: each answer is waited for */
-	struct batch writer; /* routes */
+	struct redirect *redirect; /* NULL: none */
+	struct nl_sock *ask;       /* dumps and questions */
+	struct batch ctl;          /* objects and groups: each answer is waited for */
+	struct batch writer;       /* routes */
 	struct written written[BATCH_ROUTES];
 	bool resync_wanted; /* outcomes or notifications were lost: audit everything */
 	bool verify_wanted; /* of nexthop objects: look at those */

@@ -21,6 +21,24 @@ static void keep_members(const struct group *g, int sign)
 			g->member[i].obj->kept += (unsigned)sign;
 }
 
+/* The port of all that would carry on without it; 0: there are several. */
+static uint32_t rest_port(const struct group *g, unsigned of, unsigned primaries)
+{
+	uint32_t port = 0;
+
+	for (unsigned i = 0; i < g->n_members; i++) {
+		const struct nhobj *o = g->member[i].obj;
+		if (i == of || !o || (primaries > 1 && !g->member[i].primary))
+			continue;
+		if (port && port != o->hop.ifindex)
+			return 0;
+		port = o->hop.ifindex;
+		if (primaries == 1)
+			break; /* the first in line */
+	}
+	return port;
+}
+
 /* Around every change of the members. */
 static void account(struct fib *f, struct group *g, int sign)
 {
@@ -33,7 +51,10 @@ static void account(struct fib *f, struct group *g, int sign)
 		substitute = g->member[1].obj;
 	for (unsigned i = 0; i < g->n_members; i++)
 		if (g->member[i].primary && g->member[i].obj && g->member[i].obj->role == NH_PROTECTED)
-			nhobj_account(f, g->member[i].obj, sign, g->refs, substitute);
+			nhobj_account(
+				f, g->member[i].obj, sign, g->refs, substitute, rest_port(g, i, primaries));
+		else if (g->member[i].primary && g->member[i].obj)
+			nhobj_account_sole(f, g->member[i].obj, sign);
 	if (g->kept)
 		keep_members(g, sign);
 }
@@ -633,6 +654,8 @@ void nexthops_iface_changed(struct fib *f, uint32_t ifindex, uint64_t heard_ns)
 	before = nexthops_carried(f, ifindex);
 	nexthops_verify(f, ifindex);
 	after = nexthops_carried(f, ifindex);
+	if (f->redirect && f->ifaces && !ifaces_by_index(f->ifaces, ifindex, &v))
+		redirect_port_gone(f->redirect, ifindex);
 	if (after.objects < before.objects && f->ifaces)
 		links_note_interface(&f->links, ifindex,
 			!ifaces_by_index(f->ifaces, ifindex, &v) ? "interface removed"

@@ -135,6 +135,7 @@ struct order {
 
 struct urgent {
 	struct links *l;
+	struct redirect *redirect;
 	struct order *order;
 	unsigned n, cap, first; /* first: number of the first order in the batch that is being filled */
 	struct fib_failover_view *view; /* by event */
@@ -246,6 +247,10 @@ static void take_plan(struct urgent *u, unsigned event, const struct link *k)
 		}
 		u->order[u->n++] = (struct order){
 			.event = event, .e = e, .rewrite = e->family == 4 && substitute_alive(e)};
+		if (e->slot) {
+			redirect_lost(u->redirect, e->slot);
+			v->redirected += atomic_load_explicit(&e->obj->prefixes, memory_order_relaxed);
+		}
 		v->groups += atomic_load_explicit(&e->obj->groups, memory_order_relaxed);
 		v->prefixes += atomic_load_explicit(&e->obj->prefixes, memory_order_relaxed);
 	}
@@ -347,7 +352,7 @@ static void remember(struct links *l, const struct fib_failover_view *v)
 void fib_link_event(struct fib *f, const struct fib_link *events, unsigned n)
 {
 	struct links *l = &f->links;
-	struct urgent u = {.l = l, .view = mem_zero(n * sizeof(*u.view))};
+	struct urgent u = {.l = l, .redirect = f->redirect, .view = mem_zero(n * sizeof(*u.view))};
 	uint64_t found, sent, acked;
 	bool wrote, loss = false;
 
@@ -359,13 +364,13 @@ void fib_link_event(struct fib *f, const struct fib_link *events, unsigned n)
 	/* L1, for all of them first: none must become the substitute of another. */
 	for (unsigned i = 0; i < n; i++)
 		each_named(&u, i, &events[i], mark_named);
-	pthread_mutex_lock(&l->lock);
-	/* L2 */
+	/* L2. Redirected is who can be by now, whoever holds the socket. */
 	for (unsigned i = 0; i < n; i++)
 		if (!events[i].up)
 			each_named(&u, i, &events[i], take_named);
 	rewrites_first(&u);
 	found = clock_now_ns();
+	pthread_mutex_lock(&l->lock);
 	sent = acked = 0;
 	if (u.n) {
 		sent = found; /* the kernel works a message off inside send() */
@@ -389,6 +394,7 @@ void fib_link_event(struct fib *f, const struct fib_link *events, unsigned n)
 			v->t = (struct bfd_stamps){
 				.plan_found = found, .netlink_sent = sent, .netlink_acked = acked};
 		}
+		v->redirected_ns = v->redirected ? found : 0;
 		v->addr = events[i].addr;
 		v->ifindex = events[i].ifindex;
 		v->up = events[i].up;
@@ -481,6 +487,7 @@ static void log_failover(const struct fib_failover_view *v)
 	add_stage(stages, sizeof(stages), "published", v->t.published, zero);
 	add_stage(stages, sizeof(stages), "read", v->t.ring_read, zero);
 	add_stage(stages, sizeof(stages), "plan", v->t.plan_found, zero);
+	add_stage(stages, sizeof(stages), "redirected", v->redirected_ns, zero);
 	add_stage(stages, sizeof(stages), "sent", v->t.netlink_sent, zero);
 	add_stage(stages, sizeof(stages), "acknowledged", v->t.netlink_acked, zero);
 	add_stage(stages, sizeof(stages), "BGP told", v->bgp_told_ns, zero);

@@ -30,6 +30,10 @@
  * refused; a group written before is shrunk by the deletion. The link thread never writes a lost neighbour
  * into anything, and every write of the fib thread that could is followed by F3.
  *
+ * Netlink is a message for each object, and each waits for the kernel's lock. Where the kernel can do that,
+ * packets are therefore redirected first, by a store (redirect.h); the argument is the same: the entry is
+ * there before the plan that names it (F2), and is taken back only after the objects have been deleted.
+ *
  * Who is lost for whom: the link thread only counts. The fib thread, when it
  * looks, gives the loss an epoch; a group remembers the epoch of its last
  * update and does not use links lost after it, even when they are up again
@@ -74,6 +78,7 @@ struct plan_entry {
 	struct hop substitute;
 	const struct link *substitute_link[HOP_LINKS]; /* is it alive itself? */
 	uint32_t substitute_downs[HOP_LINKS];          /* it was when this was so many */
+	uint32_t slot;                                 /* redirect.h; 0: not redirected */
 };
 
 struct plan {

@@ -79,6 +79,14 @@ struct nhobj {
 	_Atomic uint64_t prefixes;
 	struct nhobj *substitute; /* if it is one for all of them */
 	bool many_substitutes;
+	unsigned sole;       /* stand-by: groups that have nobody else */
+	uint32_t other_port; /* where the rest of these groups is, if it is one port for all of them; 0:
+				several */
+	/* redirect.h */
+	uint32_t slot;   /* 0: none yet */
+	bool redirected; /* has an entry, to this: */
+	uint32_t redirected_port;
+	struct ipaddr redirected_gw; /* zero: whom the table names there */
 };
 
 /* What the RIB says: to be resolved. No padding: it is hashed and compared as bytes. */

@@ -54,9 +54,12 @@ static void plan_free(struct rcu_head *head)
 	free(caa_container_of(head, struct plan, rcu));
 }
 
-static void fill_entry(struct plan_entry *e, struct nhobj *o)
+static void fill_entry(struct plan_entry *e, struct nhobj *o, const struct link *k)
 {
 	*e = (struct plan_entry){.obj = o, .id = o->id, .family = o->family};
+	/* A recursive owner's loss says nothing of the gateway, and that is what a packet shows. */
+	if (o->redirected && ipaddr_equal(&k->addr, &o->hop.gw))
+		e->slot = o->slot;
 	if (!o->substitute || o->many_substitutes || !o->substitute->id)
 		return;
 	e->has_substitute = true;
@@ -68,19 +71,148 @@ static void fill_entry(struct plan_entry *e, struct nhobj *o)
 	}
 }
 
-static void publish(struct link *k)
+static uint32_t bucket(const struct nexthops *nh, uint8_t family, enum nh_role role, const struct hop *h)
+{
+	uint64_t x = hash_ipaddr(&h->gw, (uint64_t)h->ifindex << 8 | family << 4 | role << 1 | h->onlink);
+
+	return (uint32_t)(x >> 32) & nh->objs_mask;
+}
+
+static bool same_hop(const struct hop *a, const struct hop *b)
+{
+	return a->ifindex == b->ifindex && a->onlink == b->onlink && ipaddr_equal(&a->gw, &b->gw);
+}
+
+static struct nhobj **nhobj_chain(struct fib *f, const struct nhobj *o, enum nh_role role)
+{
+	return &f->nh.objs[bucket(&f->nh, o->family, role, &o->hop)];
+}
+
+/* ---- redirection: redirect.h ---- */
+
+static bool leads_there(const struct nhobj *x, const struct nhobj *o, enum nh_role role)
+{
+	return x != o && x->family == o->family && x->role == role && same_hop(&x->hop, &o->hop);
+}
+
+/* Nothing else leads to the same gateway: one that is recursive over it may live on when this is lost. */
+static bool alone(struct fib *f, const struct nhobj *o)
+{
+	for (const struct nhobj *x = *nhobj_chain(f, o, NH_PROTECTED); x; x = x->next)
+		if (leads_there(x, o, NH_PROTECTED) && in_plan(x))
+			return false;
+	return true;
+}
+
+/* Routes that have nobody else lead to it, too: they must not follow its substitute. */
+static bool sole_way(struct fib *f, const struct nhobj *o)
+{
+	for (const struct nhobj *x = *nhobj_chain(f, o, NH_STANDBY); x; x = x->next)
+		if (leads_there(x, o, NH_STANDBY) && x->sole)
+			return true;
+	return false;
+}
+
+static bool fits(struct fib *f, uint32_t from, uint32_t to)
+{
+	struct iface_view a, b;
+
+	return !f->ifaces || from == to ||
+	       (ifaces_by_index(f->ifaces, from, &a) && ifaces_by_index(f->ifaces, to, &b) && b.mtu >= a.mtu);
+}
+
+static void no_redirection(struct fib *f, struct nhobj *o)
+{
+	if (!o->redirected)
+		return;
+	o->redirected = false;
+	redirect_unset(f->redirect, o->family, &o->hop);
+	redirect_clear(f->redirect, o->slot);
+}
+
+/* Where its packets can go at once when it is lost. */
+static bool redirection(struct fib *f, const struct nhobj *o, uint32_t *port, struct ipaddr *gw)
+{
+	*port = o->other_port;
+	*gw = (struct ipaddr){0};
+	if (!f->redirect || !in_plan(o) || !*port || ipaddr_is_zero(&o->hop.gw) || !alone(f, o))
+		return false;
+	/* Asked for a port, the kernel's IPv6 table names the first member of a group, wherever that is. */
+	if (o->family == 4 && *port != o->hop.ifindex)
+		return true;
+	if (!o->substitute || o->many_substitutes || sole_way(f, o))
+		return false;
+	*gw = o->substitute->hop.gw;
+	return !ipaddr_is_zero(gw);
+}
+
+static void follow_redirection(struct fib *f, struct nhobj *o)
+{
+	struct ipaddr gw;
+	uint32_t port;
+	bool ok = redirection(f, o, &port, &gw);
+
+	if (ok && o->redirected && o->redirected_port == port && ipaddr_equal(&o->redirected_gw, &gw))
+		return;
+	if (ok && !o->slot)
+		o->slot = redirect_slot(f->redirect);
+	if (!ok || !o->slot || !fits(f, o->hop.ifindex, port)) {
+		no_redirection(f, o);
+		return;
+	}
+	/* It comes into a plan anew, alive: what a loss before that has left is over. */
+	if (!o->redirected)
+		redirect_clear(f->redirect, o->slot);
+	if (redirect_port(f->redirect, o->hop.ifindex) < 0 || redirect_port(f->redirect, port) < 0 ||
+		redirect_set(f->redirect, o->slot, o->family, &o->hop, port,
+			ipaddr_is_zero(&gw) ? NULL : &gw) < 0) {
+		no_redirection(f, o);
+		return;
+	}
+	o->redirected = true;
+	o->redirected_port = port;
+	o->redirected_gw = gw;
+}
+
+/* Somebody else leads to the same gateway from now on. */
+static void reconsider_redirections(struct fib *f, const struct nhobj *o)
+{
+	for (struct nhobj *x = *nhobj_chain(f, o, NH_PROTECTED); x; x = x->next)
+		if (leads_there(x, o, NH_PROTECTED)) {
+			if (x->redirected && !redirection(f, x, &(uint32_t){0}, &(struct ipaddr){0}))
+				no_redirection(f, x);
+			links_stale(f, x);
+		}
+}
+
+static void publish(struct fib *f, struct link *k)
 {
 	struct link_use *u;
 	struct plan *p, *old;
 	unsigned n = 0;
 
-	cds_list_for_each_entry(u, &k->uses, node) n += in_plan(u->obj);
+	cds_list_for_each_entry(u, &k->uses, node)
+	{
+		follow_redirection(f, u->obj);
+		n += in_plan(u->obj);
+	}
 	p = mem_grow(NULL, sizeof(*p) + n * sizeof(p->e[0]));
 	p->n = 0;
-	cds_list_for_each_entry(u, &k->uses, node) if (in_plan(u->obj)) fill_entry(&p->e[p->n++], u->obj);
+	cds_list_for_each_entry(u, &k->uses, node) if (in_plan(u->obj)) fill_entry(&p->e[p->n++], u->obj, k);
 	old = rcu_xchg_pointer(&k->plan, p);
 	if (old)
 		call_rcu(&old->rcu, plan_free);
+}
+
+/* A loss may have been written down after its entry was gone, by a link thread that had the plan before. */
+void nhobj_settle_redirections(struct fib *f)
+{
+	if (!f->redirect || !redirect_active(f->redirect))
+		return;
+	for (uint32_t b = 0; b <= f->nh.objs_mask; b++)
+		for (const struct nhobj *o = f->nh.objs[b]; o; o = o->next)
+			if (o->slot && !o->redirected)
+				redirect_clear(f->redirect, o->slot);
 }
 
 void nexthops_publish(struct fib *f)
@@ -90,7 +222,7 @@ void nexthops_publish(struct fib *f)
 		while ((k = f->nh.stale_links)) { /* F2 */
 			f->nh.stale_links = k->next_stale;
 			k->plan_stale = false;
-			publish(k);
+			publish(f, k);
 		}
 		atomic_thread_fence(memory_order_seq_cst);
 		if (atomic_load(&f->links.events) != f->nh.seen_events) /* F3 */
@@ -129,18 +261,6 @@ void nhobj_attach_link(struct fib *f, struct link *k)
 
 /* ---- objects ---- */
 
-static uint32_t slot(const struct nexthops *nh, uint8_t family, enum nh_role role, const struct hop *h)
-{
-	uint64_t x = hash_ipaddr(&h->gw, (uint64_t)h->ifindex << 8 | family << 4 | role << 1 | h->onlink);
-
-	return (uint32_t)(x >> 32) & nh->objs_mask;
-}
-
-static bool same_hop(const struct hop *a, const struct hop *b)
-{
-	return a->ifindex == b->ifindex && a->onlink == b->onlink && ipaddr_equal(&a->gw, &b->gw);
-}
-
 static void grow(struct nexthops *nh)
 {
 	struct nhobj **old = nh->objs;
@@ -151,7 +271,7 @@ static void grow(struct nexthops *nh)
 	for (uint32_t b = 0; b <= old_mask; b++)
 		for (struct nhobj *o = old[b], *next; o; o = next) {
 			next = o->next;
-			struct nhobj **at = &nh->objs[slot(nh, o->family, o->role, &o->hop)];
+			struct nhobj **at = &nh->objs[bucket(nh, o->family, o->role, &o->hop)];
 			o->next = *at;
 			*at = o;
 		}
@@ -164,7 +284,7 @@ static struct nhobj *find(
 {
 	struct nhobj *left_over = NULL;
 
-	for (struct nhobj *o = f->nh.objs[slot(&f->nh, family, role, h)]; o; o = o->next) {
+	for (struct nhobj *o = f->nh.objs[bucket(&f->nh, family, role, h)]; o; o = o->next) {
 		if (o->family != family || o->role != role || !same_hop(&o->hop, h))
 			continue;
 		if (o->left_over)
@@ -190,7 +310,7 @@ static struct nhobj *make(struct fib *f, uint8_t family, enum nh_role role, cons
 	o->hop.weight = 0;
 	o->family = family;
 	o->role = role;
-	at = &f->nh.objs[slot(&f->nh, family, role, h)];
+	at = &f->nh.objs[bucket(&f->nh, family, role, h)];
 	o->next = *at;
 	*at = o;
 	f->nh.n_objs++;
@@ -232,7 +352,7 @@ static void obj_free(struct rcu_head *head)
 
 void nhobj_put(struct fib *f, struct nhobj *o, bool keep)
 {
-	struct nhobj **at = &f->nh.objs[slot(&f->nh, o->family, o->role, &o->hop)];
+	struct nhobj **at = &f->nh.objs[bucket(&f->nh, o->family, o->role, &o->hop)];
 
 	if (o->refs && --o->refs)
 		return;
@@ -247,8 +367,13 @@ void nhobj_put(struct fib *f, struct nhobj *o, bool keep)
 	for (unsigned i = 0; i < HOP_LINKS; i++)
 		if (o->use[i].link) {
 			cds_list_del(&o->use[i].node);
-			publish(o->use[i].link);
+			publish(f, o->use[i].link);
 		}
+	if (f->redirect) {
+		no_redirection(f, o);
+		if (o->slot)
+			redirect_slot_free(f->redirect, o->slot);
+	}
 	call_rcu(&o->rcu, obj_free);
 }
 
@@ -293,7 +418,8 @@ int nhobj_ensure(struct fib *f, struct nhobj *o, char text[BATCH_TEXT])
 	return rc;
 }
 
-void nhobj_account(struct fib *f, struct nhobj *o, int sign, uint32_t routes, struct nhobj *substitute)
+void nhobj_account(
+	struct fib *f, struct nhobj *o, int sign, uint32_t routes, struct nhobj *substitute, uint32_t port)
 {
 	uint32_t groups = atomic_load_explicit(&o->groups, memory_order_relaxed);
 	uint64_t prefixes = atomic_load_explicit(&o->prefixes, memory_order_relaxed);
@@ -302,10 +428,19 @@ void nhobj_account(struct fib *f, struct nhobj *o, int sign, uint32_t routes, st
 		if (!groups) {
 			o->substitute = substitute;
 			o->many_substitutes = !substitute;
+			o->other_port = port;
 			links_stale(f, o);
-		} else if (!o->many_substitutes && o->substitute != substitute) {
-			o->many_substitutes = true;
-			links_stale(f, o);
+			if (f->redirect)
+				reconsider_redirections(f, o);
+		} else {
+			if (!o->many_substitutes && o->substitute != substitute) {
+				o->many_substitutes = true;
+				links_stale(f, o);
+			}
+			if (o->other_port && o->other_port != port) {
+				o->other_port = 0;
+				links_stale(f, o);
+			}
 		}
 		groups++;
 		prefixes += routes;
@@ -320,6 +455,13 @@ void nhobj_account(struct fib *f, struct nhobj *o, int sign, uint32_t routes, st
 	}
 	atomic_store_explicit(&o->groups, groups, memory_order_relaxed);
 	atomic_store_explicit(&o->prefixes, prefixes, memory_order_relaxed);
+}
+
+void nhobj_account_sole(struct fib *f, struct nhobj *o, int sign)
+{
+	o->sole += (unsigned)sign;
+	if (f->redirect && o->sole == (sign > 0))
+		reconsider_redirections(f, o);
 }
 
 struct carried nexthops_carried(struct fib *f, uint32_t ifindex)

@@ -9,10 +9,10 @@
  *   fib_bench bare [PREFIXES [4|6]]
  *         only the bare loop, as JSON
  *   fib_bench failover [PREFIXES [4|6 [PAIRS [PEERS [same]]]]]
- *         one neighbour (or PEERS on one port) with PAIRS different backups is lost: time until the kernel
- *         answers with the backup for prefixes all over the table, idle and while another table is loading;
- *         against bare replaces of the same groups; same: the backups are on the lost one's interface
- *   fib_bench failovers
+ *         one neighbour (or PEERS on one port) with PAIRS different backups is lost: time until packets to
+ * prefixes all over the table leave over the backup (redirect.h), and until the kernel answers so, idle and
+ * while another table is loading; against bare replaces of the same groups; same: the backups are on the lost
+ * one's interface fib_bench redirect what redirection costs a packet while nobody is lost fib_bench failovers
  *         that for 10,000 to 1,000,000 prefixes of both families, for backups on the lost one's own
  *         interface, and for 1 to 1,000 peers on one port
  *
@@ -23,11 +23,14 @@
 #include "shared/clock.h"
 #include "shared/log.h"
 #include "tests/unit/fib_lab.h"
+#include "tests/unit/fib_packets.h"
+#include <linux/bpf.h>
 #include <linux/neighbour.h>
 #include <linux/nexthop.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static bool without_removal, same_interface;
@@ -40,6 +43,8 @@ static struct bare_results {
 	} in, over, out;
 	struct measured {
 		double call, first, last; /* us */
+		double packet; /* us: the last packet that did not leave over a backup; only with the daemon
+				*/
 	} loss;
 	double neighbour; /* us: a permanent neighbour entry rewritten */
 	struct spent our_in, our_over;
@@ -251,8 +256,9 @@ static void bench_install(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 struct watch {
 	uint32_t n; /* prefixes */
 	bool v6;
+	struct packets *packets; /* NULL: only ask the table */
 	_Atomic bool stop, ready;
-	uint64_t first, last_wrong, asks;
+	uint64_t first, last_wrong, last_packet, asks;
 };
 
 /* The kernel would send dst to a backup. */
@@ -295,6 +301,8 @@ static void *watch_main(void *arg)
 	while (!atomic_load(&w->stop) || rounds_after++ < 512) {
 		struct net n = w->v6 ? lab_net6(k) : lab_net4(k);
 		n.prefix.addr.b[15] = 1;
+		if (w->packets && (packets_way(w->packets, &n.prefix.addr) & 0xffff) < (int)BACKUPS)
+			w->last_packet = clock_now_ns();
 		bool right = by_backup(fd, w->v6, &n.prefix.addr);
 		uint64_t now = clock_now_ns();
 		w->asks++;
@@ -309,9 +317,9 @@ static void *watch_main(void *arg)
 	return NULL;
 }
 
-static struct measured measure(uint32_t n, bool v6, void (*act)(void *), void *arg)
+static struct measured measure(uint32_t n, bool v6, struct packets *packets, void (*act)(void *), void *arg)
 {
-	struct watch w = {.n = n, .v6 = v6};
+	struct watch w = {.n = n, .v6 = v6, .packets = packets};
 	struct measured m;
 	pthread_t t;
 	uint64_t start, end;
@@ -329,6 +337,7 @@ static struct measured measure(uint32_t n, bool v6, void (*act)(void *), void *a
 	pthread_join(t, NULL);
 	m.call = (double)(end - start) / 1e3;
 	m.first = w.first > start ? (double)(w.first - start) / 1e3 : 0;
+	m.packet = w.last_packet > start ? (double)(w.last_packet - start) / 1e3 : 0;
 	m.last = w.last_wrong > start ? (double)(w.last_wrong - start) / 1e3 : 0;
 	return m;
 }
@@ -451,9 +460,20 @@ static void bare_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 		if (l.b.n == BATCH_ROUTES || i + 1 == n)
 			must(&l.b);
 	}
-	bare->loss = measure(n, v6, bare_replace, &l);
+	bare->loss = measure(n, v6, NULL, bare_replace, &l);
 	bare->neighbour = bare_neighbour(&l.b, v6);
 	batch_close(&l.b);
+}
+
+static double median(double *v, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++)
+		for (unsigned k = i; k > 0 && v[k] < v[k - 1]; k--) {
+			double x = v[k];
+			v[k] = v[k - 1];
+			v[k - 1] = x;
+		}
+	return v[n / 2];
 }
 
 static _Atomic bool loading;
@@ -480,8 +500,34 @@ static void *load_main(void *arg)
 
 static void print_measured(const char *what, struct measured m)
 {
-	printf("  %-34s first %9.0f us   last %9.0f us   acknowledged %9.0f us\n", what, m.first, m.last,
+	printf("  %-34s first %9.0f us   last %9.0f us   acknowledged %9.0f us", what, m.first, m.last,
 		m.call);
+	if (m.packet != 0)
+		printf("   last packet %9.0f us", m.packet);
+	printf("\n");
+}
+
+/* Their hardware addresses end in the number that tells backups from peers. */
+static void know_neighbours(bool v6, unsigned net, unsigned first, unsigned n)
+{
+	struct batch b;
+
+	if (batch_open(&b, 1 << 18) < 0)
+		exit(1);
+	for (unsigned i = 0; i < n; i++) {
+		struct ipaddr a = peer_addr(v6, net, first + i);
+		uint8_t mac[6] = {2, 0, 0, (uint8_t)net, a.b[14], a.b[15]};
+		struct ndmsg *m =
+			NLMSG_DATA(batch_add(&b, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m)));
+		m->ndm_family = v6 ? AF_INET6 : AF_INET;
+		m->ndm_ifindex = (int)(net == 1 ? lab.a : lab.b);
+		m->ndm_state = NUD_PERMANENT;
+		batch_put_addr(&b, NDA_DST, &a);
+		batch_put(&b, NDA_LLADDR, mac, sizeof(mac));
+		if (b.n == 500 || i + 1 == n)
+			must(&b);
+	}
+	batch_close(&b);
 }
 
 static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
@@ -489,7 +535,11 @@ static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 	struct fib_link *links = calloc(peers, sizeof(*links));
 	struct loss l = {links, peers};
 	unsigned groups = pairs > peers ? pairs : peers;
+	struct packets packets;
 
+	know_neighbours(v6, 1, 0, peers);
+	know_neighbours(v6, same_interface ? 1 : 2, BACKUPS, pairs);
+	packets_open(&packets);
 	printf("failover IPv%c, %u prefixes, %u peer%s lost, %u pair%s, backup on %s interface:\n",
 		v6 ? '6' : '4', n, peers, peers == 1 ? "" : "s", groups, groups == 1 ? "" : "s",
 		same_interface ? "the same" : "another");
@@ -514,9 +564,11 @@ static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 		for (int r = 0; r < rounds; r++) {
 			for (unsigned i = 0; i < peers; i++)
 				links[i].up = false;
-			m[r] = measure(n, v6, lose, &l);
+			m[r] = measure(n, v6, lab.fib->redirect ? &packets : NULL, lose, &l);
 			if (m[r].last > worst.last)
-				worst = m[r];
+				worst.first = m[r].first, worst.last = m[r].last, worst.call = m[r].call;
+			if (m[r].packet > worst.packet)
+				worst.packet = m[r].packet;
 			for (unsigned i = 0; i < peers; i++)
 				links[i].up = true;
 			fib_link_event(lab.fib, links, peers);
@@ -550,6 +602,10 @@ static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 				m[k] = m[k - 1];
 				m[k - 1] = x;
 			}
+		double sorted[7];
+		for (int i = 0; i < rounds; i++)
+			sorted[i] = m[i].packet;
+		m[rounds / 2].packet = median(sorted, rounds);
 		print_measured(loaded ? "under load, median of 7" : "idle, median of 7", m[rounds / 2]);
 		print_measured(loaded ? "under load, worst" : "idle, worst", worst);
 	}
@@ -561,6 +617,7 @@ static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 	lab_barrier(&lab);
 	wait_routes(begin(), v6, 0);
 	wait_routes(begin(), !v6, 0);
+	packets_close(&packets);
 	free(links);
 }
 
@@ -596,17 +653,6 @@ static void install(uint32_t n, bool v6)
 }
 
 #define RUNS_MAX 99
-
-static double median(double *v, unsigned n)
-{
-	for (unsigned i = 1; i < n; i++)
-		for (unsigned k = i; k > 0 && v[k] < v[k - 1]; k--) {
-			double x = v[k];
-			v[k] = v[k - 1];
-			v[k - 1] = x;
-		}
-	return v[n / 2];
-}
 
 /* Ours and the bare loop by turns. The ratio is taken of two neighbouring runs, its median of all. */
 static void write_runs(uint32_t n, bool v6, unsigned runs)
@@ -651,8 +697,55 @@ static void failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 	in_child(true, bench_failover, n, v6, pairs, peers);
 }
 
+static int bpf(int cmd, union bpf_attr *a)
+{
+	return (int)syscall(SYS_bpf, cmd, a, sizeof(*a));
+}
+
+/* ns for a packet, by the kernel's own test: the least of 9, which itself takes most of it. */
+static unsigned packet_ns(int program)
+{
+	uint8_t packet[64] = {[12] = 8, [14] = 0x45};
+	unsigned least = UINT32_MAX;
+
+	for (int i = 0; i < 9; i++) {
+		union bpf_attr a = {0};
+		a.test.prog_fd = (uint32_t)program;
+		a.test.data_in = (uintptr_t)packet;
+		a.test.data_size_in = sizeof(packet);
+		a.test.repeat = 1000000;
+		if (bpf(BPF_PROG_TEST_RUN, &a) == 0 && a.test.duration < least)
+			least = a.test.duration;
+	}
+	return least;
+}
+
+static void bench_redirect(uint32_t n, bool v6, unsigned pairs, unsigned peers)
+{
+	const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -1}, {.code = BPF_JMP | BPF_EXIT}};
+	union bpf_attr a = {0};
+
+	(void)n, (void)v6, (void)pairs, (void)peers;
+	if (!lab.fib->redirect) {
+		printf("no redirection on this kernel\n");
+		return;
+	}
+	a.prog_type = BPF_PROG_TYPE_SCHED_CLS;
+	a.insns = (uintptr_t)nothing;
+	a.insn_cnt = 2;
+	a.license = (uintptr_t) "GPL";
+	int empty = bpf(BPF_PROG_LOAD, &a), ours = redirect_program(lab.fib->redirect);
+	printf("redirection, ns for a packet in the kernel's own test: nobody lost %u", packet_ns(ours));
+	redirect_lost(lab.fib->redirect, 1);
+	printf(", somebody lost, packet of no interest %u", packet_ns(ours));
+	redirect_clear(lab.fib->redirect, 1);
+	printf("; a program that does nothing %u\n", packet_ns(empty));
+}
+
 static void failovers(void)
 {
+	in_child(true, bench_redirect, 0, false, 0, 0);
 	for (uint32_t k = 10000; k <= 1000000; k *= 10) {
 		failover(k, false, 1, 1);
 		failover(k, true, 1, 1);
@@ -664,8 +757,8 @@ static void failovers(void)
 	failover(200000, false, 100, 1);
 	failover(200000, true, 100, 1);
 	for (unsigned peers = 10; peers <= 1000; peers *= 10) {
-		failover(200000, false, 1, peers);
-		failover(200000, true, 1, peers);
+		failover(200000, false, peers, peers);
+		failover(200000, true, peers, peers);
 	}
 }
 
@@ -705,11 +798,13 @@ int main(int argc, char **argv)
 		print_bare();
 	} else if (argc > 1 && !strcmp(argv[1], "failover")) {
 		failover(n, v6, pairs, peers);
+	} else if (argc > 1 && !strcmp(argv[1], "redirect")) {
+		in_child(true, bench_redirect, 0, false, 0, 0);
 	} else if (argc > 1 && !strcmp(argv[1], "failovers")) {
 		failovers();
 	} else {
 		fprintf(stderr, "usage: fib_bench install|bare [PREFIXES [4|6]] | write [PREFIXES [4|6 "
-				"[RUNS]]] | failovers | failover [PREFIXES [4|6 [PAIRS "
+				"[RUNS]]] | redirect | failovers | failover [PREFIXES [4|6 [PAIRS "
 				"[PEERS [same]]]]]\n");
 		return 2;
 	}

@@ -497,12 +497,16 @@ static void test_bfd_ours(void **state)
 
 static void test_ours(void **state)
 {
-	struct config *c =
-		must_parse("peregrine { io threads 3; rib shards 5; }\nprotocol device peregrine { }");
+	struct config *c = must_parse("peregrine { io threads 3; rib shards 5; failover redirect off; "
+				      "}\nprotocol device peregrine { }");
 
 	assert_int_equal(c->threads, 3);
 	assert_int_equal(c->rib_shards, 5);
+	assert_int_equal(c->failover_redirect, TRI_OFF);
 	assert_int_equal(must_proto(c, "peregrine")->type, PROTO_DEVICE);
+	config_release(c);
+	c = must_parse("protocol device { }");
+	assert_int_equal(c->failover_redirect, TRI_UNSET);
 	config_release(c);
 	assert_non_null(strstr(must_fail("peregrine { foo; }"), "expecting IO or RIB"));
 }

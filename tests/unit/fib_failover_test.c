@@ -6,6 +6,7 @@
 #include "controlplane/fib/fib_priv.h"
 #include "shared/clock.h"
 #include "tests/unit/fib_lab.h"
+#include "tests/unit/fib_packets.h"
 #include <pthread.h>
 
 #define MANY 2000
@@ -477,9 +478,10 @@ static void test_writer_gives_way(void **state)
 	/* A failover that is held up has announced itself already. */
 	pthread_mutex_lock(&lab.fib->links.lock);
 	pthread_create(&t, NULL, lose_v6, NULL);
-	assert_true(wait_for(gave_way, &before));
+	bool gave = wait_for(gave_way, &before);
 	pthread_mutex_unlock(&lab.fib->links.lock);
 	pthread_join(t, NULL);
+	assert_true(gave);
 	link_event(&lab, "10.1.0.2", lab.a, false);
 	uint64_t loaded = routes4();
 	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
@@ -497,6 +499,214 @@ static void test_writer_gives_way(void **state)
 	rib_submit(b);
 	attrs_release(c);
 	unload();
+}
+
+static void *lose_both(void *arg)
+{
+	const struct fib_link lost[2] = {{.addr = ip("10.1.0.2"), .ifindex = lab.a, .reason = "bfd"},
+		{.addr = ip("2001:db8:1::2"), .ifindex = lab.a, .reason = "bfd"}};
+
+	(void)arg;
+	rcu_register_thread();
+	fib_link_event(lab.fib, lost, 2);
+	rcu_unregister_thread();
+	return NULL;
+}
+
+static bool redirected(void *arg)
+{
+	return redirect_active(lab.fib->redirect) == *(unsigned *)arg;
+}
+
+#define BY_A 0x00001 /* hardware addresses: fib_lab.h */
+#define BY_B 0x10002
+
+/* How many of the packets to a hundred prefixes of each family leave that way. */
+static unsigned leave(struct packets *p, int way)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < MANY; i += MANY / 100)
+		for (int v6 = 0; v6 < 2; v6++) {
+			struct net net = v6 ? lab_net6(i) : lab_net4(i);
+			net.prefix.addr.b[15] = 1;
+			n += packets_way(p, &net.prefix.addr) == way;
+		}
+	return n;
+}
+
+/* Packets do not wait for netlink: here it hears nothing at all until they have all been seen on the backup.
+ */
+static void test_redirected(void **state)
+{
+	struct packets p;
+	unsigned none = 0, two = 2;
+	pthread_t t;
+
+	NEED_LAB(&lab);
+	if (!lab.fib->redirect)
+		skip(); /* the log has said why */
+	packets_open(&p);
+	link_known(&lab, "10.1.0.2", lab.a);
+	link_known(&lab, "2001:db8:1::2", lab.a);
+	load();
+	assert_int_equal(leave(&p, BY_A), 200);
+	uint64_t messages = lab.fib->links.batch.messages;
+	pthread_mutex_lock(&lab.fib->links.lock);
+	pthread_create(&t, NULL, lose_both, NULL);
+	bool lost = wait_for(redirected, &two);
+	unsigned moved = leave(&p, BY_B);
+	bool told = lab.fib->links.batch.messages != messages;
+	char before[80];
+	snprintf(before, sizeof(before), "%s", via("20.0.5.1"));
+	pthread_mutex_unlock(&lab.fib->links.lock);
+	pthread_join(t, NULL);
+	assert_true(lost);
+	assert_false(told);
+	assert_string_equal(before, "10.1.0.2");
+	assert_int_equal(moved, 200);
+	/* Then the routes themselves, and nothing is redirected any more. */
+	assert_string_equal(via("20.0.5.1"), "10.2.0.2");
+	assert_string_equal(via("2400:0:5::1"), "2001:db8:2::2");
+	assert_true(wait_for(redirected, &none));
+	assert_int_equal(leave(&p, BY_B), 200);
+	assert_int_equal(latest().redirected, MANY);
+	assert_true(latest().redirected_ns != 0);
+	expect_in_step(&lab);
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	link_event(&lab, "2001:db8:1::2", lab.a, true);
+	expect_via("20.0.5.1", "10.1.0.2");
+	expect_via("2400:0:5::1", "2001:db8:1::2");
+	assert_int_equal(leave(&p, BY_A), 200);
+	packets_close(&p);
+	unload();
+}
+
+static int way(struct packets *p, const char *dst)
+{
+	struct ipaddr a = ip(dst);
+
+	return packets_way(p, &a);
+}
+
+static void *lose_five(void *arg)
+{
+	const char *const gw[] = {"10.1.0.2", "2001:db8:1::2", "10.1.0.4", "10.1.0.6", "10.1.0.7"};
+	struct fib_link lost[5];
+
+	(void)arg;
+	for (int i = 0; i < 5; i++)
+		lost[i] = (struct fib_link){.addr = ip(gw[i]), .ifindex = lab.a, .reason = "bfd"};
+	rcu_register_thread();
+	fib_link_event(lab.fib, lost, 5);
+	rcu_unregister_thread();
+	return NULL;
+}
+
+/* Each packet goes where its own route will go: to another backup, to the rest of its paths, over a gateway
+ * of the other family, to somebody on the same port; and nowhere else when its route has nobody else. */
+static void redirected_by_route(bool v6_sole)
+{
+	static const struct {
+		const char *net, *best, *backup, *dst;
+		int before, after;
+	} route[] = {
+		{"198.51.100.0/24", "10.1.0.2", "10.2.0.2", "198.51.100.1", BY_A, BY_B},
+		{"198.51.101.0/24", "10.1.0.2", "10.2.0.9", "198.51.101.1", BY_A, 0x10009},
+		{"198.51.102.0/24", "10.1.0.2", NULL, "198.51.102.1", BY_A, BY_A},
+		{"198.51.103.0/24", "10.1.0.2 10.2.0.2", NULL, "198.51.103.1", 0, BY_B},
+		{"198.51.104.0/24", "2001:db8:1::2", "2001:db8:2::2", "198.51.104.1", BY_A, BY_B},
+		{"198.51.105.0/24", "10.1.0.4", "10.1.0.5", "198.51.105.1", 0x4, 0x5},
+		/* On its own port, and somebody with nobody else: the packet does not say which of them it
+		   is. */
+		{"198.51.106.0/24", "10.1.0.7", "10.1.0.5", "198.51.106.1", 0x7, 0x7},
+		{"198.51.107.0/24", "10.1.0.7", NULL, "198.51.107.1", 0x7, 0x7},
+		/* A less specific one, as if it had been withdrawn. */
+		{"203.0.112.0/20", "10.2.0.2", NULL, "203.0.112.1", BY_B, BY_B},
+		{"203.0.113.0/24", "10.1.0.2", NULL, "203.0.113.1", BY_A, BY_B},
+		/* Backups on two ports: netlink. */
+		{"198.51.108.0/24", "10.1.0.6", "10.2.0.2", "198.51.108.1", 0x6, 0x6},
+		{"198.51.109.0/24", "10.1.0.6", "10.3.0.2", "198.51.109.1", 0x6, 0x6},
+	};
+	const unsigned n = sizeof(route) / sizeof(*route);
+	unsigned none = 0;
+	int moved[16], multi[32];
+	struct packets p;
+	pthread_t t;
+
+	NEED_LAB(&lab);
+	if (!lab.fib->redirect)
+		skip();
+	sh("for x in 4 5 6 7; do ip neigh add 10.1.0.$x lladdr 02:00:00:00:00:0$x dev a0; done;"
+	   "ip neigh add 10.2.0.9 lladdr 02:00:00:00:00:09 dev b0");
+	packets_open(&p);
+	link_known(&lab, "10.1.0.2", lab.a);
+	link_known(&lab, "2001:db8:1::2", lab.a);
+	link_known(&lab, "10.1.0.4", lab.a);
+	link_known(&lab, "10.1.0.6", lab.a);
+	link_known(&lab, "10.1.0.7", lab.a);
+	for (unsigned i = 0; i < n; i++) {
+		if (route[i].backup)
+			lab_announce(&lab, lab.two, route[i].net, route[i].backup, 100);
+		lab_announce(&lab, lab.one, route[i].net, route[i].best, 200);
+	}
+	lab_announce(&lab, lab.two6, "2001:db8:f000::/48", "2001:db8:2::2", 100);
+	lab_announce(&lab, lab.one6, "2001:db8:f000::/48", "2001:db8:1::2", 200);
+	expect_routes(n + 1);
+	expect_in_step(&lab);
+	if (v6_sole) {
+		lab_announce(&lab, lab.one6, "2001:db8:f001::/48", "2001:db8:1::2", 200);
+		expect_routes(n + 2);
+		expect_in_step(&lab);
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (route[i].before)
+			assert_int_equal(way(&p, route[i].dst), route[i].before);
+	pthread_mutex_lock(&lab.fib->links.lock);
+	pthread_create(&t, NULL, lose_five, NULL);
+	/* 10.1.0.2, 10.1.0.4, and 2001:db8:1::2 for IPv4 and, if nobody there has it alone, for IPv6. */
+	unsigned slots = v6_sole ? 3 : 4;
+	bool lost = wait_for(redirected, &slots);
+	int moved6 = way(&p, "2001:db8:f000::1");
+	for (unsigned i = 0; i < n; i++)
+		moved[i] = way(&p, route[i].dst);
+	for (int i = 0; i < 32; i++) {
+		char dst[32];
+		snprintf(dst, sizeof(dst), "198.51.103.%d", i + 1);
+		multi[i] = way(&p, dst);
+	}
+	pthread_mutex_unlock(&lab.fib->links.lock);
+	pthread_join(t, NULL);
+	assert_true(lost);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(moved[i], route[i].after);
+	for (int i = 0; i < 32; i++)
+		assert_int_equal(multi[i], BY_B);
+	assert_int_equal(moved6, v6_sole ? BY_A : BY_B);
+	assert_true(wait_for(redirected, &none));
+	link_event(&lab, "10.1.0.2", lab.a, true);
+	link_event(&lab, "2001:db8:1::2", lab.a, true);
+	link_event(&lab, "10.1.0.4", lab.a, true);
+	link_event(&lab, "10.1.0.6", lab.a, true);
+	link_event(&lab, "10.1.0.7", lab.a, true);
+	for (unsigned i = 0; i < n; i++) {
+		lab_withdraw(lab.one, route[i].net);
+		if (route[i].backup)
+			lab_withdraw(lab.two, route[i].net);
+	}
+	lab_withdraw(lab.one6, "2001:db8:f000::/48");
+	lab_withdraw(lab.two6, "2001:db8:f000::/48");
+	if (v6_sole)
+		lab_withdraw(lab.one6, "2001:db8:f001::/48");
+	expect_routes(0);
+	sh("for x in 4 5 6 7; do ip neigh del 10.1.0.$x dev a0; done; ip neigh del 10.2.0.9 dev b0");
+	packets_close(&p);
+}
+
+static void test_redirected_by_route(void **state)
+{
+	redirected_by_route(false);
+	redirected_by_route(true);
 }
 
 /* What `show failover` shows of a group. */
@@ -646,6 +856,8 @@ int main(void)
 		cmocka_unit_test(test_thousand_on_one_port),
 		cmocka_unit_test(test_does_not_wait),
 		cmocka_unit_test(test_writer_gives_way),
+		cmocka_unit_test(test_redirected),
+		cmocka_unit_test(test_redirected_by_route),
 		cmocka_unit_test(test_groups_seen),
 		cmocka_unit_test(test_churn),
 	};

@@ -66,7 +66,8 @@ static inline struct net net_of(const char *text)
 
 static inline void lab_interfaces(struct lab *l)
 {
-	sh("echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad; echo 0 "
+	sh("echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding;"
+	   "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad; echo 0 "
 	   ">/proc/sys/net/ipv6/conf/all/accept_dad;"
 	   "ip link set lo up");
 	for (const char *i = "abc"; *i; i++) {
@@ -93,9 +94,12 @@ static inline struct rib_source *lab_source(struct rib_table *t, const char *nam
 	return rib_source_open(t, &c);
 }
 
+/* false: what is tested is netlink's part alone. */
+static bool lab_redirects = true;
+
 static inline void lab_fib(struct lab *l, bool recover)
 {
-	struct fib_options o = {l->rib, l->export, l->nht, LAB_PROTO, recover, l->ifaces};
+	struct fib_options o = {l->rib, l->export, l->nht, LAB_PROTO, recover, l->ifaces, !lab_redirects};
 
 	l->fib = fib_create(&o);
 	assert_non_null(l->fib);
