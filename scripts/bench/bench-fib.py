@@ -14,9 +14,12 @@
     replaced  the same prefixes with another next hop, until the kernel sends all of the sample there
     removed   withdrawn, until the kernel knows none of them
     cut       packets of link a are dropped in the wire, carrier stays. Counted from the last BFD packet that was delivered,
-              until the kernel sends the first, the median and the last prefix of the sample over b. A stream of numbered
-              packets crosses: those that never arrive are counted.
+              until the kernel's table says b for the first, the median and the last prefix of the sample. A stream of numbered
+              packets crosses: those that never arrive are counted, and when the stream goes on behind b ("forwarded": what really
+              leaves; ours may do so before its table says it, docs/failover.md).
 
+--cores 0-15 puts the generator, the forwarding and the receiver on a CPU of their own each (with 4 CPUs or more; the kernel is told
+by RPS), the daemon on half of the rest and everything else on the other half.
 --bfd says another BFD interval for everybody: beside a stream of packets on two cores 10 ms x 3 is not stable with every daemon.
 The last lines are the tables of docs/failover.md, and for our slowest cut the stages that it names.
 
@@ -28,6 +31,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -46,11 +50,61 @@ from netlab.witness import PROBE_PORT, ahead_of_others, tool  # noqa: E402
 
 SAMPLES = 64
 CUT_SAMPLES = 17  # a round over them takes about 0.1 ms
-STAGES = ("detected", "published", "ring_read", "plan_found", "netlink_sent", "netlink_acked", "bgp_told", "updates_out")
+STAGES = ("detected", "published", "ring_read", "plan_found", "redirected", "netlink_sent", "netlink_acked", "bgp_told", "updates_out")
 PHASES = ("in", "replaced", "removed")
 WITNESSED_RATE = 20000  # packets a second whose gaps the witness sees one by one
 EARLY = "early"  # the routes had left feed A before its last packet: not for the cut
 LOAD_FROM, LOAD_N = 2000000, 100000
+
+
+def cpu_list(text_):
+    """0-3,8 -> [0, 1, 2, 3, 8]"""
+    found = []
+    for part in text_.split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+class Cores:
+    """Who runs where; without a list, or with less than four, everything everywhere."""
+
+    def __init__(self, cpus):
+        self.apart = len(cpus) >= 4
+        if cpus and not self.apart:
+            os.sched_setaffinity(0, cpus)
+        if not self.apart:
+            return
+        self.generator, self.forwarder, self.receiver = cpus[:3]
+        rest = cpus[3:]
+        half = (len(rest) + 1) // 2
+        self.daemon, self.others = rest[:half], rest[half:] or rest
+        os.sched_setaffinity(0, self.others)
+
+    def __str__(self):
+        return (f"generator {self.generator}, forwarding {self.forwarder}, receiver {self.receiver}, daemon {self.daemon}, "
+                f"others {self.others}" if self.apart else "not apart")
+
+    def start(self, device):
+        if not self.apart:
+            return device.start()
+        os.sched_setaffinity(0, self.daemon)
+        try:
+            device.start()
+        finally:
+            os.sched_setaffinity(0, self.others)
+
+    def probe(self):
+        return ["taskset", "-c", str(self.generator)] if self.apart else []
+
+    def spread(self, lab):
+        """Packets that come in are worked off on a CPU other than the sender's."""
+        if not self.apart:
+            return
+        for role, port, cpu in (("dut", "h0", self.forwarder), ("pa", "e0", self.receiver), ("pb", "e0", self.receiver)):
+            mask = f"{1 << cpu:x}"
+            mask = ",".join(mask[max(0, k - 8):k] for k in reversed(range(len(mask), 0, -8)))
+            lab.run(role, "sh", "-c", f"echo {mask} >/sys/class/net/{port}/queues/rx-0/rps_cpus")
 
 
 class Net:
@@ -106,8 +160,8 @@ class Stream:
     """More packets than a witness can look at, counted at both ends: by the generator, and by the neighbours' kernels. One of
     them runs across each cut."""
 
-    def __init__(self, lab, net, n, rate):
-        self.lab, self.argv = lab, [tool("probe"), f"-{net.family}", net.target(n), "-p", str(PROBE_PORT), "-r", str(rate)]
+    def __init__(self, lab, net, n, rate, cores):
+        self.lab, self.argv = lab, [*cores.probe(), tool("probe"), f"-{net.family}", net.target(n), "-p", str(PROBE_PORT), "-r", str(rate)]
         for role in ("pa", "pb"):
             lab.run(role, "nft", "add table inet stream; add counter inet stream arrived; add chain inet stream pre "
                     "{ type filter hook prerouting priority -300; }; "
@@ -153,8 +207,8 @@ def cpu_of(daemon):
 
 
 class Trial:
-    def __init__(self, lab, net, device, n, rate, say):
-        self.lab, self.net, self.device, self.n, self.rate, self.say = lab, net, device, n, rate, say
+    def __init__(self, lab, net, device, n, rate, cores, say):
+        self.lab, self.net, self.device, self.n, self.rate, self.cores, self.say = lab, net, device, n, rate, cores, say
         self.limit = 30 + n // 10000
         self.result = {"device": device.title, "family": net.family, "routes": n}
 
@@ -213,12 +267,12 @@ class Trial:
             raise RuntimeError("feed A's routes did not arrive")
         wait_for(self.device.bfd_up, "BFD Up", failed=self.device.daemon.dead)
         self.settle()
-        self.stream = Stream(self.lab, net, n, self.rate) if self.rate > WITNESSED_RATE else None
+        self.stream = Stream(self.lab, net, n, self.rate, self.cores) if self.rate > WITNESSED_RATE else None
         self.witness = (Witness(self.lab, probes=False, links=("a",)) if self.stream
                         else Witness(self.lab, far=("sa.pa", "sb.pb")))
         if not self.stream:
-            self.lab.popen("host", [tool("probe"), f"-{f}", net.target(n), "-p", str(PROBE_PORT), "-r", str(self.rate)],
-                           log=self.lab.path("probe.out"))
+            self.lab.popen("host", [*self.cores.probe(), tool("probe"), f"-{f}", net.target(n), "-p", str(PROBE_PORT),
+                                    "-r", str(self.rate)], log=self.lab.path("probe.out"))
         time.sleep(1)
 
     def arrived(self):
@@ -240,7 +294,8 @@ class Trial:
         counted = self.stream.stop() if self.stream else None
         events = self.witness.events(begin - 10**9)
         alive = [e["t"] for e in events if e["kind"] == "bfd" and e["at"] == "a.dut" and e["dir"] == "out" and e["state"] == "Up"]
-        lost = sum(e["lost"] for e in events if e["kind"] == "gap" and e["t"] >= begin)
+        gaps = [e for e in events if e["kind"] == "gap" and e["t"] >= begin]
+        lost = sum(e["lost"] for e in gaps)
         s = self.device.words(begin)
         lab.mend()
         if not answer or not alive:
@@ -250,6 +305,8 @@ class Trial:
             return EARLY
         found = {k: (answer[k] - last) / 1e6 for k in ("first", "median", "last")}
         found["lost"] = lost
+        if gaps:
+            found["forwarded"] = (max(gaps, key=lambda e: e["lost"])["t"] - last) / 1e6
         if counted:
             found["lost"], found["stream"] = counted
         else:
@@ -345,6 +402,8 @@ def print_cuts(say, rows, rate):
                 continue
             cells = [both([c[k] for c in good], 1) for k in ("first", "median", "last")]
             lost = both([c["lost"] for c in good], 0)
+            if any("forwarded" in c for c in good):
+                cells.append("forwarded " + both([c.get("forwarded") for c in good], 1))
             lost += f" of {text(spread([c['stream'] for c in good])[0], 0)}/s"
             say(f"  {device:12} {len(good):>5} " + " ".join(f"{c:>20}" for c in cells) + f" {lost:>26}")
             if len(good) < len(cuts):
@@ -378,16 +437,16 @@ def print_tables(say, rows, floor, family, n):
         say("| bare loop | " + " | ".join(f"{floor[k]:.2f} s" for k in PHASES) + " |")
     if not any(r.get(key) for runs in rows.values() for r in runs for key in ("cuts_idle", "cuts_loaded")):
         return
-    say("\n| | cuts | detected | first prefix | median prefix | last prefix | detection to last prefix | packets lost | of a stream of |\n"
-        "|---|---|---|---|---|---|---|---|---|")
+    say("\n| | cuts | detected | forwarded | first prefix | median prefix | last prefix | detection to last prefix | packets lost | "
+        "of a stream of |\n|---|---|---|---|---|---|---|---|---|---|")
     for key, title in (("cuts_idle", "idle"), ("cuts_loaded", "under load")):
         for device, runs in rows.items():
             cuts = [c for r in runs for c in r.get(key, []) if c]
             if cuts:
                 say(f"| {device}, {n} IPv{family}, {title} | {len(cuts)} | " + " | ".join(
                     both([c.get(k) for c in cuts], d) + unit for k, d, unit in (
-                        ("detected", 2, " ms"), ("first", 1, " ms"), ("median", 1, " ms"), ("last", 1, " ms"), ("swap", 3, " ms"),
-                        ("lost", 0, "")))
+                        ("detected", 2, " ms"), ("forwarded", 1, " ms"), ("first", 1, " ms"), ("median", 1, " ms"), ("last", 1, " ms"),
+                        ("swap", 3, " ms"), ("lost", 0, "")))
                     + f" | {text(spread([c['stream'] for c in cuts])[0], 0)}/s |")
 
 
@@ -429,6 +488,7 @@ def main():
     a.add_argument("--rate", type=int, default=100000 if (os.cpu_count() or 1) >= 8 else 5000,
                    help="packets a second of the stream that crosses the cut (default 100000, with less than 8 CPUs 5000)")
     a.add_argument("--bfd", type=int, default=10, metavar="MS", help="BFD interval of every daemon, x 3 (default 10)")
+    a.add_argument("--cores", type=cpu_list, default=[], metavar="LIST", help="the CPUs to use, like 0-15, each part on its own")
     a.add_argument("--embedded", action="store_true", help="ours without peregrine-dp: BFD on kernel sockets")
     a.add_argument("--no-install", action="store_true")
     a.add_argument("--full", action="store_true")
@@ -436,10 +496,15 @@ def main():
     if os.geteuid() != 0:
         print("bench-fib: needs root: it makes network namespaces", file=sys.stderr)
         return 2
-    run("make", "-s", "-C", os.path.join(HERE, "..", ".."), f"B={build_dir()}", os.path.join(build_dir(), "bench", "fib_bench"),
-        timeout=300)
+    if shutil.which("make") and shutil.which("cc"):
+        run("make", "-s", "-C", os.path.join(HERE, "..", ".."), f"B={build_dir()}", os.path.join(build_dir(), "bench", "fib_bench"),
+            timeout=300)
     os.makedirs(os.path.join(build_dir(), "bench"), exist_ok=True)
     log = open(os.path.join(build_dir(), "bench", "fib.txt"), "a", encoding="utf-8")
+
+    def save():
+        with open(os.path.join(build_dir(), "bench", "fib.json"), "w", encoding="utf-8") as f:
+            json.dump(everything, f, indent=1)
 
     def say(line=""):
         print(line, flush=True)
@@ -447,15 +512,16 @@ def main():
         log.flush()
 
     devices.BFD_MS = o.bfd
+    cores = Cores(o.cores)
     sizes = [int(x) for x in o.sizes.split(",")]
     families = [o.family]
     if o.full:
         sizes, families, o.runs = [10000, 100000, 1000000], [4, 6], 3
+    everything = []
     chosen = [DEVICES[x] for x in o.daemons.split(",")]
     say(f"{time.strftime('%Y-%m-%d %H:%M')}  {os.cpu_count()} CPUs, kernel {platform.release()}, load {os.getloadavg()[0]:.1f}, "
-        f"BFD {o.bfd} ms x 3; "
+        f"BFD {o.bfd} ms x 3; cores: {cores}; "
         + "; ".join(f"{d.title}: {d.version()}" for d in chosen))
-    everything = []
     for family in families:
         net = Net(family)
         for n in sizes:
@@ -467,9 +533,10 @@ def main():
                     with Lab() as lab:
                         net.build(lab)
                         d = device(lab, net, not o.embedded) if device.title == "peregrine" else device(lab, net)
-                        t = Trial(lab, net, d, n, o.rate, say)
+                        cores.spread(lab)
+                        t = Trial(lab, net, d, n, o.rate, cores, say)
                         try:
-                            d.start()
+                            cores.start(d)
                             t.feeders()
                             if not o.no_install:
                                 t.install()
@@ -481,6 +548,7 @@ def main():
                             say(f"  {d.title}: {e}; {d.daemon.dead() or 'it runs'}")
                         results.append(t.result)
                         everything.append(t.result)
+                        save()
             rows = by_device(results)
             if floor:
                 print_install(say, rows, floor)
@@ -489,8 +557,7 @@ def main():
             print_tables(say, rows, floor, family, n)
             where_we_lose(say, rows, floor)
             everything.append({"device": "bare", "family": family, "routes": n, **(floor or {})})
-    with open(os.path.join(build_dir(), "bench", "fib.json"), "w", encoding="utf-8") as f:
-        json.dump(everything, f, indent=1)
+    save()
     log.close()
     return 0
 
