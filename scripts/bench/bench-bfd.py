@@ -21,7 +21,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "tests", "lib")]
-from bfdbench import devices  # noqa: E402
+from bfdbench import devices, stress  # noqa: E402
 from bfdbench.trial import measure  # noqa: E402
 from netlab import Lab  # noqa: E402
 from netlab.daemons import build_dir  # noqa: E402
@@ -56,6 +56,30 @@ def machine():
 class Bench:
     def __init__(self, lab, o):
         self.lab, self.o, self.rows = lab, o, []
+
+    def stress(self):
+        """Sessions at 10 ms while something else goes on: what happens is told, nothing is repeated."""
+        n, ms = (self.o.sessions or [250])[0], 10.0
+        for name, case, more, classes in stress.CASES:
+            if self.o.case and not any(c.lower() in name for c in self.o.case):
+                continue
+            say(name)
+            seconds = max(self.o.time, stress.LONGER.get(case, 0))
+            for cls in classes:
+                device = cls(self.lab, self.o.dut_core)
+                device.churn_s = seconds
+                device.start(n, ms)
+                try:
+                    with case(self, device, seconds + 4) as told:
+                        t = measure(self.lab, device, n, ms, seconds, self.o.gen_core, self.o.cut, 1, more)
+                        done = told(t.data) if t.data else ""
+                finally:
+                    device.stop()
+                row = {"what": "stress", "case": name} | t.row() | {"done": done}
+                self.rows.append(row)
+                say(f"  {device.title}: {line(row)}" + ("" if t.error else
+                    f" | flaps noticed by it {row['flaps_said']}, by the generator {row['flaps_silent']} | {done}"))
+                self.write()
 
     def trial(self, cls, n, ms, seconds, cut, rounds, device=None):
         """A device of its own unless one is given. Repeated while the machine spoils it."""
@@ -194,13 +218,16 @@ def rows_of(rows):
 
 def table(rows, m, path):
     """As docs/bfd.md has it: on stdout and in a file."""
-    same, others = [r for r in rows if r["what"] == "same"], [r for r in rows if r["what"] != "same"]
+    same, stressed = ([r for r in rows if r["what"] == w] for w in ("same", "stress"))
+    others = [r for r in rows if r["what"] not in ("same", "stress")]
     text = [f"{m['cores']} cores of {m['cpu']}, Linux {m['kernel']}, {', '.join(m['versions'].values())}, {m['started'][:10]}, load "
             f"{m['load']:.1f} at the start.", ""]
     if same:
         text += [*matrix(same), ""]
     if others:
         text += [*rows_of(others), ""]
+    if stressed:
+        text += [*stress.table(stressed), ""]
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(text))
     say()
@@ -212,6 +239,8 @@ def arguments():
     a = argparse.ArgumentParser(prog="bench.sh bfd", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--full", action="store_true", help="search for the most sessions of each")
     a.add_argument("--brief", action="store_true", help="with --full: a quarter of an hour")
+    a.add_argument("--stress", action="store_true", help="ours at 10 ms with hogs, timer storms, tables, floods, churn beside")
+    a.add_argument("--case", action="append", help="with --stress: only cases whose name contains this; several times")
     a.add_argument("--device", action="append", help="only devices whose name contains this; several times")
     a.add_argument("--interval", help="milliseconds, with commas (default 300,100,50,10,3.3)")
     a.add_argument("--sessions", help="numbers, with commas: no search, no comparison, only these")
@@ -225,7 +254,7 @@ def arguments():
     o.interval = [float(x) for x in o.interval.split(",")] if o.interval else BRIEF_INTERVALS if o.brief else INTERVALS
     o.probe_time = o.probe_time or (3 if o.brief else 6)
     o.sessions = [int(x) for x in o.sessions.split(",")] if o.sessions else None
-    o.time = o.time or (15 if o.brief else 60 if o.full else 10 if o.sessions else 3)
+    o.time = o.time or (12 if o.stress else 15 if o.brief else 60 if o.full else 10 if o.sessions else 3)
     return o
 
 
@@ -246,7 +275,9 @@ def main():
         bench = Bench(lab, o)
         bench.machine = m
         try:
-            if o.sessions:
+            if o.stress:
+                bench.stress()
+            elif o.sessions:
                 for cls in chosen:
                     say(cls.title)
                     for ms in [x for x in o.interval if x >= cls.floor_ms]:

@@ -194,6 +194,17 @@ static void count_blame(const struct report *r, uint64_t by[BLAMES], bool hold_o
 			by[report_blame(r, &m->flap[i], &ignored)]++;
 }
 
+/* Since the hold began, and as far as they are listed: noticed there, or here. */
+static uint64_t flaps_of_kind(const struct report *r, enum meter_flap_kind kind)
+{
+	const struct meter *m = r->g->meter;
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < m->nflaps; i++)
+		n += m->flap[i].kind == kind && r->g->hold_ns && m->flap[i].at_ns >= r->g->hold_ns;
+	return n;
+}
+
 bool report_trouble(const struct report *r)
 {
 	const struct gen *g = r->g;
@@ -457,6 +468,8 @@ static void json_flaps(struct json *j, const struct report *r)
 	put(j, "since_hold", "%lu", m->flaps - (r->g->hold_ns ? r->g->flaps_before_hold : m->flaps));
 	for (unsigned b = 0; b < BLAMES; b++)
 		put(j, blame_names[b], "%lu", hold[b]);
+	put(j, "said", "%lu", flaps_of_kind(r, METER_FLAP_SAID));
+	put(j, "silent", "%lu", flaps_of_kind(r, METER_FLAP_SILENT));
 	open_(j, "list", '[');
 	for (uint32_t i = 0; i < m->nflaps && i < LIST_MAX; i++) {
 		const struct meter_flap *f = &m->flap[i];

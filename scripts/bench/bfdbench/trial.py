@@ -58,6 +58,7 @@ class Trial:
         return r | (self.cost or {}) | {
             "up": d["sessions"]["up_at_hold"], "hold_s": round(d["course"]["cuts_s"] - d["course"]["hold_s"], 1),
             "flaps": self.flaps, "flaps_machine": self.excused - d["flaps"]["generator"], "flaps_generator": d["flaps"]["generator"],
+            "flaps_said": d["flaps"]["said"], "flaps_silent": d["flaps"]["silent"],
             "worst_gap_ms": round(d["gaps"]["max_us"] / 1e3, 3), "gaps": d["gaps"]["count"], "gaps_late": d["gaps"]["late"],
             "detections": o["count"], "early": d["detections"]["early"], "missed": d["detections"]["missed"],
             "overshoot_median_ms": round(o["median"] / 1e3, 3), "overshoot_p99_ms": round(o["p99"] / 1e3, 3),
