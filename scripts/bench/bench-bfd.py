@@ -2,6 +2,8 @@
 """make bench-bfd: how many BFD sessions each daemon holds, how late it detects, what it costs.
 
     scripts/bench.sh bfd                 about five minutes: 250 sessions at each interval, and ours at scale
+    scripts/bench.sh bfd --held          the most sessions that each holds for 60 s, from known figures: twenty minutes
+    scripts/bench.sh bfd --stress        ours with hogs, timer storms, tables, garbage and churn beside: four minutes
     scripts/bench.sh bfd --full          the most sessions that each holds for 60 s, searched for; an hour and a half
     scripts/bench.sh bfd --full --brief  the same in a quarter of an hour: 50, 10 and 3.3 ms, coarser steps, held for 15 s
     scripts/bench.sh bfd --device BIRD --interval 10 --sessions 250,500,1000 --time 20
@@ -32,6 +34,13 @@ STEPS = [50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 850, 1000, 1250, 1500,
          6000, 7000, 8000, 9000, 10000, 12000, 14000, 16000]
 BRIEF_INTERVALS = [50.0, 10.0, 3.3]
 BRIEF_STEPS = [100, 250, 500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 10000]
+# --held begins with these: what was held before, or expected. By interval; the most there is room for where there is none.
+HELD = {"peregrine-dp af_xdp busy": {10.0: 3000, 3.3: 1000},
+        "peregrine-dp memif busy": {10.0: 10000, 3.3: 10000},
+        "BIRD": {100.0: 3000, 50.0: 2000, 10.0: 600, 3.3: 250},
+        "FRR bfdd": {300.0: 500, 100.0: 250, 50.0: 200, 10.0: 200},
+        "FRR bfdd chrt -f 90": {300.0: 500, 100.0: 250, 50.0: 200, 10.0: 150}}
+GIVE_UP = 100  # flaps; a core that is away for some milliseconds makes as many where there are thousands of sessions
 # Ours alone: a few sessions, cheaply; many. Device, sessions, interval, seconds.
 AT_SCALE = [(devices.XdpAdaptive, [8], 50.0, 10), (devices.XdpAdaptive, [1000, 3000], 10.0, 5),
             (devices.MemifAdaptive, [10000], 10.0, 5), (devices.Memif, [10000], 3.3, 10)]
@@ -81,12 +90,12 @@ class Bench:
                     f" | flaps noticed by it {row['flaps_said']}, by the generator {row['flaps_silent']} | {done}"))
                 self.write()
 
-    def trial(self, cls, n, ms, seconds, cut, rounds, device=None):
+    def trial(self, cls, n, ms, seconds, cut, rounds, device=None, more=()):
         """A device of its own unless one is given. Repeated while the machine spoils it."""
         for attempt in range(ATTEMPTS):
             own = device or cls(self.lab, self.o.dut_core).start(n, ms)
             try:
-                t = measure(self.lab, own, n, ms, seconds, self.o.gen_core, cut, rounds)
+                t = measure(self.lab, own, n, ms, seconds, self.o.gen_core, cut, rounds, more)
             finally:
                 if not device:
                     own.stop()
@@ -155,6 +164,40 @@ class Bench:
                 return
             low -= 1
         say(f"  {ms:6g} ms: not even {steps[0]} sessions")
+
+
+    def held(self, cls, ms, seconds):
+        """The most sessions that hold, upwards or downwards from what is known: each try a long one that ends early when it
+        does not hold, the first beyond a success a short one."""
+        steps = [s for s in STEPS if s <= cls.most]
+        known = HELD.get(cls.title, {}).get(ms, cls.most)
+        at = max(i for i, s in enumerate(steps) if s <= known)
+        more = ["--give-up", str(GIVE_UP)]
+        best, best_at = None, -1
+        while at > best_at:
+            t = self.trial(cls, steps[at], ms, seconds, self.o.cut, 1, more=more)
+            if not t.held:
+                say(f"    {steps[at]} sessions: {t.error or self.why_not(t)}")
+                at -= 1
+                continue
+            first, best, best_at = best is None, t, at
+            while first and at + 1 < len(steps):
+                short = self.trial(cls, steps[at + 1], ms, self.o.probe_time, 0, 1, more=more)
+                if not short.held:
+                    say(f"    {steps[at + 1]} sessions: {short.error or self.why_not(short)}")
+                    break
+                say(f"    {steps[at + 1]} sessions held for {self.o.probe_time:g} s")
+                at += 1
+        if best:
+            self.keep(best, "most")
+        else:
+            say(f"  {ms:6g} ms: not even {steps[0]} sessions")
+
+    @staticmethod
+    def why_not(t):
+        up = t.data["sessions"]["up_at_hold"]
+        after = t.data["course"]["cuts_s"] - t.data["course"]["hold_s"]
+        return f"{t.flaps} flaps within {after:.1f} s" if up == t.n else f"{up} came Up"
 
 
 def line(r):
@@ -239,6 +282,8 @@ def arguments():
     a = argparse.ArgumentParser(prog="bench.sh bfd", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--full", action="store_true", help="search for the most sessions of each")
     a.add_argument("--brief", action="store_true", help="with --full: a quarter of an hour")
+    a.add_argument("--held", action="store_true", help="the same from known figures upwards or downwards: twenty minutes for ours, BIRD, "
+                   "bfdd, and bfdd under chrt -f 90; held for 60 s, at 100 ms and more for 20 s unless --time says otherwise")
     a.add_argument("--stress", action="store_true", help="ours at 10 ms with hogs, timer storms, tables, floods, churn beside")
     a.add_argument("--case", action="append", help="with --stress: only cases whose name contains this; several times")
     a.add_argument("--device", action="append", help="only devices whose name contains this; several times")
@@ -252,7 +297,8 @@ def arguments():
     a.add_argument("--gen-core", type=int, default=(os.cpu_count() or 2) - 1)
     o = a.parse_args()
     o.interval = [float(x) for x in o.interval.split(",")] if o.interval else BRIEF_INTERVALS if o.brief else INTERVALS
-    o.probe_time = o.probe_time or (3 if o.brief else 6)
+    o.probe_time = o.probe_time or (15 if o.held else 3 if o.brief else 6)
+    o.held_time = o.time
     o.sessions = [int(x) for x in o.sessions.split(",")] if o.sessions else None
     o.time = o.time or (12 if o.stress else 15 if o.brief else 60 if o.full else 10 if o.sessions else 3)
     return o
@@ -277,6 +323,11 @@ def main():
         try:
             if o.stress:
                 bench.stress()
+            elif o.held:
+                for cls in [c for c in chosen if c.title in HELD]:
+                    say(cls.title)
+                    for ms in [x for x in o.interval if x >= cls.floor_ms and (x in HELD[cls.title] or cls.most < 10000)]:
+                        bench.held(cls, ms, o.held_time or (20 if ms >= 100 else 60))
             elif o.sessions:
                 for cls in chosen:
                     say(cls.title)

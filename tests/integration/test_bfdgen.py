@@ -181,13 +181,21 @@ def test_a_frozen_device_is_blamed(net):
 
 
 def test_strict_status(net):
-    """--strict: a flap is exit status 4; sessions that never come up are 3."""
+    """--strict: a flap is exit status 4; sessions that never come up are 3. --give-up: flaps end an hour's hold, without cuts."""
     dp = dataplane(net, ranged())
-    g = Run(net, "--time", "6", "--strict")
+    g = Run(net, "--time", "3600", "--cut", "1", "--give-up", str(N), "--strict")
     p = g.popen()
-    wait_for(lambda: dp.all_up(N), "sessions Up", failed=dp.dead)
+    deadline = time.monotonic() + 60
+    while p.poll() is None and time.monotonic() < deadline:  # once more if the hold had not begun
+        wait_for(lambda: dp.all_up(N) or p.poll() is not None, "sessions Up", failed=dp.dead)
+        time.sleep(0.5)
+        os.kill(dp.pids[0], signal.SIGSTOP)
+        time.sleep(2.5)
+        os.kill(dp.pids[0], signal.SIGCONT)
+    r = g.wait(p, status=4)
+    assert r["flaps"]["since_hold"] == r["flaps"]["silent"] == N and r["flaps"]["said"] == 0, r["flaps"]
+    assert r["detections"]["count"] == 0, r
     dp.kill()
-    g.wait(p, status=4)
     assert Run(net, "--time", "0.1", "--wait", "1", "--peer-mac", "02:00:00:00:00:01").run(status=3)["sessions"]["reached_up"] == 0
 
 

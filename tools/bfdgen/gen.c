@@ -471,6 +471,11 @@ static bool follow_course(struct gen *g, uint64_t now)
 		}
 		break;
 	case GEN_HOLD:
+		if (o->give_up && g->meter->flaps - g->flaps_before_hold >= o->give_up) {
+			g->cuts_ns = now;
+			begin_goodbye(g, now);
+			return false;
+		}
 		if (now < g->hold_ns + (uint64_t)(o->time_s * 1e9))
 			break;
 		g->cuts_ns = now;

@@ -34,6 +34,7 @@ const char gen_options_usage[] =
 	"  --flood KIND:RATE      meanwhile: garbage, unknown, source, ttl, sbfd=DISCRIMINATOR; packets a "
 	"second;\n"
 	"                         up to 4 times\n"
+	"  --give-up N            end early, without cuts, when there were N flaps\n"
 	"  --vanish               end without saying AdminDown\n"
 	"Measuring\n"
 	"  --core N               where our loop runs\n"
@@ -226,6 +227,8 @@ static int value_of(struct gen_options *o, const char *name, const char *v)
 		return number32(v, 1, 60000, &o->cut_spread_ms);
 	else if (!strcmp(name, "--cut-hold"))
 		return number32(v, 0, 60000, &o->cut_hold_ms);
+	else if (!strcmp(name, "--give-up"))
+		return number32(v, 1, UINT32_MAX, &o->give_up);
 	else if (!strcmp(name, "--flood"))
 		return o->nfloods < GEN_FLOODS ? flood_parse(v, &o->flood[o->nfloods++]) : -EINVAL;
 	else if (!strcmp(name, "--stall"))

@@ -36,6 +36,7 @@ struct gen_options {
 	uint32_t cut, cut_rounds, cut_spread_ms, cut_hold_ms;
 	struct flood_options flood[GEN_FLOODS];
 	unsigned nfloods;
+	uint32_t give_up; /* flaps that end the hold, and the run; 0: none do */
 	bool vanish;
 	/* Measuring. */
 	int core; /* -1: wherever the kernel likes */
