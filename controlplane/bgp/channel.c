@@ -614,6 +614,7 @@ static void report(void *ctx, const char *line)
 {
 	struct bgp_session *s = ctx;
 
+	s->mirror.reported = true;
 	if (log_limit_ok(&s->report_limit))
 		session_log(s, LOG_CLASS_REMOTE, "%s", line);
 }
@@ -746,6 +747,8 @@ static int announce(struct bgp_channel *ch, const struct bgp_update *u, struct b
 		report(ch->s, "Malformed MP_REACH_NLRI attribute - conflicting flags");
 	else
 		id = attributes(ch, u, next_hop);
+	/* Not a loop, which is no error. */
+	ch->s->mirror.errored |= !id && ch->s->mirror.reported;
 	return id ? announce_all(ch, nlri, id, e) : withdraw(ch, nlri, e);
 }
 

@@ -552,6 +552,7 @@ void fsm_error(struct bgp_conn *c, const struct bgp_error *e)
 	bool was = s->conn == c, retain = retain_after_notification(c, e);
 	char name[32], detail[300];
 
+	s->mirror.errored |= e->code != BGP_ERR_CEASE;
 	bgp_error_detail(e, detail, sizeof(detail));
 	if (e->code != BGP_ERR_CEASE)
 		session_log(s, LOG_CLASS_REMOTE, "Error: %s%s", bgp_error_name(e->code, e->subcode, name),
@@ -677,7 +678,7 @@ static bool on_established(struct bgp_conn *c, uint8_t type, const uint8_t *body
 	}
 }
 
-bool fsm_message(struct bgp_conn *c, const uint8_t *msg, size_t len)
+static bool look_at(struct bgp_conn *c, const uint8_t *msg, size_t len)
 {
 	const uint8_t *body = msg + BGP_HEADER_LEN;
 	uint8_t type = msg[18];
@@ -706,4 +707,19 @@ bool fsm_message(struct bgp_conn *c, const uint8_t *msg, size_t len)
 	case BS_ESTABLISHED: return on_established(c, type, body, len);
 	default: return false;
 	}
+}
+
+bool fsm_message(struct bgp_conn *c, const uint8_t *msg, size_t len)
+{
+	struct bgp_session *s = c->s;
+	bool goes_on;
+
+	if (c->state != BS_ESTABLISHED || !s->daemon->bmp || !bmp_hub_mirrors(s->daemon->bmp))
+		return look_at(c, msg, len);
+	s->mirror.message = msg;
+	s->mirror.len = len;
+	s->mirror.reported = s->mirror.errored = false;
+	goes_on = look_at(c, msg, len);
+	session_mirror(s); /* unless the end of the connection has done so */
+	return goes_on;
 }

@@ -199,6 +199,12 @@ struct bgp_session {
 	bool silent_loss;      /* the session ends without a word from the neighbour: it may be dead */
 	struct ev_timer link_timer;
 	struct log_limit report_limit;
+	/* For stations that mirror: the message that is being looked at, not yet handed on. len 0: none */
+	struct {
+		const uint8_t *message;
+		size_t len;
+		bool reported, errored;
+	} mirror;
 
 	pthread_mutex_t lock;
 	struct bgp_status status;
@@ -268,6 +274,8 @@ void session_stamp_updates_out(struct bgp_session *s);
 /* ---- stations.c ---- */
 void session_tell_stations_up(struct bgp_session *s);
 void channel_tell_stations(struct bgp_channel *ch); /* how it exports from now on */
+/* The message that was being looked at goes to those that want it, with what was found about it. */
+void session_mirror(struct bgp_session *s);
 /* why: the NOTIFICATION that was sent or received, NULL without. */
 void session_tell_stations_down(
 	struct bgp_session *s, enum bmp_down_reason reason, const struct bgp_error *why);

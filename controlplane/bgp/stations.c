@@ -25,6 +25,7 @@ void session_tell_stations_up(struct bgp_session *s)
 	p->local = s->local_addr;
 	p->as = c->peer.as;
 	p->id = c->peer.id;
+	p->as4 = c->as4;
 	p->up_wall_ns = clock_wall_ns();
 	if (getpeername(c->fd, (struct sockaddr *)&a, &len) == 0)
 		p->peer_port = port_of(&a);
@@ -50,6 +51,15 @@ void channel_tell_stations(struct bgp_channel *ch)
 {
 	if (ch->s->daemon->bmp && ch->export && ch->safi == BGP_SAFI_UNICAST)
 		bmp_hub_export(ch->s->daemon->bmp, ch->s, &ch->export_cf);
+}
+
+void session_mirror(struct bgp_session *s)
+{
+	size_t len = s->mirror.len;
+
+	s->mirror.len = 0;
+	if (len)
+		bmp_hub_mirror(s->daemon->bmp, s, s->mirror.message, len, s->mirror.errored);
 }
 
 void session_tell_stations_down(

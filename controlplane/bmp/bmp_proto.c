@@ -111,6 +111,7 @@ static int bmp_start(struct proto *p)
 		.ribs = ribs_of(cf),
 		.local_as = own_as(p->config),
 		.router_id = p->cf->router_id ? p->cf->router_id : p->daemon->router_id,
+		.mirror = cf->mirror,
 		.limit_bytes = limit_of(cf),
 		.rib = p->daemon->rib,
 		.export = p->daemon->export,

@@ -8,6 +8,7 @@
 struct bmp_hub {
 	pthread_mutex_t lock;
 	struct cds_list_head peers, subscribers;
+	_Atomic unsigned mirrors; /* subscribers with mirror() */
 };
 
 struct bmp_hub *bmp_hub_create(void)
@@ -140,6 +141,28 @@ void bmp_hub_export(struct bmp_hub *h, const void *session, const struct export_
 	pthread_mutex_unlock(&h->lock);
 }
 
+bool bmp_hub_mirrors(const struct bmp_hub *h)
+{
+	return atomic_load_explicit(&((struct bmp_hub *)(uintptr_t)h)->mirrors, memory_order_relaxed) != 0;
+}
+
+void bmp_hub_mirror(struct bmp_hub *h, const void *session, const uint8_t *message, size_t len, bool errored)
+{
+	struct bmp_subscriber *s;
+	struct bmp_peer *p;
+
+	pthread_mutex_lock(&h->lock);
+	cds_list_for_each_entry(p, &h->peers, node)
+	{
+		if (p->session != session)
+			continue;
+		cds_list_for_each_entry(s, &h->subscribers, node) if (s->mirror)
+			s->mirror(s, p, message, len, errored);
+		break;
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
 void bmp_hub_subscribe(struct bmp_hub *h, struct bmp_subscriber *s)
 {
 	struct bmp_peer *p;
@@ -153,6 +176,7 @@ void bmp_hub_subscribe(struct bmp_hub *h, struct bmp_subscriber *s)
 				s->export(s, bmp_peer_hold(p), bmp_export_hold(p->export[k]));
 	}
 	cds_list_add_tail(&s->node, &h->subscribers);
+	atomic_fetch_add(&h->mirrors, s->mirror != NULL);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -160,5 +184,6 @@ void bmp_hub_unsubscribe(struct bmp_hub *h, struct bmp_subscriber *s)
 {
 	pthread_mutex_lock(&h->lock);
 	cds_list_del(&s->node);
+	atomic_fetch_sub(&h->mirrors, s->mirror != NULL);
 	pthread_mutex_unlock(&h->lock);
 }

@@ -40,6 +40,7 @@ struct bmp_peer {
 	uint32_t as, id; /* the neighbour's, host order */
 	uint64_t up_wall_ns;
 	bool local_rib;                          /* no session: our own Loc-RIB (RFC 9069) */
+	bool as4;                                /* what it sends has 4-octet AS numbers */
 	struct bmp_export *export[BMP_CHANNELS]; /* the hub's, under its mutex */
 	unsigned n_channels;
 	struct bmp_peer_channel channel[BMP_CHANNELS];
@@ -74,6 +75,11 @@ struct bmp_peer *bmp_peer_new(
 struct bmp_peer *bmp_peer_hold(struct bmp_peer *p);
 void bmp_peer_release(struct bmp_peer *p); /* any thread */
 
+/* Route mirroring: is there a station that wants messages as they were received? Any thread, cheap. */
+bool bmp_hub_mirrors(const struct bmp_hub *h);
+/* One that a session that is up has received; errored: it could not be used. Its thread. */
+void bmp_hub_mirror(struct bmp_hub *h, const void *session, const uint8_t *message, size_t len, bool errored);
+
 /* Called under the hub's mutex, by whatever thread reports: only posts. up: a reference the callee takes
  * over.
  */
@@ -82,6 +88,9 @@ struct bmp_subscriber {
 	void (*up)(struct bmp_subscriber *s, struct bmp_peer *p);
 	void (*down)(struct bmp_subscriber *s, struct bmp_peer *p, const struct bmp_down *why);
 	void (*export)(struct bmp_subscriber *s, struct bmp_peer *p, struct bmp_export *e); /* both */
+	/* NULL: not wanted. No reference; the message is good during the call */
+	void (*mirror)(struct bmp_subscriber *s, struct bmp_peer *p, const uint8_t *message, size_t len,
+		bool errored);
 };
 void bmp_hub_subscribe(struct bmp_hub *h, struct bmp_subscriber *s); /* calls up() for each that is up */
 void bmp_hub_unsubscribe(struct bmp_hub *h, struct bmp_subscriber *s);

@@ -8,11 +8,13 @@
 #define BMP_VERSION 3
 #define MAX_UPDATE BGP_MAX_EXTENDED_MESSAGE
 
-enum { ROUTE_MONITORING, STATISTICS, PEER_DOWN, PEER_UP, INITIATION, TERMINATION };
+enum { ROUTE_MONITORING, STATISTICS, PEER_DOWN, PEER_UP, INITIATION, TERMINATION, ROUTE_MIRRORING };
 enum { PEER_GLOBAL = 0, PEER_LOC_RIB = 3 };
 enum { FLAG_V6 = 0x80, FLAG_POST_POLICY = 0x40, FLAG_AS2 = 0x20, FLAG_ADJ_RIB_OUT = 0x10 };
 enum { STAT_REJECTED = 0, STAT_ADJ_RIB_IN = 7, STAT_ADJ_RIB_OUT_POST = 15 };
 enum { TLV_TABLE_NAME = 3 };
+enum { MIRROR_MESSAGE, MIRROR_INFORMATION }; /* TLVs of ROUTE_MIRRORING */
+enum { MIRROR_ERRORED, MIRROR_LOST };        /* information */
 
 void bmp_buffer_free(struct bmp_buffer *b)
 {
@@ -259,6 +261,31 @@ void bmp_put_message(struct bmp_buffer *b, const struct bmp_peer *p, enum bmp_ri
 
 	put_peer(b, p, rib, as4, wall_ns);
 	put(b, message, len);
+	end(b, start);
+}
+
+static void put_information(struct bmp_buffer *b, uint16_t code)
+{
+	put16(b, MIRROR_INFORMATION);
+	put16(b, 2);
+	put16(b, code);
+}
+
+void bmp_put_mirror(struct bmp_buffer *b, const struct bmp_peer *p, const uint8_t *message, size_t len,
+	bool errored, bool lost, uint64_t wall_ns)
+{
+	size_t start = begin(b, ROUTE_MIRRORING);
+
+	put_peer(b, p, BMP_IN_PRE, p->as4, wall_ns);
+	if (lost)
+		put_information(b, MIRROR_LOST);
+	if (errored)
+		put_information(b, MIRROR_ERRORED);
+	if (message) { /* the last one */
+		put16(b, MIRROR_MESSAGE);
+		put16(b, (uint16_t)len);
+		put(b, message, len);
+	}
 	end(b, start);
 }
 

@@ -30,6 +30,9 @@ void bmp_put_route(struct bmp_buffer *b, const struct bmp_peer *p, const struct 
 /* An UPDATE as it is sent to p; as4: with 4-octet AS numbers. */
 void bmp_put_message(struct bmp_buffer *b, const struct bmp_peer *p, enum bmp_rib rib, bool as4,
 	const uint8_t *message, size_t len, uint64_t wall_ns);
+/* RFC 7854 4.7: a message that p has sent, as it came; message NULL: only that some were lost. */
+void bmp_put_mirror(struct bmp_buffer *b, const struct bmp_peer *p, const uint8_t *message, size_t len,
+	bool errored, bool lost, uint64_t wall_ns);
 void bmp_put_end_of_rib(struct bmp_buffer *b, const struct bmp_peer *p, const struct bmp_peer_channel *ch,
 	enum bmp_rib rib, uint64_t wall_ns);
 struct bmp_statistics {    /* RFC 7854 4.8, RFC 8671 6.2 */

@@ -412,6 +412,8 @@ struct bmp_station *bmp_station_create(const struct bmp_station_config *c)
 	if (c->ribs & BMP_RIB_BIT(BMP_LOCAL))
 		s->local = make_local(c);
 	s->subscriber = (struct bmp_subscriber){.up = hub_up, .down = hub_down, .export = hub_export};
+	if (c->mirror)
+		s->subscriber.mirror = station_mirror;
 	atomic_init(&s->limit, c->limit_bytes);
 	pthread_mutex_init(&s->lock, NULL);
 	s->view = malloc(sizeof(*s->view) + RIB_MAX_ROUTES * sizeof(s->view->routes[0]));

@@ -11,7 +11,8 @@
  * the walk are encoded here, in one thread: what the walk says of a prefix is the state of that moment, and
  * whatever changes later comes as an event behind it.
  *
- * A station that takes less than is produced is dropped when the limit is reached, and called again.
+ * A station that takes less than is produced is dropped when the limit is reached, and called again. Mirrored
+ * messages are not: when too many of them wait, more are left out, and it is told so.
  */
 #pragma once
 #include "controlplane/bmp/hub.h"
@@ -26,6 +27,7 @@ struct bmp_station_config {
 	/* of the Loc-RIB: the tables for IPv4 and IPv6, open as long as the station is; who we are */
 	struct rib_table *local_table[BMP_CHANNELS];
 	uint32_t local_as, router_id;
+	bool mirror;
 	uint64_t limit_bytes;
 	struct rib *rib;
 	struct export_engine *export;

@@ -19,6 +19,7 @@ struct bmp_out;
 struct peer {
 	struct bmp_peer *p;
 	bool wanted[BMP_CHANNELS], walking[BMP_CHANNELS];
+	bool lost; /* mirrored messages were left out; it is still to be said */
 };
 
 enum { STOPPING_NO, STOPPING_TABLES, STOPPING_DONE };
@@ -47,6 +48,7 @@ struct bmp_station {
 	int stopping;
 	_Atomic uint64_t queued_events; /* in chunks that are on their way */
 	_Atomic bool overflow;
+	_Atomic size_t mirrored; /* bytes of messages that are on their way */
 	_Atomic uint64_t limit;
 	pthread_mutex_t lock; /* of the view */
 	struct bmp_station_view shown;
@@ -62,6 +64,10 @@ void station_disconnect(struct bmp_station *s, const char *why);
 void station_flush(struct bmp_station *s);
 void station_more_soon(struct bmp_station *s); /* fetches more when the loop comes round */
 void station_tables_closed(struct bmp_station *s);
+
+/* mirror.c: the subscriber's mirror() */
+void station_mirror(
+	struct bmp_subscriber *sub, struct bmp_peer *p, const uint8_t *message, size_t len, bool errored);
 
 /* tables.c */
 void tables_index_peers(struct bmp_station *s);

@@ -269,7 +269,7 @@ static uint32_t diff_bmp(const struct bmp_config *a, const struct bmp_config *b)
 		!same_text(a->sys_descr, b->sys_descr) || a->pre_policy != b->pre_policy ||
 		a->post_policy != b->post_policy || a->out_pre_policy != b->out_pre_policy ||
 		a->out_post_policy != b->out_post_policy || a->loc_rib != b->loc_rib ||
-		!same_table(a->loc_rib_table[0], b->loc_rib_table[0]) ||
+		a->mirror != b->mirror || !same_table(a->loc_rib_table[0], b->loc_rib_table[0]) ||
 		!same_table(a->loc_rib_table[1], b->loc_rib_table[1]))
 		return PROTO_RESTART;
 	return a->tx_limit_mb == b->tx_limit_mb ? PROTO_SAME : PROTO_RECONFIGURE;

@@ -369,8 +369,8 @@ struct bmp_config {
 	uint16_t port;
 	const char *sys_name, *sys_descr;
 	bool pre_policy, post_policy;
-	bool out_pre_policy, out_post_policy, loc_rib; /* ours: RFC 8671, RFC 9069 */
-	struct table_config *loc_rib_table[2];         /* the default ones for IPv4 and IPv6 */
+	bool out_pre_policy, out_post_policy, loc_rib, mirror; /* ours: RFC 8671, RFC 9069, RFC 7854 4.7 */
+	struct table_config *loc_rib_table[2];                 /* the default ones for IPv4 and IPv6 */
 	uint32_t tx_limit_mb;
 };
 

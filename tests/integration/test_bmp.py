@@ -4,9 +4,9 @@
 import re
 
 import pytest
-from bgp_peers import Raw, as_path, next_hop, origin
+from bgp_peers import Raw, as_path, attribute, message, next_hop, origin, update_message
 from netlab import Lab
-from netlab.bmp import DOWN, INITIATION, LOCAL, TERMINATION, Station, tshark
+from netlab.bmp import DOWN, ERRORED, INITIATION, LOCAL, LOST, MIRROR, TERMINATION, Station, tshark
 from netlab.mrt import as_path as path_of
 from netlab.pair import NODE, NODE_AS, NODE_NET, PEER, PEER_AS, PEER_NET, Pair
 
@@ -199,4 +199,62 @@ protocol bmp station {{ station address ip {PEER[4]} port {STATION_PORT}; monito
         raw.close()
         p.wait(lambda: not st.up, "Peer Down")
         assert st.error is None, repr(st.error)
+        st.close()
+
+
+def test_mirrored_messages():
+    """What a neighbour sends arrives at the station byte by byte, with what was wrong about it; tshark reads it."""
+    with Lab() as lab:
+        p = Pair(lab, None)
+        st = Station(lab, "peer", PEER[4], STATION_PORT)
+        p.start(p.config(families=(4,), bfd="", bgp="error wait time 1, 1;", extra=f"""
+protocol bmp station {{ station address ip {PEER[4]} port {STATION_PORT}; monitoring mirror; }}
+"""))
+        p.wait(lambda: "Established" in p.info("station"), "connected")
+        raw = Raw(lab, PEER[4], NODE[4], PEER_AS)
+        p.wait(lambda: PEER[4] in st.up, "Peer Up")
+        good = update_message(origin() + as_path(PEER_AS, 65001) + next_hop(PEER[4]), ["10.1.0.0/24", "10.2.0.0/16"])
+        loop = update_message(origin() + as_path(PEER_AS, NODE_AS) + next_hop(PEER[4]), ["10.3.0.0/24"])
+        bad = update_message(origin(9) + as_path(PEER_AS, 65001) + next_hop(PEER[4]), ["10.4.0.0/24"])
+        end = message(2, bytes((0, 9, 0, 0)))  # withdrawn routes beyond the end: the session goes
+        for m in (good, loop, bad, good, end):
+            raw.write(m)
+
+        def told():
+            return [(m, i) for kind, peer, m, i in (e for e in st.log if e[0] == MIRROR) if m[18] != 4]
+        p.wait(lambda: any(e[0] == DOWN for e in st.log), "Peer Down")
+        assert told() == [(good, []), (loop, []), (bad, [ERRORED]), (good, []), (end, [ERRORED])]
+        assert [e[0] for e in st.log if e[0] in (MIRROR, DOWN)][-1] == DOWN
+        rows = tshark(st.messages, lab.path("bmp.pcap"), "bmp.type")
+        assert [r for r in rows if r and r[0] == "6"]
+        raw.close()
+        assert st.error is None, repr(st.error)
+        st.close()
+
+
+def test_mirrored_messages_are_lost_and_it_is_said():
+    """A station that does not read in time misses messages; the connection and the session stay."""
+    with Lab() as lab:
+        p = Pair(lab, None)
+        st = Station(lab, "peer", PEER[4], STATION_PORT, read=False)
+        p.start(p.config(families=(4,), bfd="", extra=f"""
+protocol bmp station {{ station address ip {PEER[4]} port {STATION_PORT}; monitoring mirror; tx buffer limit 1; }}
+"""))
+        p.wait(lambda: "Established" in p.info("station"), "connected")
+        raw = Raw(lab, PEER[4], NODE[4], PEER_AS)
+        p.wait(lambda: p.ctl.established("peer_v4"), "up")
+        sent, net = 6000, "10.1.0.0/24"
+        communities = attribute(8, b"".join((65001 << 16 | i).to_bytes(4, "big") for i in range(900)))
+        for i in range(sent):
+            raw.update(origin() + as_path(PEER_AS, 100000 + i) + next_hop(PEER[4]) + communities, [net])
+        p.wait(lambda: (p.ctl.best(net) or {}).get("attrs", {}).get("BGP.as_path", "").endswith(str(100000 + sent - 1)), "all of it is in the table")
+        st.reading.set()
+
+        def mirrored():
+            return [e for e in list(st.log) if e[0] == MIRROR]
+        p.wait(lambda: any(LOST in e[3] for e in mirrored()), "messages lost", limit=60)  # with the next one at the latest, a KEEPALIVE
+        assert len([e for e in mirrored() if e[2][18] == 2]) < sent
+        assert p.ctl.established("peer_v4") and st.connections == 1
+        assert st.error is None, repr(st.error)
+        raw.close()
         st.close()

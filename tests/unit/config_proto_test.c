@@ -368,7 +368,7 @@ static void test_mrt_bmp(void **state)
 		"protocol bmp { local address 192.0.2.9; station address ip 192.0.2.1 port 1790; system "
 		"description \"d\"; system name \"n\";\n"
 		"  monitoring rib in pre_policy; monitoring rib in post_policy off; tx buffer limit 10;\n"
-		"  monitoring rib out post_policy; monitoring rib local; }\n");
+		"  monitoring rib out post_policy; monitoring rib local; monitoring mirror; }\n");
 	const struct mrt_config *m = body(c, "mrt1", PROTO_MRT);
 	const struct bmp_config *b = body(c, "bmp1", PROTO_BMP);
 
@@ -384,7 +384,7 @@ static void test_mrt_bmp(void **state)
 	assert_ip(b->local, "192.0.2.9");
 	assert_int_equal(b->port, 1790);
 	assert_true(b->pre_policy);
-	assert_true(b->out_post_policy && b->loc_rib && !b->out_pre_policy);
+	assert_true(b->out_post_policy && b->loc_rib && b->mirror && !b->out_pre_policy);
 	assert_string_equal(b->loc_rib_table[0]->name, "master4");
 	assert_string_equal(b->loc_rib_table[1]->name, "master6");
 	assert_false(b->post_policy);

@@ -8,7 +8,8 @@ import threading
 
 from .mrt import Cut, attributes
 
-ROUTE, STATISTICS, DOWN, UP, INITIATION, TERMINATION = range(6)
+ROUTE, STATISTICS, DOWN, UP, INITIATION, TERMINATION, MIRROR = range(7)
+ERRORED, LOST = range(2)  # information about a mirrored message
 MARKER = b"\xff" * 16
 
 
@@ -190,6 +191,19 @@ class Station:
                 t = c.number(2)
                 stats[t] = c.number(c.number(2))
             self.log.append((STATISTICS, peer, stats))
+        elif kind == MIRROR:
+            assert peer in self.up, "a message of a peer that is not up"
+            information, message = [], None
+            while c.left():
+                assert message is None, "the message is the last TLV"
+                t, body = c.number(2), Cut(c.take(c.number(2)))
+                if t == 1:
+                    information.append(body.number(2))
+                else:
+                    assert t == 0
+                    message = body.take(body.left())
+                body.ended()
+            self.log.append((MIRROR, peer, message, information))
         else:
             raise AssertionError(f"message type {kind}")
         c.ended()
