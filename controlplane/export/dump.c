@@ -394,6 +394,18 @@ static void step(struct group_shard *gs, uint32_t n, uint32_t range)
 	}
 }
 
+/* As BIRD has it, a table that is fed is so many updates. */
+static void count_feed(struct group_shard *gs, struct member *m)
+{
+	uint64_t nets, routes;
+	uint32_t own = m->own_source < gs->n_source ? gs->own_announced[m->own_source] : 0;
+
+	m->fed = false;
+	rib_shard_counts(gs->group->table, gs->shard, &nets, &routes);
+	peer_fed(m->peer, gs, m->lane, gs->group->mode == EXPORT_ALL ? routes : nets, own,
+		export_group_member_exported(gs, m));
+}
+
 /* Nothing is to be said any more but that it is all. False: no room for that. */
 static bool finish(struct group_shard *gs, struct member *m)
 {
@@ -408,6 +420,8 @@ static bool finish(struct group_shard *gs, struct member *m)
 		peer_wake(m->peer);
 	}
 	group_becomes_live(gs, m);
+	if (m->fed)
+		count_feed(gs, m);
 	return true;
 }
 

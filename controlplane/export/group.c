@@ -1204,6 +1204,8 @@ static void add_member(struct group_shard *gs, struct rib_shard *s, struct membe
 	use_lane(gs, m->lane);
 	own(gs, m);
 	m->joined = true;
+	m->fed = true;
+	peer_feed_begins(m->peer, gs, m->lane);
 	cds_list_add_tail(&m->node, &gs->members);
 	gs->n_slow++;
 	peer_slow(m->peer, 1);
@@ -1239,6 +1241,8 @@ static void sync_again(struct group_shard *gs, struct member *m, uint32_t from, 
 	m->from = from;
 	m->from_lane = from_lane;
 	m->began = gs->seq;
+	m->fed = true;
+	peer_feed_begins(m->peer, gs, m->lane);
 	if (m->state == MEMBER_LIVE) {
 		gs->n_live--;
 		gs->n_slow++;

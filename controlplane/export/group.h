@@ -121,6 +121,7 @@ struct member {
 	enum member_state state;
 	bool joined;              /* is on a group's list */
 	bool mark_end;            /* a DUMP_END is owed when it becomes LIVE */
+	bool fed;                 /* is given the whole table: it counts as that many updates */
 	uint32_t mark_generation; /* what it says: which dump it ends */
 	/* SYNC */
 	uint32_t from;          /* lane, or as above */
@@ -288,5 +289,10 @@ void member_give(struct member *m, const struct made *made, uint32_t bit);
 /* peer.c */
 void peer_wake(struct export_peer *p);
 void peer_slow(struct export_peer *p, int change); /* a shard has it off LIVE: +1, back: -1 */
+/* In the shard's thread: the member is given the whole table; it has been: so many routes, of which its own,
+ * and those that it got. */
+void peer_feed_begins(struct export_peer *p, const struct group_shard *gs, const struct lane *l);
+void peer_fed(struct export_peer *p, const struct group_shard *gs, const struct lane *l, uint64_t routes,
+	uint64_t own, uint64_t got);
 /* blocked: the group has held something back. */
 void peer_check_limit(struct export_peer *p, unsigned shard, uint32_t exported, bool blocked);

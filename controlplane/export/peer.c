@@ -45,10 +45,11 @@ struct export_peer {
 	bool first_dump;
 	uint64_t messages, bytes;
 	uint32_t *exported; /* by shard: relaxed atomics */
-	struct peer_base {
-		struct export_feed_stats group;
-		uint64_t accepted;
-	} * base;              /* counters of group and lane when it joined, by shard */
+	/* By shard. A counter of the peer is group's and lane's now, less base; feed: the peer's when the
+	 * feed that is under way began. Written by the shard's thread; relaxed atomics. */
+	struct peer_counts {
+		uint64_t updates, rejected, accepted, withdraws, withdrawn;
+	} * base, *feed;
 	struct member *member; /* by shard */
 };
 
@@ -116,9 +117,70 @@ static void call_all(
 	}
 }
 
-static void base_stats(struct export_peer *p, const struct group_shard *gs, const struct lane *l)
+static uint64_t load(const uint64_t *v)
 {
-	p->base[gs->number] = (struct peer_base){gs->stats, l->shard[gs->number].accepted};
+	return __atomic_load_n(v, __ATOMIC_RELAXED);
+}
+
+/* Of group and lane. Any thread. */
+static struct peer_counts counters(const struct group_shard *gs, const struct lane *l)
+{
+	return (struct peer_counts){
+		.updates = load(&gs->stats.updates_received),
+		.rejected = load(&gs->stats.updates_rejected),
+		.accepted = load(&l->shard[gs->number].accepted),
+		.withdraws = load(&gs->stats.withdraws_received),
+		.withdrawn = load(&gs->stats.withdraws_accepted),
+	};
+}
+
+static struct peer_counts less(const struct peer_counts *a, const struct peer_counts *b)
+{
+	return (struct peer_counts){
+		.updates = a->updates - load(&b->updates),
+		.rejected = a->rejected - load(&b->rejected),
+		.accepted = a->accepted - load(&b->accepted),
+		.withdraws = a->withdraws - load(&b->withdraws),
+		.withdrawn = a->withdrawn - load(&b->withdrawn),
+	};
+}
+
+static struct peer_counts counted(
+	const struct export_peer *p, const struct group_shard *gs, const struct lane *l)
+{
+	struct peer_counts now = counters(gs, l);
+
+	return less(&now, &p->base[gs->number]);
+}
+
+/* From now on the peer's counters are `counts` and what comes. */
+static void count_from(struct export_peer *p, const struct group_shard *gs, const struct lane *l,
+	const struct peer_counts *counts)
+{
+	struct peer_counts now = counters(gs, l), b = less(&now, counts), *to = &p->base[gs->number];
+
+	__atomic_store_n(&to->updates, b.updates, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->rejected, b.rejected, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->accepted, b.accepted, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->withdraws, b.withdraws, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->withdrawn, b.withdrawn, __ATOMIC_RELAXED);
+}
+
+void peer_feed_begins(struct export_peer *p, const struct group_shard *gs, const struct lane *l)
+{
+	p->feed[gs->number] = counted(p, gs, l);
+}
+
+/* What has changed meanwhile is in what was fed. */
+void peer_fed(struct export_peer *p, const struct group_shard *gs, const struct lane *l, uint64_t routes,
+	uint64_t own, uint64_t got)
+{
+	struct peer_counts c = counted(p, gs, l), *before = &p->feed[gs->number];
+
+	c.updates = before->updates + routes;
+	c.rejected = before->rejected + own;
+	c.accepted = before->accepted + got;
+	count_from(p, gs, l, &c);
 }
 
 static void join_in_shard(struct rib_shard *s, void *arg)
@@ -126,7 +188,7 @@ static void join_in_shard(struct rib_shard *s, void *arg)
 	struct shard_call *c = arg;
 	unsigned i = rib_shard_index(s);
 
-	base_stats(c->peer, &c->group->shard[i], c->lane);
+	count_from(c->peer, &c->group->shard[i], c->lane, &(struct peer_counts){0});
 	export_group_join(c->group, s, &c->peer->member[i], c->lane);
 	free(c);
 }
@@ -140,6 +202,7 @@ static void free_peer(struct export_peer *p)
 	free(p->member);
 	free(p->exported);
 	free(p->base);
+	free(p->feed);
 	free(p);
 }
 
@@ -161,9 +224,11 @@ static void move_in_shard(struct rib_shard *s, void *arg)
 {
 	struct shard_call *c = arg;
 	unsigned i = rib_shard_index(s);
+	struct member *m = &c->peer->member[i];
+	struct peer_counts have = counted(c->peer, &c->group->shard[i], m->lane);
 
-	export_group_move(c->group, c->to, s, &c->peer->member[i], c->lane);
-	base_stats(c->peer, &c->to->shard[i], c->lane);
+	count_from(c->peer, &c->to->shard[i], c->lane, &have);
+	export_group_move(c->group, c->to, s, m, c->lane);
 	export_group_put(c->group); /* one reference was taken for each shard */
 	free(c);
 }
@@ -202,12 +267,14 @@ struct export_peer *export_attach(struct export_engine *x, const struct export_p
 	p->member = aligned_alloc(64, n * sizeof(*p->member));
 	p->exported = calloc(n, sizeof(*p->exported));
 	p->base = calloc(n, sizeof(*p->base));
-	if (p->member && p->exported && p->base)
+	p->feed = calloc(n, sizeof(*p->feed));
+	if (p->member && p->exported && p->base && p->feed)
 		p->group = export_group_get(x, c, &p->lane);
 	if (!p->group) {
 		free(p->member);
 		free(p->exported);
 		free(p->base);
+		free(p->feed);
 		free(p);
 		return NULL;
 	}
@@ -481,11 +548,6 @@ void export_sent(struct export_peer *p, size_t bytes)
 	}
 }
 
-static uint64_t since(const uint64_t *now, const uint64_t *base)
-{
-	return __atomic_load_n(now, __ATOMIC_RELAXED) - __atomic_load_n(base, __ATOMIC_RELAXED);
-}
-
 void export_peer_stats(const struct export_peer *p, struct export_peer_stats *out)
 {
 	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&p->lock;
@@ -493,14 +555,14 @@ void export_peer_stats(const struct export_peer *p, struct export_peer_stats *ou
 	memset(out, 0, sizeof(*out));
 	pthread_mutex_lock(lock);
 	for (unsigned i = 0; i < p->n_shards; i++) {
-		const struct export_feed_stats *st = &p->group->shard[i].stats, *b = &p->base[i].group;
+		struct peer_counts c = counted(p, &p->group->shard[i], p->lane);
 
 		out->exported += __atomic_load_n(&p->exported[i], __ATOMIC_RELAXED);
-		out->updates_received += since(&st->updates_received, &b->updates_received);
-		out->updates_rejected += since(&st->updates_rejected, &b->updates_rejected);
-		out->updates_accepted += since(&p->lane->shard[i].accepted, &p->base[i].accepted);
-		out->withdraws_received += since(&st->withdraws_received, &b->withdraws_received);
-		out->withdraws_accepted += since(&st->withdraws_accepted, &b->withdraws_accepted);
+		out->updates_received += c.updates;
+		out->updates_rejected += c.rejected;
+		out->updates_accepted += c.accepted;
+		out->withdraws_received += c.withdraws;
+		out->withdraws_accepted += c.withdrawn;
 		out->backlog_blocks += ring_count(&p->member[i].ring);
 	}
 	pthread_mutex_unlock(lock);

@@ -271,6 +271,8 @@ void rib_table_stats(const struct rib_table *t, struct rib_table_stats *out);
 /* Numbers of prefixes are below this; those in between may be unused. */
 uint32_t rib_shard_indexes(const struct rib_table *t, const struct rib_shard *s);
 bool rib_shard_is_empty(const struct rib_table *t, const struct rib_shard *s); /* no route in this shard */
+/* Prefixes that have routes, and routes; kept filtered ones among them. */
+void rib_shard_counts(const struct rib_table *t, const struct rib_shard *s, uint64_t *nets, uint64_t *routes);
 /* The prefix of an index in use, or kept while pinned. false: unused. */
 bool rib_shard_net(const struct rib_table *t, const struct rib_shard *s, uint32_t index, struct net *out);
 /* Usable routes, best first, of an index: as rib_change.routes, at most max; returns how many there are, 0:

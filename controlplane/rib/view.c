@@ -158,6 +158,12 @@ bool rib_shard_is_empty(const struct rib_table *t, const struct rib_shard *s)
 	return t->part[s->number].n_nets == 0;
 }
 
+void rib_shard_counts(const struct rib_table *t, const struct rib_shard *s, uint64_t *nets, uint64_t *routes)
+{
+	*nets = t->part[s->number].n_nets;
+	*routes = t->part[s->number].n_routes;
+}
+
 /* In the index under its key: a net without routes that is kept while pinned is, a free record is not. */
 bool net_is_indexed(const struct part *p, uint32_t net)
 {

@@ -490,6 +490,51 @@ static void settle(struct world *w)
 	}
 }
 
+/* A table that is fed counts as that many updates, as in BIRD; one that is fed again as that many more. */
+static void feed_is_counted(struct world *w)
+{
+	struct session *s = &w->s[0];
+	unsigned routes = 0, own = 0;
+	struct export_peer_stats st;
+
+	if (s->peer)
+		detach(s);
+	rib_quiet(w->rib);
+	attach(w, 0, 0);
+	settle(w);
+	rcu_read_lock();
+	for (unsigned p = 0; p < PREFIXES; p++) {
+		struct net net = net4(0x0b000000 + p * 256, 24);
+		struct {
+			struct rib_net_view v;
+			struct rib_route_view routes[PEERS];
+		} view;
+
+		if (!rib_find(w->table, &net, &view.v, PEERS))
+			continue;
+		routes += s->cf.mode == EXPORT_ALL ? view.v.n_routes : view.v.n_routes != 0;
+		own += view.v.routes[0].source == s->cf.own_source;
+	}
+	rcu_read_unlock();
+	for (unsigned feeds = 1; feeds < 4; feeds++) {
+		export_peer_stats(s->peer, &st);
+		assert_int_equal(st.updates_received, feeds * routes);
+		assert_int_equal(st.updates_accepted, feeds * st.exported);
+		assert_int_equal(st.updates_rejected + st.updates_filtered, feeds * (routes - st.exported));
+		assert_int_equal(st.withdraws_received, 0);
+		if (s->cf.mode == EXPORT_BEST && !w->conf)
+			assert_int_equal(st.updates_rejected, feeds * own);
+		if (feeds == 1) {
+			export_refresh(s->peer, false);
+		} else { /* another group */
+			s->cf.class.local_as = s->cf.class.public_as = 65005;
+			export_reconfigure(s->peer, &s->cf);
+		}
+		settle(w);
+	}
+	compare(w, s);
+}
+
 static void run_with(
 	unsigned shards, enum export_mode mode, bool filters, struct path_choice choice, bool sorted)
 {
@@ -546,6 +591,7 @@ static void run_with(
 		assert_false(st.detached);
 	}
 	assert_true(known > PREFIXES); /* it was about something */
+	feed_is_counted(w);
 	for (unsigned i = 0; i < SESSIONS; i++)
 		if (w->s[i].peer)
 			detach(&w->s[i]);
