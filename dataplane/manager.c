@@ -100,7 +100,7 @@ static void move_commands(struct dp *dp)
 
 /* What the workers see */
 
-static void add_vlans(struct dp *dp, const struct port *p, struct worker_port *wp)
+static void add_vlans(struct dp *dp, struct port *p, struct worker_port *wp)
 {
 	const struct neigh_link *links;
 	unsigned n = neigh_links(dp->neigh, &links);
@@ -113,6 +113,7 @@ static void add_vlans(struct dp *dp, const struct port *p, struct worker_port *w
 		if (links[i].vid && links[i].lower == p->ifindex) {
 			wp->vlan[wp->nvlans].vid = links[i].vid;
 			wp->vlan[wp->nvlans++].ifindex = links[i].ifindex;
+			port_check_tags(p);
 		}
 }
 
@@ -135,7 +136,7 @@ static void publish(struct dp *dp, bool changing)
 	t->changing = changing;
 	t->nports = dp->nports;
 	for (unsigned i = 0; i < dp->nports; i++) {
-		const struct port *p = &dp->port[i];
+		struct port *p = &dp->port[i];
 		struct worker_port *wp = &t->port[i];
 
 		if (p->state != PORT_OPEN) {

@@ -94,6 +94,7 @@ struct port {
 	bool kernel;       /* sits on a Linux interface: its addresses and neighbours are the kernel's */
 	bool own_link;     /* whether it is up is the driver\'s to say, not the kernel\'s */
 	int tap_fd;        /* with a TAP interface beside it */
+	bool tags_told;    /* port_check_tags() has complained */
 	bool partial_csum; /* senders on this host leave the UDP checksum to hardware that isn't there */
 	int lock_fd;       /* held while this process uses the interface */
 	int guard_fd[8];   /* af_packet: keeps the kernel from answering "port unreachable" */
@@ -144,7 +145,10 @@ extern const struct port_driver port_driver_af_xdp, port_driver_af_packet, port_
 /* Helpers for the drivers (port.c). */
 int port_refuse(struct port *p, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int port_kernel_interface(struct port *p); /* ifindex, mac; -ENODEV, -EAGAIN */
-int port_lock(struct port *p);             /* -EBUSY: another live peregrine-dp has this interface */
+/* There is a VLAN above the port: warns, once, if the device takes the tags off before AF_XDP sees a packet.
+ */
+void port_check_tags(struct port *p);
+int port_lock(struct port *p); /* -EBUSY: another live peregrine-dp has this interface */
 struct port_capability {
 	int bit, instead; /* instead: a wider one that also does; -1 none */
 	const char *name;

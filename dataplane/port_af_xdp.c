@@ -51,6 +51,29 @@ static int kernel_channels(const char *ifname, unsigned *combined, unsigned *rx)
 	return 0;
 }
 
+void port_check_tags(struct port *p)
+{
+	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
+	struct ifreq ifr = {.ifr_data = (void *)&flags};
+	int s;
+
+	/* With veth it is the other end that leaves tags out of the frame. */
+	if (p->spec.type != PORT_AF_XDP || p->tags_told || p->partial_csum)
+		return;
+	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (s < 0)
+		return;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%.15s", p->spec.target);
+	if (ioctl(s, SIOCETHTOOL, &ifr) == 0 && flags.data & ETH_FLAG_RXVLAN) {
+		p->tags_told = true;
+		log_msg(LOG_CLASS_WARNING,
+			"%s takes the tags of VLANs off before packets come to AF_XDP: their sessions need "
+			"ethtool -K %s rxvlan off",
+			p->spec.target, p->spec.target);
+	}
+	close(s);
+}
+
 static bool is_veth(const char *ifname)
 {
 	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};

@@ -496,6 +496,10 @@ static void receive(struct worker *w, const struct worker_tables *t, unsigned po
 		return;
 	}
 	rx.ifindex = interface_of(p, frame);
+	if (unlikely(!rx.ifindex)) { /* in a VLAN that we have no interface in */
+		bump(&w->stats->rx_unknown, 1);
+		return;
+	}
 	if (unlikely(rx.dport == BFD_PORT_SBFD && rx.sport != BFD_PORT_SBFD && t->reflector.discriminator)) {
 		answer_sbfd(w, t, port, frame, &rx);
 		return;

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -548,6 +549,43 @@ def test_vlans_on_memif(net):
     assert sorted(states.values()) == ["Down"] + ["Up"] * 4, states
     b.kill()
     wait_for(lambda: not any(x["state"] == "Up" for x in a.sessions().values()), "noticed", failed=a.dead)
+
+
+# Answers each BFD packet that comes in by the interface with one of its own in an 802.1Q tag.
+TAGGING = """
+import socket, struct, sys
+ifname, tag = sys.argv[1], int(sys.argv[2], 0)
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind((ifname, 0))
+while True:
+    f, a = s.recvfrom(2000)
+    if a[2] == socket.PACKET_OUTGOING or f[12:14] != bytes([8, 0]) or f[23] != 17 or f[36:38] != struct.pack("!H", 3784):
+        continue
+    state = {1: 2, 2: 3, 3: 3}.get(f[43] >> 6, 1)
+    bfd = struct.pack("!BBBBIIIII", 0x20, state << 6, 5, 24, 7, struct.unpack("!I", f[46:50])[0], 100000, 100000, 0)
+    s.send(f[6:12] + f[0:6] + struct.pack("!HH", 0x8100, tag) + f[12:26] + f[30:34] + f[26:30] +
+           struct.pack("!HHHH", 50000, 3784, 32, 0) + bfd)
+    print("answered", flush=True)
+"""
+
+
+@pytest.mark.parametrize("port", ["af_xdp", "af_packet"])
+def test_tags_on_a_port_of_the_kernel(net, port):
+    """What comes in a VLAN that has no interface above the port is nobody's; a tag that has a priority alone is none. Through the
+    XDP filter, which sees tags in the frame, and from the kernel, which keeps them beside the packet."""
+    net.run("wire", "ethtool", "-K", "a.node", "txvlan", "off")
+    dp = DataPlane(net, "node", "--port", f"{port}:up0").start()
+    dp.client("hello", f"add {PEER[4]}%up0 tx=100000 rx=100000 mult=5", "watch 100")
+    for tag, log, state in (("0xc064", "vlan", "Down"), ("0xc000", "priority", "Up")):
+        p = net.popen("peer", [sys.executable, "-c", TAGGING, "cust0", tag], log=net.path(log))
+
+        def answers():
+            with open(net.path(log), encoding="utf-8") as f:  # pylint: disable=cell-var-from-loop
+                return f.read().count("answered")
+        wait_for(lambda: answers() >= 3 or p.poll() is not None, "it answers", failed=dp.dead)  # pylint: disable=cell-var-from-loop
+        assert p.poll() is None, open(net.path(log), encoding="utf-8").read()
+        wait_for(lambda: [x["state"] for x in dp.sessions().values()] == [state], state, failed=dp.dead)
+        net.end(p)
 
 
 def test_sleeping_worker_is_cheap(net):
