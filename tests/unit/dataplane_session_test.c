@@ -2,7 +2,7 @@
 /*
  * Sessions that come, go, change worker and start again on a port that returned,
  * all at once: dataplane/session.c as the manager, real engines in threads of
- * their own, and between them what dataplane/worker.c does with commands, on
+ * their own, and between them what dataplane/worker_command.c does with commands, on
  * queues with a lock instead of DPDK's rings. ThreadSanitizer sees the
  * hand-over of a session from thread to thread; the end says whether slots, owners and
  * counts are what the manager believes.
@@ -72,7 +72,7 @@ static struct command *get(struct queue *q)
 	return c;
 }
 
-/* The workers: dataplane/worker.c without packets. */
+/* The workers, without packets. */
 
 static void apply(struct thread_worker *w, struct command *c, uint64_t now)
 {
