@@ -567,15 +567,28 @@ static bool bad_next_hop(struct decoder *d, const char *why, const struct ipaddr
 static bool take_mp_next_hop(struct decoder *d, struct bgp_bytes nh)
 {
 	struct attrs *a = d->out;
+	bool vpn = d->k->safi == BGP_SAFI_VPN, any = vpn || d->k->safi == BGP_SAFI_EVPN;
+	uint8_t bare[32];
 
-	if (nh.len == 4 && d->k->afi == BGP_AFI_IPV4) {
+	/* A route distinguisher that means nothing is before each address. */
+	if (vpn && (nh.len == 12 || nh.len == 24 || nh.len == 48)) {
+		size_t n = nh.len == 48 ? 16 : nh.len - 8;
+
+		memcpy(bare, nh.p + 8, n);
+		if (nh.len == 48)
+			memcpy(bare + 16, nh.p + 32, 16);
+		nh = (struct bgp_bytes){bare, nh.len == 48 ? 32 : n};
+	} else if (vpn) {
+		return bad_next_hop(d, "unexpected length", NULL);
+	}
+	if (nh.len == 4 && (any || d->k->afi == BGP_AFI_IPV4)) {
 		uint32_t be;
 
 		memcpy(&be, nh.p, 4);
 		a->next_hop = ipaddr_v4(be);
 		return true;
 	}
-	if ((nh.len != 16 && nh.len != 32) || (d->k->afi == BGP_AFI_IPV4 && !d->k->extended_next_hop))
+	if ((nh.len != 16 && nh.len != 32) || (d->k->afi == BGP_AFI_IPV4 && !any && !d->k->extended_next_hop))
 		return bad_next_hop(d, "unexpected length", NULL);
 	a->next_hop = ipaddr_v6(nh.p);
 	if (nh.len == 32)
@@ -588,7 +601,7 @@ static bool take_mp_next_hop(struct decoder *d, struct bgp_bytes nh)
 		memset(&a->next_hop_ll, 0, sizeof(a->next_hop_ll));
 	if (ipaddr_is_link_local(&a->next_hop) && ipaddr_is_zero(&a->next_hop_ll))
 		a->next_hop_ll = a->next_hop;
-	if (ipaddr_is_v4(&a->next_hop) && d->k->afi == BGP_AFI_IPV6)
+	if (ipaddr_is_v4(&a->next_hop) && d->k->afi == BGP_AFI_IPV6 && !any)
 		return bad_next_hop(d, "mismatched address family of ", &a->next_hop);
 	return true;
 }
@@ -628,7 +641,11 @@ static bool set_next_hop(struct decoder *d, struct bgp_bytes mp)
 		nh->gw = gw;
 		nh->flags = NH_RECURSIVE;
 	} else if ((ipaddr_is_link_local(&gw) && !k->direct) || !resolve_direct(d, &gw, nh)) {
-		return bad_next_hop(d, "not directly reachable: ", &gw);
+		/* Of VPN and EVPN routes we forward none: what is behind other networks is as good. */
+		if ((k->safi != BGP_SAFI_VPN && k->safi != BGP_SAFI_EVPN) || ipaddr_is_link_local(&gw))
+			return bad_next_hop(d, "not directly reachable: ", &gw);
+		nh->gw = gw;
+		nh->flags = NH_RECURSIVE;
 	}
 	a->nexthop = nh;
 	a->n_nexthop = 1;

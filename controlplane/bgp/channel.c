@@ -275,7 +275,7 @@ static void find_next_hop(struct bgp_channel *ch)
 	}
 	if (!ipaddr_is_zero(&cc->next_hop_address))
 		ch->next_hop = cc->next_hop_address;
-	else if (ipaddr_is_v4(&s->local_addr) != v6 || extended_next_hop(ch))
+	else if (ipaddr_is_v4(&s->local_addr) != v6 || ch->safi != BGP_SAFI_UNICAST || extended_next_hop(ch))
 		ch->next_hop = s->local_addr;
 	else if (!sibling_address(s, v6, &ch->next_hop)) {
 		memset(&ch->next_hop, 0, sizeof(ch->next_hop));
@@ -645,12 +645,13 @@ static int bad_nlri(struct bgp_error *e)
  * with a line: nothing can be withdrawn by it, for nothing was taken by that name (RFC 7606 section 5.4 does
  * so for unknown types).
  */
-static int next_nlri(struct bgp_channel *ch, struct bgp_bytes *nlri)
+static int next_nlri(struct bgp_channel *ch, struct bgp_bytes *nlri, bool reach)
 {
 	struct bgp_nlri *n = ch->s->thread->nlri;
 	int r;
 
-	while ((r = bgp_nlri_decode(nlri, bgp_family_net(ch->afi, ch->safi), ch->add_path_rx, n)) > 0 &&
+	while ((r = bgp_nlri_decode(nlri, bgp_family_net(ch->afi, ch->safi), reach, ch->add_path_rx, n)) >
+			0 &&
 		n->wrong)
 		if (log_limit_ok(&ch->s->report_limit))
 			session_log(ch->s, LOG_CLASS_REMOTE, "Invalid %s route: %s", settings_of(ch)->name,
@@ -658,34 +659,61 @@ static int next_nlri(struct bgp_channel *ch, struct bgp_bytes *nlri)
 	return r;
 }
 
-static int withdraw_nlri(struct bgp_channel *ch, struct bgp_bytes nlri, struct bgp_error *e)
+static int withdraw_nlri(struct bgp_channel *ch, struct bgp_bytes nlri, bool reach, struct bgp_error *e)
 {
 	const struct bgp_nlri *n = ch->s->thread->nlri;
 	int r;
 
-	while ((r = next_nlri(ch, &nlri)) > 0)
+	while ((r = next_nlri(ch, &nlri, reach)) > 0)
 		rib_batch_withdraw(batch_of(ch), &n->net, n->path_id);
 	return r < 0 ? bad_nlri(e) : 0;
+}
+
+/* The attributes of one route: those of the message, and what stands in its NLRI. A reference. */
+static uint32_t with_labels(const struct bgp_nlri *n, uint32_t id)
+{
+	struct attrs a = *attrs_get(id);
+	struct attr_extra list[256 + 1];
+	unsigned i = 0;
+
+	while (i < a.n_extra && i < 256 && a.extra[i].id < bgp_labels_id(n->net.type)) {
+		list[i] = a.extra[i];
+		i++;
+	}
+	/* What BGP knows of comes before; nothing else has been added yet. */
+	list[i] = (struct attr_extra){.id = bgp_labels_id(n->net.type),
+		.type = T_BYTESTRING,
+		.len = (uint16_t)n->n_labels,
+		.data = n->labels};
+	a.extra = list;
+	a.n_extra = (uint16_t)(i + 1);
+	return attrs_intern(&a);
 }
 
 static int announce_nlri(struct bgp_channel *ch, struct bgp_bytes nlri, uint32_t id, struct bgp_error *e)
 {
 	const struct bgp_nlri *n = ch->s->thread->nlri;
+	uint32_t own;
 	int r;
 
-	while ((r = next_nlri(ch, &nlri)) > 0)
-		rib_batch_announce(batch_of(ch), &n->net, n->path_id, id);
+	while ((r = next_nlri(ch, &nlri, true)) > 0) {
+		own = n->n_labels ? with_labels(n, id) : id;
+		rib_batch_announce(batch_of(ch), &n->net, n->path_id, own);
+		if (own != id)
+			attrs_release(own);
+	}
 	return r < 0 ? bad_nlri(e) : 0;
 }
 
-static int withdraw(struct bgp_channel *ch, struct bgp_bytes nlri, struct bgp_error *e)
+/* reach: said as announced, and the attributes were such that it is to be withdrawn. */
+static int withdraw(struct bgp_channel *ch, struct bgp_bytes nlri, bool reach, struct bgp_error *e)
 {
 	struct net n = net_template(ch);
 	uint32_t path_id;
 	int r;
 
 	if (ch->safi != BGP_SAFI_UNICAST)
-		return withdraw_nlri(ch, nlri, e);
+		return withdraw_nlri(ch, nlri, reach, e);
 	while ((r = bgp_nlri_next(&nlri, ch->afi, ch->add_path_rx, &path_id, &n.prefix)) > 0)
 		rib_batch_withdraw(batch_of(ch), &n, path_id);
 	return r < 0 ? bad_nlri(e) : 0;
@@ -749,7 +777,7 @@ static int announce(struct bgp_channel *ch, const struct bgp_update *u, struct b
 		id = attributes(ch, u, next_hop);
 	/* Not a loop, which is no error. */
 	ch->s->mirror.errored |= !id && ch->s->mirror.reported;
-	return id ? announce_all(ch, nlri, id, e) : withdraw(ch, nlri, e);
+	return id ? announce_all(ch, nlri, id, e) : withdraw(ch, nlri, true, e);
 }
 
 static void unexpected_family(struct bgp_session *s, uint16_t afi, uint8_t safi)
@@ -789,6 +817,8 @@ static void end_of_rib(struct bgp_session *s, uint16_t afi, uint8_t safi)
 /* RFC 7606 section 7.11: with any other length the prefixes behind it cannot be trusted. */
 static bool next_hop_length_ok(uint8_t safi, size_t n)
 {
+	if (safi == BGP_SAFI_VPN)
+		return n == 12 || n == 24 || n == 48;
 	return n == 4 || n == 16 || n == 32 || safi == BGP_SAFI_FLOW;
 }
 
@@ -811,7 +841,7 @@ bool channel_update(struct bgp_session *s, const uint8_t *body, size_t len, stru
 		ch = find_channel(s, BGP_AFI_IPV4, BGP_SAFI_UNICAST);
 		if (!ch)
 			unexpected_family(s, BGP_AFI_IPV4, BGP_SAFI_UNICAST);
-		else if (withdraw(ch, u.withdrawn, e) < 0 ||
+		else if (withdraw(ch, u.withdrawn, false, e) < 0 ||
 			 (u.nlri.len && announce(ch, &u, u.nlri, no_next_hop, e) < 0))
 			return false;
 	}
@@ -819,7 +849,7 @@ bool channel_update(struct bgp_session *s, const uint8_t *body, size_t len, stru
 		ch = find_channel(s, u.unreach_afi, u.unreach_safi);
 		if (!ch)
 			unexpected_family(s, u.unreach_afi, u.unreach_safi);
-		else if (withdraw(ch, u.unreach, e) < 0)
+		else if (withdraw(ch, u.unreach, false, e) < 0)
 			return false;
 	}
 	if (u.mp_reach) {

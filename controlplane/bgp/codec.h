@@ -64,8 +64,8 @@ size_t bgp_encode_nlri(const struct prefix *p, uint32_t path_id, bool add_path, 
  * fit max_message. */
 size_t bgp_encode_update(const struct bgp_encode_class *c, const struct attrs *a, const uint8_t *attr_bytes,
 	size_t attr_len, const uint8_t *nlri, size_t nlri_len, uint8_t *buf, size_t size);
-/* The same with the next hops already encoded: bgp_encode_next_hop() of the same class, at most 32 bytes; 0:
- * it is among the attributes. */
+/* The same with the next hops already encoded: bgp_encode_next_hop() of the same class, at most 48 bytes; 0:
+ * it is among the attributes, or there is none. */
 unsigned bgp_encode_next_hop(const struct attrs *a, const struct bgp_encode_class *c, uint8_t *buf);
 size_t bgp_encode_announce(const struct bgp_encode_class *c, const uint8_t *next_hop, unsigned next_hop_len,
 	const uint8_t *attr_bytes, size_t attr_len, const uint8_t *nlri, size_t nlri_len, uint8_t *buf,

@@ -317,12 +317,32 @@ static size_t limit(const struct bgp_encode_class *c, size_t size)
 	return size < c->max_message ? size : c->max_message;
 }
 
+/* RFC 4364 section 4.3.2, RFC 4659 section 3.2.1: behind a route distinguisher of zero; IPv6 routes reached
+ * over IPv4 have the mapped address, which is how we keep it. */
+static unsigned vpn_next_hop(const struct attrs *a, const struct bgp_encode_class *c, uint8_t *buf)
+{
+	bool v4 = c->afi == BGP_AFI_IPV4 && ipaddr_is_v4(&a->next_hop);
+	unsigned n = v4 ? 12 : ipaddr_is_zero(&a->next_hop_ll) ? 24 : 48;
+
+	memset(buf, 0, n);
+	memcpy(buf + 8, a->next_hop.b + (v4 ? 12 : 0), v4 ? 4 : 16);
+	if (n == 48)
+		memcpy(buf + 32, a->next_hop_ll.b, 16);
+	return n;
+}
+
 unsigned bgp_encode_next_hop(const struct attrs *a, const struct bgp_encode_class *c, uint8_t *buf)
 {
 	unsigned n;
 
 	if (classic(c, a) || c->safi == BGP_SAFI_FLOW)
 		return 0;
+	if (c->safi == BGP_SAFI_VPN)
+		return vpn_next_hop(a, c, buf);
+	if (c->safi == BGP_SAFI_EVPN && !ipaddr_is_v4(&a->next_hop)) {
+		memcpy(buf, a->next_hop.b, 16);
+		return 16;
+	}
 	n = ipaddr_is_v4(&a->next_hop) ? 4 : ipaddr_is_zero(&a->next_hop_ll) ? 16 : 32;
 	memcpy(buf, a->next_hop.b + (n == 4 ? 12 : 0), n == 4 ? 4 : 16);
 	if (n == 32)
@@ -333,7 +353,7 @@ unsigned bgp_encode_next_hop(const struct attrs *a, const struct bgp_encode_clas
 size_t bgp_encode_update(const struct bgp_encode_class *c, const struct attrs *a, const uint8_t *attr_bytes,
 	size_t attr_len, const uint8_t *nlri, size_t nlri_len, uint8_t *buf, size_t size)
 {
-	uint8_t next_hop[32];
+	uint8_t next_hop[48];
 	unsigned nh = bgp_encode_next_hop(a, c, next_hop);
 
 	return bgp_encode_announce(c, next_hop, nh, attr_bytes, attr_len, nlri, nlri_len, buf, size);

@@ -105,6 +105,8 @@ static size_t rewrite_path(const struct bgp_export_class *c, struct attrs *out, 
 
 static bool family_fits(const struct bgp_export_class *c, const struct ipaddr *nh)
 {
+	if (c->safi == BGP_SAFI_EVPN || (c->safi == BGP_SAFI_VPN && c->afi == BGP_AFI_IPV6))
+		return true;
 	return ipaddr_is_v4(nh) == (c->afi == BGP_AFI_IPV4) ||
 	       (c->afi == BGP_AFI_IPV4 && c->extended_next_hop);
 }
@@ -134,7 +136,8 @@ static bool keeps_next_hop(const struct bgp_export_class *c, const struct attrs 
 		return true;
 	if (ipaddr_is_zero(&a->next_hop) || !family_fits(c, &a->next_hop))
 		return false;
-	if (interior(c))
+	/* A label means something to who gave it, and we forward nothing of these families. */
+	if (interior(c) || c->safi == BGP_SAFI_VPN || c->safi == BGP_SAFI_EVPN)
 		return true;
 	/* Both neighbours on one network: they reach each other without us. */
 	return c->ifindex && src && src->ifindex == c->ifindex;

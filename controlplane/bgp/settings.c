@@ -31,7 +31,7 @@ static const char *copy_string(struct arena *a, const char *s)
 /* Families that we run; others of a BGP protocol are inert (the grammar has warned). */
 static bool family_of(const struct channel_config *cf, uint8_t *afi)
 {
-	static const uint8_t afis[] = {BGP_AFI_IPV4, BGP_AFI_IPV6};
+	static const uint8_t afis[] = {BGP_AFI_IPV4, BGP_AFI_IPV6, BGP_AFI_L2VPN};
 
 	for (unsigned i = 0; !cf->inert && i < sizeof(afis); i++)
 		if (bgp_family_net(afis[i], cf->safi) == cf->net) {
@@ -58,7 +58,7 @@ static void add_channel(struct bgp_settings *s, struct proto_channel *pc)
 	cs->table = pc->table;
 	filter_ref_hold(&cs->cf.import);
 	filter_ref_hold(&cs->cf.export);
-	igp = afi == BGP_AFI_IPV4 ? pc->cf->igp_table4 : pc->cf->igp_table6;
+	igp = afi != BGP_AFI_IPV6 ? pc->cf->igp_table4 : pc->cf->igp_table6;
 	if (igp && igp != pc->cf->table)
 		cs->igp_table = rib_table_find(pc->proto->daemon->rib, igp->name);
 }

@@ -24,8 +24,8 @@ enum bgp_message_type {
 	BGP_MSG_ROUTE_REFRESH = 5,
 };
 
-enum { BGP_AFI_IPV4 = 1, BGP_AFI_IPV6 = 2 };
-enum { BGP_SAFI_UNICAST = 1, BGP_SAFI_FLOW = 133 };
+enum { BGP_AFI_IPV4 = 1, BGP_AFI_IPV6 = 2, BGP_AFI_L2VPN = 25 };
+enum { BGP_SAFI_UNICAST = 1, BGP_SAFI_EVPN = 70, BGP_SAFI_VPN = 128, BGP_SAFI_FLOW = 133 };
 
 enum bgp_attr_flag {
 	BAF_OPTIONAL = 0x80,

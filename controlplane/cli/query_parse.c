@@ -65,7 +65,7 @@ static void table_clause(struct query *q, struct parser *p)
 /* A network that begins with a word. */
 static bool at_other_net(const struct parser *p)
 {
-	return parser_is(p, "aspa") || parser_is(p, "flow4") || parser_is(p, "flow6");
+	return parser_is(p, "aspa") || parser_is(p, "flow4") || parser_is(p, "flow6") || parser_is(p, "evpn");
 }
 
 /* What is at the current token as a network: a literal, an address (its host's), a constant. */

@@ -6,6 +6,7 @@
  */
 #include "controlplane/cli/route_text.h"
 #include "controlplane/fib/fib.h"
+#include "controlplane/filter/evpn.h"
 #include "shared/timefmt.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -121,6 +122,10 @@ bool route_extra_name(const struct attr_extra *e, char *buf, size_t size)
 		snprintf(buf, size, "BGP.%02x%s", e->id & 0xff, e->flags & 0x40 ? " [t]" : "");
 	else if (e->id == ATTR_EXTRA_ASPA_PROVIDERS)
 		snprintf(buf, size, "aspa_providers");
+	else if (e->id == ATTR_EXTRA_LABELS)
+		snprintf(buf, size, "BGP.mpls_label_stack");
+	else if (e->id == ATTR_EXTRA_EVPN)
+		snprintf(buf, size, "BGP.evpn");
 	else if (e->id >= ATTR_EXTRA_KRT(0) && e->id <= ATTR_EXTRA_KRT(255))
 		snprintf(buf, size, "Kernel.%02x", e->id & 0xff);
 	else
@@ -143,6 +148,16 @@ void route_extra_value(const struct attr_extra *e, char *buf, size_t size)
 	size_t len = 0;
 
 	buf[0] = 0;
+	if (e->id == ATTR_EXTRA_EVPN) {
+		evpn_details(bytes, e->len, buf, size);
+		return;
+	}
+	if (e->id == ATTR_EXTRA_LABELS) {
+		for (unsigned k = 0; k + 3 <= e->len && len + 10 < size; k += 3)
+			len += (size_t)snprintf(buf + len, size - len, "%s%u", k ? " " : "",
+				(unsigned)bytes[k] << 12 | (unsigned)bytes[k + 1] << 4 | bytes[k + 2] >> 4);
+		return;
+	}
 	switch (e->type) {
 	case T_INT: snprintf(buf, size, "%u", scalar(e)); return;
 	case T_QUAD: quad_text(scalar(e), buf); return;

@@ -172,7 +172,8 @@ static bool same_nexthops(const struct static_nexthop *a, const struct static_ne
 {
 	for (; a && b; a = a->next, b = b->next)
 		if (!ipaddr_equal(&a->via, &b->via) || !same_text(a->ifname, b->ifname) ||
-			a->onlink != b->onlink || a->use_bfd != b->use_bfd || a->weight != b->weight)
+			a->onlink != b->onlink || a->use_bfd != b->use_bfd || a->weight != b->weight ||
+			a->n_labels != b->n_labels || memcmp(a->label, b->label, sizeof(a->label)) != 0)
 			return false;
 	return a == b;
 }

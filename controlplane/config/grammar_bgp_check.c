@@ -141,7 +141,9 @@ static void finish_channel(
 		ch->max_llgr_time = c->max_llgr_time;
 	if (ch->aigp == TRI_UNSET)
 		ch->aigp = interior ? TRI_ON : TRI_OFF;
-	if (ch->gateway_recursive == TRI_ON) {
+	/* Their next hops are looked up as well where they are on no network of ours. */
+	if (ch->gateway_recursive == TRI_ON || ch->net == NET_VPN4 || ch->net == NET_VPN6 ||
+		ch->net == NET_EVPN) {
 		if (!ch->igp_table4)
 			ch->igp_table4 = igp_table(p, ch, NET_IP4);
 		if (!ch->igp_table6)

@@ -108,7 +108,10 @@ static bool family_runs(enum net_type net, uint8_t safi)
 	case NET_ROA6:
 	case NET_ASPA:
 	case NET_FLOW4:
-	case NET_FLOW6: return true;
+	case NET_FLOW6:
+	case NET_EVPN: return true;
+	case NET_VPN4:
+	case NET_VPN6: return safi != 129;
 	default: return false;
 	}
 }

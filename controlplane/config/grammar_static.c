@@ -135,11 +135,20 @@ static void destination(struct parser *p, struct static_route *r)
 	}
 }
 
-static void label_stack(struct parser *p)
+static unsigned label_stack(struct parser *p, uint32_t *label, unsigned max)
 {
-	do
-		parser_number(p);
-	while (parser_accept_char(p, '/'));
+	unsigned n = 0;
+
+	do {
+		uint32_t v = parser_number(p);
+
+		if (v > 0xfffff)
+			parser_fail(p, "Invalid MPLS label %u", v);
+		if (n == max)
+			parser_fail(p, "Too many labels in stack");
+		label[n++] = v;
+	} while (parser_accept_char(p, '/'));
+	return n;
 }
 
 /* IP[%if] | "iface", then mpls L/L, onlink, weight N, bfd, dev "if" */
@@ -157,7 +166,7 @@ static struct static_nexthop *nexthop(struct parser *p)
 	}
 	for (;;) {
 		if (parser_accept(p, "mpls")) {
-			label_stack(p);
+			nh->n_labels = label_stack(p, nh->label, 8);
 		} else if (parser_accept(p, "onlink")) {
 			nh->onlink = parser_switch(p);
 		} else if (parser_accept(p, "bfd")) {
@@ -203,8 +212,11 @@ static void route(struct parser *p, void *target)
 		r->dest = RTD_UNICAST;
 		r->recursive = true;
 		r->via_recursive = parser_ip(p);
-		if (parser_accept(p, "mpls"))
-			label_stack(p);
+		if (parser_accept(p, "mpls")) {
+			uint32_t none[8];
+
+			label_stack(p, none, 8);
+		}
 		has_dest = true;
 	} else if (parser_accept(p, "blackhole") || parser_accept(p, "drop")) {
 		r->dest = RTD_BLACKHOLE;

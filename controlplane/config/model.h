@@ -277,6 +277,8 @@ struct static_nexthop {
 	const char *ifname; /* NULL */
 	bool onlink, use_bfd;
 	uint16_t weight;
+	uint32_t label[8]; /* `mpls` A/B: of VPN routes; others do not use them */
+	unsigned n_labels;
 };
 
 struct static_route {

@@ -350,8 +350,9 @@ static size_t put_nlris(struct encoder *e, const struct sent *a, size_t room, ui
 	size_t n = 0, len;
 
 	for (; i != NONE; n += len, i = e->entry[i].next) {
-		len = bgp_nlri_encode(bgp_nlri_of_handle(&e->entry[i].prefix), type, NULL, 0,
-			e->class.add_path, e->entry[i].path_id, e->nlri + n, room - n);
+		len = bgp_nlri_encode(bgp_nlri_of_handle(&e->entry[i].prefix), type,
+			a ? sent_labels(a) : NULL, a ? a->labels : 0, e->class.add_path, e->entry[i].path_id,
+			e->nlri + n, room - n);
 		if (!len)
 			break;
 	}

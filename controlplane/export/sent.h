@@ -15,9 +15,12 @@
 
 struct sent {
 	struct numbered number;
-	uint16_t len;    /* of the attributes; 0: they are too long for any message */
-	uint16_t nh;     /* of the next hops of MP_REACH_NLRI: 0 (it is among the attributes), 4, 16 or 32 */
-	uint8_t bytes[]; /* next hops, attributes */
+	uint16_t len; /* of the attributes; 0: they are too long for any message */
+	uint16_t nh; /* of the next hops of MP_REACH_NLRI: 0 (it is among the attributes, or there is none) to
+		      * 48
+		      */
+	uint16_t labels; /* of what goes into the NLRI: bgp/nlri.h */
+	uint8_t bytes[]; /* next hops, attributes, labels */
 };
 
 struct sents {
@@ -45,5 +48,9 @@ void sent_release(struct sents *s, uint32_t id);
 static inline const uint8_t *sent_attrs(const struct sent *a)
 {
 	return a->bytes + a->nh;
+}
+static inline const uint8_t *sent_labels(const struct sent *a)
+{
+	return a->bytes + a->nh + a->len;
 }
 size_t sents_bytes(const struct sents *s);

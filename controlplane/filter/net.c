@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Destinations of every table type: text, order, containment. Pure, any thread. */
 #include "controlplane/config/arena.h"
+#include "controlplane/filter/evpn.h"
 #include "controlplane/filter/flow.h"
 #include "controlplane/filter/text.h"
 #include "controlplane/filter/value.h"
@@ -32,6 +33,7 @@ size_t net_format(const struct net *n, char *buf, size_t size)
 	case NET_IP6: text_puts(&t, prefix_format(&n->prefix, p)); break;
 	case NET_FLOW4:
 	case NET_FLOW6: return flow_format(n->nlri, n->type == NET_FLOW6, buf, size);
+	case NET_EVPN: return evpn_format(n->nlri, buf, size);
 	case NET_VPN4:
 	case NET_VPN6:
 		rd_format(n->rd, rd, sizeof(rd));

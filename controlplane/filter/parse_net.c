@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Literals of addresses and of every sort of destination. */
+#include "controlplane/filter/evpn.h"
 #include "controlplane/filter/parse.h"
-#include "shared/hash.h"
 #include <string.h>
 
 static struct node *net_node(struct parser *p, const struct net *n)
@@ -64,57 +64,88 @@ struct node *parse_vpn(struct parser *p)
 	return net_node(p, &n);
 }
 
-/* A digest of what is said of an EVPN route: equal to itself. */
-static uint64_t digest_token(uint64_t digest, const struct token *t)
-{
-	const char *text =
-		t->kind == TOK_KEYWORD || t->kind == TOK_SYMBOL || t->kind == TOK_TEXT ? t->text : NULL;
-	uint64_t part = (uint64_t)t->kind;
+/* ---- evpn ---- */
 
-	if (text)
-		part = hash_bytes(text, strlen(text), part);
-	else if (t->kind == TOK_NUMBER)
-		part = hash_bytes(&t->number, sizeof(t->number), part);
-	else if (t->kind == TOK_IP4 || t->kind == TOK_IP6)
-		part = hash_bytes(&t->ip, sizeof(t->ip), part);
-	else if (t->kind == TOK_RD)
-		part = hash_bytes(&t->u64, sizeof(t->u64), part);
-	else if (t->kind == TOK_MAC)
-		part = hash_bytes(t->mac, sizeof(t->mac), part);
-	return hash_bytes(&part, sizeof(part), digest);
+static uint8_t *put_be(uint8_t *p, uint64_t v, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		p[i] = (uint8_t)(v >> 8 * (bytes - 1 - i));
+	return p + bytes;
 }
 
-/* evpn ead|mac|imet|es RD and what identifies the route: numbers, addresses, identifiers */
+static uint8_t *put_esi(struct parser *p, uint8_t *at)
+{
+	if (p->tok.kind != TOK_BYTES)
+		parser_syntax_error(p, "BYTETEXT");
+	if (p->tok.bytes->len != 10)
+		parser_fail(p, "Invalid ESI length: %u", p->tok.bytes->len);
+	memcpy(at, p->tok.bytes->data, 10);
+	parser_next(p);
+	return at + 10;
+}
+
+static uint8_t *put_address(struct parser *p, uint8_t *at)
+{
+	struct ipaddr ip = parser_ip(p);
+	bool v4 = ipaddr_is_v4(&ip);
+
+	*at++ = v4 ? 32 : 128;
+	memcpy(at, ip.b + (v4 ? 12 : 0), v4 ? 4 : 16);
+	return at + (v4 ? 4 : 16);
+}
+
+/* evpn ead RD TAG ESI | mac RD TAG MAC (IP|*) | imet RD TAG IP | es RD ESI IP */
 static struct net evpn_literal(struct parser *p)
 {
-	static const char *const kinds[] = {"ead", "mac", "imet", "es"};
-	struct nlri *nlri = arena_alloc(p->arena, sizeof(*nlri) + sizeof(uint64_t));
-	uint64_t digest = 0;
+	static const struct {
+		const char *word;
+		enum evpn_type type;
+	} kinds[] = {{"ead", EVPN_EAD}, {"mac", EVPN_MAC}, {"imet", EVPN_IMET}, {"es", EVPN_ES}};
+	struct nlri *nlri = arena_alloc(p->arena, sizeof(*nlri) + EVPN_MAX_BYTES);
+	uint8_t *at = nlri->data + 2;
 	struct net n;
 	unsigned kind = 0;
 
 	memset(&n, 0, sizeof(n));
 	n.type = NET_EVPN;
 	n.nlri = nlri;
-	parser_warn(p, &p->tok, "EVPN networks are parsed but match nothing");
 	parser_next(p);
-	while (kind < 4 && !parser_is(p, kinds[kind]))
+	while (kind < 4 && !parser_is(p, kinds[kind].word))
 		kind++;
 	if (kind == 4)
 		parser_syntax_error(p, NULL);
-	digest = digest_token(digest, &p->tok);
 	parser_next(p);
 	if (p->tok.kind != TOK_RD)
 		parser_syntax_error(p, "VPN_RD");
 	n.rd = p->tok.u64;
-	while (p->tok.kind == TOK_RD || p->tok.kind == TOK_NUMBER || p->tok.kind == TOK_MAC ||
-		p->tok.kind == TOK_BYTES || p->tok.kind == TOK_IP4 || p->tok.kind == TOK_IP6 ||
-		(p->tok.kind == '*' && kind == 1)) {
-		digest = digest_token(digest, &p->tok);
-		parser_next(p);
+	at = put_be(at, n.rd, 8);
+	parser_next(p);
+	switch (kinds[kind].type) {
+	case EVPN_EAD: {
+		uint32_t tag = parser_number(p);
+
+		at = put_be(put_be(put_esi(p, at), tag, 4), 0, 3);
+		break;
 	}
-	nlri->len = sizeof(digest);
-	memcpy(nlri->data, &digest, sizeof(digest));
+	case EVPN_MAC:
+		at = put_be(put_be(put_be(at, 0, 10), parser_number(p), 4), 48, 1);
+		if (p->tok.kind != TOK_MAC)
+			parser_syntax_error(p, "MAC_");
+		memcpy(at, p->tok.mac, 6);
+		at += 6;
+		parser_next(p);
+		at = parser_accept_char(p, '*') ? put_be(at, 0, 1) : put_address(p, at);
+		at = put_be(at, 0, 3);
+		break;
+	case EVPN_IMET:
+		at = put_be(at, parser_number(p), 4);
+		at = put_address(p, at);
+		break;
+	default: at = put_address(p, put_esi(p, at));
+	}
+	nlri->data[0] = kinds[kind].type;
+	nlri->data[1] = (uint8_t)(at - nlri->data - 2);
+	nlri->len = (uint16_t)(at - nlri->data);
 	return n;
 }
 

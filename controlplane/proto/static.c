@@ -191,6 +191,8 @@ static uint32_t route_attrs(
 			     .scope = SCOPE_UNIVERSE,
 			     .nexthop = nh},
 		     edited;
+	uint8_t labels[3 * 8];
+	struct attr_extra stack = {.id = ATTR_EXTRA_LABELS, .type = T_BYTESTRING, .data = labels};
 	bool changed = false;
 
 	*usable = false;
@@ -210,6 +212,18 @@ static uint32_t route_attrs(
 		providers.len = (uint16_t)(r->n_providers * sizeof(*r->providers));
 		providers.data = r->providers;
 		a.extra = &providers;
+		a.n_extra = 1;
+	}
+	if (net_type_has_nlri(r->net.type) && r->nexthops && r->nexthops->n_labels) {
+		const struct static_nexthop *h = r->nexthops;
+
+		for (unsigned i = 0; i < h->n_labels; i++) {
+			uint32_t v = htonl(h->label[i] << 12 | (i + 1 == h->n_labels) << 8);
+
+			memcpy(labels + 3 * i, &v, 3);
+		}
+		stack.len = (uint16_t)(3 * h->n_labels);
+		a.extra = &stack;
 		a.n_extra = 1;
 	}
 	if (r->actions) {

@@ -92,6 +92,10 @@ struct attr_nexthop {
 #define ATTR_EXTRA_BGP(code) (0x0100u | (code)) /* raw bytes, flags as received */
 #define ATTR_EXTRA_CUSTOM(n)                                                                                 \
 	(0x10000u + (n)) /* index from the `attribute` statement; value in network-free form */
+/* What stands in the NLRI and does not identify the route: labels of VPN routes, three bytes each as on the
+ * wire; an EVPN route as it was received, type first. T_BYTESTRING. */
+#define ATTR_EXTRA_LABELS 0x0200u
+#define ATTR_EXTRA_EVPN 0x0201u
 #define ATTR_EXTRA_KRT(n) (0x0300u + (n))
 #define ATTR_EXTRA_ASPA_PROVIDERS                                                                            \
 	0x041eu /* aspa_providers of a route in an aspa table: T_CLIST, u32 in host order each */

@@ -2,6 +2,7 @@
 /* Families whose destinations are no prefixes: what is taken, what is passed over, what ends the session; and
  * that what goes out is what came in. */
 #include "controlplane/bgp/nlri.h"
+#include "controlplane/filter/evpn.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +55,7 @@ static void check(const struct row *r, bool add_path)
 
 	memcpy(in, "\0\0\1\2", head);
 	memcpy(copy, in, head + len);
-	rc = bgp_nlri_decode(&b, r->type, add_path, &n);
+	rc = bgp_nlri_decode(&b, r->type, true, add_path, &n);
 	assert_memory_equal(in, copy, head + len);
 	if (!r->text) {
 		if (rc != -EBADMSG)
@@ -136,14 +137,104 @@ static void test_flow(void **state)
 	}
 }
 
+/* RFC 4364, 4659, 8277 */
+static void test_vpn(void **state)
+{
+	static const struct row all[] = {
+		{NET_VPN4, "70 0003e1 0000fde800000001 0a0102", "65000:1 10.1.2.0/24", NULL, NULL},
+		{NET_VPN4, "88 000640 0003e1 0001c00002010007 0a0102", "192.0.2.1:7 10.1.2.0/24", NULL, NULL},
+		{NET_VPN4, "58 800000 0000fde800000001", "65000:1 0.0.0.0/0", NULL, NULL},
+		{NET_VPN4, "6c 0003e1 0002fde800010001 0a01ff", "4259840001:1 10.1.240.0/20", NULL,
+			"6c 0003e1 0002fde800010001 0a01f0"},
+		{NET_VPN6, "88 0003e1 0000fde800000001 20010db80001", "65000:1 2001:db8:1::/48", NULL, NULL},
+		{NET_VPN4, "79 0003e1 0000fde800000001 0a010203 80", NULL, NULL, NULL}, /* 33 bits */
+		{NET_VPN4, "57 0003e1 0000fde800000001", NULL, NULL, NULL},
+		{NET_VPN4, "30 0000f0 0000f2", NULL, NULL, NULL}, /* labels to the end */
+		{NET_VPN4, "70 0003e1 0000fde800000001 0a01", NULL, NULL, NULL},
+		{NET_VPN4, "10 0003", NULL, NULL, NULL},
+	};
+	static struct bgp_nlri n;
+	uint8_t in[64], out[64];
+	struct bgp_bytes b = {in, 0};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		check(&all[i], false);
+		check(&all[i], true);
+	}
+	/* Withdrawn: one label, whatever it is (RFC 8277 section 2.4), and the same route. */
+	b.len = bytes_of("70 0003e0 0000fde800000001 0a0102", in);
+	assert_int_equal(bgp_nlri_decode(&b, NET_VPN4, false, false, &n), 1);
+	assert_int_equal(n.n_labels, 0);
+	assert_int_equal(bgp_nlri_encode(n.net.nlri, NET_VPN4, NULL, 0, false, 0, out, sizeof(out)), 15);
+	bytes_of("70 800000 0000fde800000001 0a0102", in);
+	assert_memory_equal(in, out, 15);
+	/* Of our own without a label: implicit null. */
+	assert_int_equal(bgp_nlri_encode(n.net.nlri, NET_VPN4, n.labels, 0, false, 0, out, sizeof(out)), 15);
+	bytes_of("70 000031 0000fde800000001 0a0102", in);
+	assert_memory_equal(in, out, 15);
+}
+
+#define RD "0000fde800000001"
+#define ESI "00112233445566778899"
+
+/* RFC 7432 section 7, RFC 9136 section 3.1 */
+static void test_evpn(void **state)
+{
+	static const struct row all[] = {
+		{NET_EVPN, "01 19 " RD ESI "00000005 0003e1",
+			"evpn ead 65000:1 5 00:11:22:33:44:55:66:77:88:99", NULL, NULL},
+		{NET_EVPN, "02 21 " RD ESI "00000005 30 020000000007 00 0003e1",
+			"evpn mac 65000:1 5 02:00:00:00:00:07 *", NULL, NULL},
+		{NET_EVPN, "02 28 " RD ESI "00000005 30 020000000007 20 c0000201 0003e1 0007d1",
+			"evpn mac 65000:1 5 02:00:00:00:00:07 192.0.2.1", NULL, NULL},
+		{NET_EVPN, "03 11 " RD "00000007 20 c0000201", "evpn imet 65000:1 7 192.0.2.1", NULL, NULL},
+		{NET_EVPN, "04 17 " RD ESI "20 c0000201",
+			"evpn es 65000:1 00:11:22:33:44:55:66:77:88:99 192.0.2.1", NULL, NULL},
+		{NET_EVPN, "05 22 " RD ESI "00000000 18 0a010200 c0000201 0003e1",
+			"evpn prefix 65000:1 0 10.1.2.0/24", NULL, NULL},
+		{NET_EVPN, "09 03 010203", "evpn type 9 01:02:03", NULL, NULL},
+		{NET_EVPN, "01 18 " RD ESI "00000005 0003", "", "Bad length", NULL},
+		{NET_EVPN, "02 21 " RD ESI "00000005 31 020000000007 00 0003e1", "", "Bad MAC length", NULL},
+		{NET_EVPN, "02 21 " RD ESI "00000005 30 020000000007 08 0003e1", "", "Bad IP length", NULL},
+		{NET_EVPN, "02 21 " RD ESI "00000005 30 020000000007 20 0003e1", "", "Bad length", NULL},
+		{NET_EVPN, "03 11 " RD "00000007 21 c0000201", "", "Bad IP length", NULL},
+		{NET_EVPN, "03 0c " RD "00000007", "", "Bad length", NULL},
+		{NET_EVPN, "05 22 " RD ESI "00000000 21 0a010200 c0000201 0003e1", "", "Bad prefix length",
+			NULL},
+		{NET_EVPN, "03 12 " RD "00000007 20 c0000201", NULL, NULL, NULL},
+		{NET_EVPN, "03", NULL, NULL, NULL},
+	};
+	static struct bgp_nlri a, b;
+	uint8_t one[128], two[128];
+	struct bgp_bytes x = {one, 0}, y = {two, 0};
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		check(&all[i], false);
+		check(&all[i], true);
+	}
+	/* Another ESI, another label, no second one: the same route. */
+	x.len = bytes_of("02 28 " RD ESI "00000005 30 020000000007 20 c0000201 0003e1 0007d1", one);
+	y.len = bytes_of("02 25 " RD "00000000000000000000 00000005 30 020000000007 20 c0000201 000001", two);
+	assert_int_equal(bgp_nlri_decode(&x, NET_EVPN, true, false, &a), 1);
+	assert_int_equal(bgp_nlri_decode(&y, NET_EVPN, false, false, &b), 1);
+	assert_true(net_equal(&a.net, &b.net));
+	evpn_details(a.labels, a.n_labels, text, sizeof(text));
+	assert_string_equal(text, "esi 00:11:22:33:44:55:66:77:88:99 label 0x0003e1 0x0007d1");
+	y = (struct bgp_bytes){
+		two, bytes_of("02 25 " RD ESI "00000006 30 020000000007 20 c0000201 000001", two)};
+	assert_int_equal(bgp_nlri_decode(&y, NET_EVPN, true, false, &b), 1);
+	assert_false(net_equal(&a.net, &b.net));
+}
+
 static void test_end(void **state)
 {
 	static struct bgp_nlri n;
 	uint8_t three[3] = {0};
 	struct bgp_bytes none = {three, 0}, few = {three, 3};
 
-	assert_int_equal(bgp_nlri_decode(&none, NET_FLOW4, true, &n), 0);
-	assert_int_equal(bgp_nlri_decode(&few, NET_FLOW4, true, &n), -EBADMSG);
+	assert_int_equal(bgp_nlri_decode(&none, NET_FLOW4, true, true, &n), 0);
+	assert_int_equal(bgp_nlri_decode(&few, NET_FLOW4, true, true, &n), -EBADMSG);
 	assert_int_equal(bgp_family_net(1, 1), NET_IP4);
 	assert_int_equal(bgp_family_net(2, 133), NET_FLOW6);
 	assert_int_equal(bgp_family_net(3, 1), NET_NONE);
@@ -155,6 +246,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_flow),
+		cmocka_unit_test(test_vpn),
+		cmocka_unit_test(test_evpn),
 		cmocka_unit_test(test_end),
 	};
 

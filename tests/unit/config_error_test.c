@@ -875,8 +875,7 @@ static void test_not_run_is_said_once(void **state)
 		{"\nprotocol rip { ipv4; interface \"*\"; }\n", "RIP", 2, 1},
 		{"ipv4 table t;\nprotocol aggregator a { table master4; peer table t; aggregate on net; }",
 			"not run", 2, 1},
-		{"vpn4 table f;\nprotocol static {\n vpn4; }", "vpn4", 3, 1},
-		{"\ndefine f = evpn imet 0:1 7 192.0.2.1;\nprotocol device { }", "match nothing", 2, 1},
+		{"mpls table f;\nprotocol static {\n mpls; }", "mpls", 3, 1},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

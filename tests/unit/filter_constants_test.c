@@ -352,6 +352,10 @@ static const struct expectation ours[] = {
 	{"flow4 { src 10.3.0.0/16; } ~ [10.0.0.0/8+]", "FALSE"},
 	{"flow4 { dst 10.0.0.0/8; } = flow4 { dst 10.0.0.0/8; }", "TRUE"},
 	{"flow4 { dst 10.0.0.0/8; } = flow4 { dst 10.0.0.0/8; proto = 6; }", "FALSE"},
+	{"evpn imet 0:1 7 192.0.2.1", "evpn imet 0:1 7 192.0.2.1"},
+	{"evpn mac 65000:1 5 02:00:00:00:00:07 *", "evpn mac 65000:1 5 02:00:00:00:00:07 *"},
+	{"evpn mac 65000:1 5 02:00:00:00:00:07 2001:db8::1",
+		"evpn mac 65000:1 5 02:00:00:00:00:07 2001:db8::1"},
 	{"evpn imet 0:1 7 192.0.2.1 = evpn imet 0:1 7 192.0.2.2", "FALSE"},
 };
 

@@ -463,6 +463,10 @@ static void test_net_types(void **state)
 			n.prefix = net_of(six ? "2001:db8::/32" : "192.0.2.0/25").prefix;
 		if (types[i] == NET_FLOW4 || types[i] == NET_FLOW6 || types[i] == NET_EVPN)
 			n.prefix = (struct prefix){0}, n.nlri = &bytes[0].nlri;
+		if (types[i] == NET_EVPN) {
+			memcpy(bytes[0].nlri.data, "\x9\1\6", 3);
+			memcpy(bytes[1].nlri.data, "\x9\1\7", 3);
+		}
 		if (types[i] == NET_VPN4 || types[i] == NET_VPN6)
 			n.rd = UINT64_C(0x0000fde800000007);
 		if (types[i] == NET_ROA4 || types[i] == NET_ROA6)
