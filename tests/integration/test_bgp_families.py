@@ -210,3 +210,89 @@ def test_flow_route_server(star):
         s.wait(lambda c=ctl: set(s.nets(c, "f4")) == theirs4, "BIRD's rules are withdrawn")
     assert short(s.nets(other.ctl, "f6")) == want6
     assert s.ctl.established(*s.names)
+
+
+VPN_TABLES = "vpn4 table v4; vpn6 table v6;"
+VPN = "vpn4 mpls { table v4; import all; export all; }; vpn6 mpls { table v6; import all; export all; };"
+
+
+@installed("gobgpd")
+def test_vpn_route_server(star):
+    """L3VPN routes of BIRD, FRR and GoBGP at each other: distinguisher, label, route target and next hop as they were."""
+    s = star("bird", "gobgp", "frr")
+    bird = s.bird(VPN_TABLES + f"""
+protocol static s4 {{ vpn4 {{ table v4; }}; route 65001:1 10.1.0.0/16 via 10.250.1.77 mpls 1001 {{ bgp_ext_community.add((rt, 65001, 1)); }}; }}
+protocol static s6 {{ vpn6 {{ table v6; }}; route 65001:1 2001:db8:a::/48 via 2001:db8:1::77 mpls 1002; }}
+""", VPN, options="multihop 2;")  # its next hops are looked up: they are on no network of its own
+    gobgp = s.gobgp("l3vpn-ipv4-unicast", "l3vpn-ipv6-unicast")
+    af = f"""  neighbor {ours('frr')} activate
+  network 10.3.0.0/16 rd 65003:3 label 3003
+ exit-address-family"""
+    frr = s.frr(f" address-family ipv4 vpn\n{af}")
+    tables = VPN_TABLES + f"protocol static own {{ vpn4 {{ table v4; }}; route 64500:9 10.9.0.0/16 via {address('frr')} mpls 909; }}"
+    # FRR tells us what it has of the others
+    s.node.start(s.config(tables, {n: VPN.replace("import all", "import where bgp_path.len = 1") for n in s.names}))
+    s.up()
+    gobgp.gobgp("global", "rib", "add", "10.2.0.0/16", "label", "2002", "rd", "65002:2", "rt", "65002:2", "-a", "vpnv4")
+    gobgp.gobgp("global", "rib", "add", "2001:db8:b::/48", "label", "2003", "rd", "65002:2", "rt", "65002:2", "-a", "vpnv6")
+    want = {"65001:1 10.1.0.0/16", "65002:2 10.2.0.0/16", "65003:3 10.3.0.0/16", "64500:9 10.9.0.0/16"}
+    want6 = {"65001:1 2001:db8:a::/48", "65002:2 2001:db8:b::/48"}
+    for ctl in (s.ctl, bird.ctl):
+        s.wait(lambda c=ctl: set(s.nets(c, "v4")) == want, "all VPN routes")
+    # GoBGP's next hop is a mapped IPv4 address (RFC 4659 section 3.2.1.2), which BIRD 2.0.12 does not take.
+    s.wait(lambda: set(s.nets(s.ctl, "v6")) == want6, "all VPNv6 routes")
+    at_us, at_bird = s.nets(s.ctl, "v4", True), s.nets(bird.ctl, "v4", True)
+    for net, label in (("65001:1 10.1.0.0/16", 3), ("65002:2 10.2.0.0/16", 2002), ("65003:3 10.3.0.0/16", 3003), ("64500:9 10.9.0.0/16", 909)):
+        for texts in (at_us, at_bird)[:1 if net.startswith("65001") else 2]:  # BIRD says implicit null with itself as next hop
+            assert f"BGP.mpls_label_stack: {label}\n" in texts[net], texts[net]
+    assert "(rt, 65002, 2)" in at_bird["65002:2 10.2.0.0/16"] and "(rt, 65001, 1)" in at_us["65001:1 10.1.0.0/16"]
+    # The next hop is GoBGP's own, though the neighbour is external and not on its network.
+    assert f"BGP.next_hop: {address('gobgp')}\n" in at_bird["65002:2 10.2.0.0/16"]
+    s.wait(lambda: "10.2.0.0/16" in frr.vtysh("show bgp ipv4 vpn") and "10.1.0.0/16" in frr.vtysh("show bgp ipv4 vpn"), "FRR has the others'")
+    assert re.search(r"label=2002\b|remote label 2002", frr.vtysh("show bgp ipv4 vpn 10.2.0.0/16").lower()) or \
+        "2002" in frr.vtysh("show bgp ipv4 vpn 10.2.0.0/16")
+    s.wait(lambda: "65003:3:10.3.0.0/16" in gobgp.gobgp("global", "rib", "-a", "vpnv4"), "GoBGP has FRR's")
+    assert re.search(r"65003:3:10\.3\.0\.0/16 +\[3003\]|3003", gobgp.gobgp("global", "rib", "-a", "vpnv4"))
+    # Withdrawals: whatever label stands in them.
+    gobgp.gobgp("global", "rib", "del", "10.2.0.0/16", "label", "2002", "rd", "65002:2", "-a", "vpnv4")
+    bird.ctl.cmd("disable s4")
+    for ctl in (s.ctl, bird.ctl):
+        s.wait(lambda c=ctl: set(s.nets(c, "v4")) == want - {"65001:1 10.1.0.0/16", "65002:2 10.2.0.0/16"}, "withdrawn")
+    s.wait(lambda: not re.search(r"10\.[12]\.0\.0", frr.vtysh("show bgp ipv4 vpn")), "withdrawn at FRR")
+    assert s.ctl.established(*s.names)
+
+
+@installed("gobgpd")
+def test_evpn_route_server(star):
+    """EVPN routes of every type from GoBGP at FRR, and as we print them; gone when they are withdrawn."""
+    s = star("gobgp", "frr")
+    gobgp = s.gobgp("l2vpn-evpn")
+    frr = s.frr(f" address-family l2vpn evpn\n  neighbor {ours('frr')} activate\n exit-address-family")
+    s.node.start(s.config("evpn table e;", "evpn { table e; import all; export all; };"))
+    s.up()
+    esi = ["esi", "LACP", "aa:bb:cc:dd:ee:ff", "100"]
+    rib = ["global", "rib", "-a", "evpn"]
+    routes = [["a-d", *esi, "etag", "5", "label", "50", "rd", "65002:1"],
+              ["macadv", "02:00:00:00:00:07", "10.0.0.7", "etag", "0", "label", "77", "rd", "65002:1"],
+              ["multicast", "10.250.2.2", "etag", "0", "rd", "65002:1"],
+              ["esi", "10.250.2.2", *esi, "rd", "65002:1"],
+              ["prefix", "10.77.0.0/16", "gw", "10.0.0.1", "etag", "0", "label", "88", "rd", "65002:1"]]
+    for r in routes:
+        gobgp.gobgp(*rib, "add", *r, "rt", "65002:1") if r[0] != "esi" else gobgp.gobgp(*rib, "add", *r)
+    identifier = "01:aa:bb:cc:dd:ee:ff:00:64:00"
+    want = {f"evpn ead 65002:1 5 {identifier}", "evpn mac 65002:1 0 02:00:00:00:00:07 10.0.0.7", "evpn imet 65002:1 0 10.250.2.2",
+            f"evpn es 65002:1 {identifier} 10.250.2.2", "evpn prefix 65002:1 0 10.77.0.0/16"}
+    s.wait(lambda: set(s.nets(s.ctl, "e")) == want, "all types at us")
+    at_us = s.nets(s.ctl, "e", True)
+    assert "label 0x" in at_us["evpn mac 65002:1 0 02:00:00:00:00:07 10.0.0.7"]
+    assert "gateway 10.0.0.1" in at_us["evpn prefix 65002:1 0 10.77.0.0/16"]
+    assert [r["network"] for r in s.node.client("show", "route", "evpn", "imet", "65002:1", "0", "10.250.2.2", "table", "e")["routes_shown"]] == \
+        ["evpn imet 65002:1 0 10.250.2.2"]
+    marks = ("[2]:[0]:[48]:[02:00:00:00:00:07]:[32]:[10.0.0.7]", "[3]:[0]:[32]:[10.250.2.2]", "[5]:[0]:[16]:[10.77.0.0]", "[1]:[5]:", "[4]:")
+    s.wait(lambda: all(m in frr.vtysh("show bgp l2vpn evpn") for m in marks), "all types at FRR")
+    assert "10.250.2.2" in frr.vtysh("show bgp l2vpn evpn route type multicast")  # its next hop, unchanged
+    gobgp.gobgp(*rib, "del", *routes[1])
+    gobgp.gobgp(*rib, "del", *routes[4])
+    s.wait(lambda: len(s.nets(s.ctl, "e")) == 3, "withdrawn")
+    s.wait(lambda: not any(m in frr.vtysh("show bgp l2vpn evpn") for m in (marks[0], marks[2])), "withdrawn at FRR")
+    assert s.ctl.established(*s.names)
