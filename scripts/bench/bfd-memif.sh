@@ -9,6 +9,7 @@
 #   --dp-cores M,W      manager and worker of peregrine-dp (default 0,1)
 #   --gen-cores M,L     main thread and loop of peregrine-bfdgen (default 2,3; on two cores 0,1, the worker then on 0)
 #   --poll busy|nap     the generator's (default busy where its loop has a core of its own)
+#   --dp-poll busy|adaptive   peregrine-dp's (default busy; adaptive has real-time priority, for a machine that others use too)
 #   --cut N             sessions that stop answering at the end, whose detection is measured (default 200)
 #   --build DIR         where the programs are (default build)    --out DIR   (default build/bench/bfd-memif)
 #   --label TEXT        --eal "ARGS"   for both, like "-d /lib/librte_net_memif.so"
@@ -20,7 +21,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 cores=$(nproc)
-interval=3.3 sessions=10000 seconds=60 cut=200 build=build out= label= eal= poll=
+interval=3.3 sessions=10000 seconds=60 cut=200 build=build out= label= eal= poll= dp_poll=busy
 if [ "$cores" -ge 4 ]; then dp_cores=0,1 gen_cores=2,3; else dp_cores=1,0 gen_cores=0,$((cores - 1)); fi
 while [ $# -gt 0 ]; do
 	[ $# -gt 1 ] || {
@@ -29,7 +30,7 @@ while [ $# -gt 0 ]; do
 	}
 	case $1 in
 	--interval) interval=$2 ;; --sessions) sessions=$2 ;; --seconds) seconds=$2 ;; --cut) cut=$2 ;; --build) build=$2 ;;
-	--out) out=$2 ;; --label) label=$2 ;; --eal) eal=$2 ;; --poll) poll=$2 ;; --dp-cores) dp_cores=$2 ;;
+	--out) out=$2 ;; --label) label=$2 ;; --eal) eal=$2 ;; --poll) poll=$2 ;; --dp-poll) dp_poll=$2 ;; --dp-cores) dp_cores=$2 ;;
 	--gen-cores) gen_cores=$2 ;;
 	*)
 		echo "bfd-memif: unknown option $1" >&2
@@ -79,7 +80,7 @@ start() { # log program argument...
 
 mac_dp=02:00:00:00:09:01 mac_gen=02:00:00:00:09:02
 # shellcheck disable=SC2086
-start dp.log taskset -c "$dp_main,$dp_loop" "$build/peregrine-dp" --socket "$run/dp" --poll busy --port \
+start dp.log taskset -c "$dp_main,$dp_loop" "$build/peregrine-dp" --socket "$run/dp" --poll "$dp_poll" --port \
 	"memif:$run/m,role=server,bsize=256,ip=10.9.0.1/16,name=m0,mac=$mac_dp,peer_mac=$mac_gen" -- \
 	--lcores="0@$dp_main,1@$dp_loop" $eal
 for _ in $(seq 100); do
