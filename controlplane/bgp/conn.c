@@ -403,8 +403,7 @@ static void clear(struct bgp_conn *c)
 {
 	struct ev_loop *ev = ev_of(c);
 
-	if (c->s->conn == c)
-		session_mirror(c->s); /* while its bytes are there */
+	session_mirror(c->s); /* while its bytes are there */
 	ev_io_stop(ev, &c->rd);
 	ev_io_stop(ev, &c->wr);
 	ev_timer_stop(ev, &c->connect_timer);

@@ -8,10 +8,7 @@
  * All of it in the session's thread.
  */
 #include "controlplane/bgp/session.h"
-#include "controlplane/bfd/bfd_client.h"
 #include "controlplane/fib/fib.h"
-#include "controlplane/mrt/messages.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -22,7 +19,7 @@ static struct ev_loop *ev_of(struct bgp_session *s)
 	return loop_ev(s->thread->loop);
 }
 
-/* ---- references, calls, words ---- */
+/* ---- references and calls ---- */
 
 struct bgp_session *session_hold(struct bgp_session *s)
 {
@@ -63,328 +60,6 @@ void session_call(struct bgp_session *s, void (*fn)(struct bgp_session *s))
 		abort();
 	*c = (struct call){session_hold(s), fn};
 	loop_call(s->thread->loop, run_call, c);
-}
-
-void session_log(struct bgp_session *s, enum log_class cls, const char *fmt, ...)
-{
-	char text[600];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	log_msg(cls, "%s: %s", s->cf->name, text);
-}
-
-void session_trace(struct bgp_session *s, uint32_t bit, const char *fmt, ...)
-{
-	char text[600];
-	va_list ap;
-
-	if (!(s->cf->debug & bit))
-		return;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	log_msg(LOG_CLASS_TRACE, "%s: %s", s->cf->name, text);
-}
-
-void session_store_error(struct bgp_session *s, enum bgp_error_class cls, const char *fmt, ...)
-{
-	static const char *const classes[] = {
-		"", "Error: ", "Socket: ", "Received: ", "BGP Error: ", "Automatic shutdown: ", ""};
-	char text[160];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	pthread_mutex_lock(&s->lock);
-	snprintf(s->status.last_error, sizeof(s->status.last_error), "%s%s", classes[cls], text);
-	pthread_mutex_unlock(&s->lock);
-}
-
-/* ---- what others see ---- */
-
-/* When the timer ends, on the clock; `idle`: it does not run. */
-static uint64_t deadline_of(struct bgp_session *s, ev_timer *t, uint64_t idle)
-{
-	return ev_is_active(t) ? clock_now_ns() + (uint64_t)(ev_timer_remaining(ev_of(s), t) * 1e9) : idle;
-}
-
-static void publish_channel(struct bgp_session *s, unsigned i)
-{
-	struct bgp_channel *ch = &s->channel[i];
-
-	s->status.channel[i].up = ch->up;
-	s->status.channel[i].stale = ch->stale;
-	s->status.channel[i].llgr = ch->llgr;
-	s->status.channel[i].stale_deadline = deadline_of(s, &ch->stale_timer, 0);
-	s->status.channel[i].next_hop = ch->next_hop;
-	s->status.channel[i].next_hop_ll = ch->next_hop_ll;
-	s->status.channel[i].export_cf = ch->export_cf;
-	s->status.channel[i].export = ch->export;
-}
-
-struct mrt_session session_mrt(const struct bgp_session *s, const struct bgp_conn *c)
-{
-	struct mrt_session m = {
-		.peer_as = s->remote_as,
-		.local_as = s->cf->c.local_as,
-		.ifindex = s->ifindex,
-		.peer = s->cf->c.remote,
-		.local = s->local_addr,
-		.as4 = c->as4,
-	};
-
-	for (unsigned i = 0; i < s->n_channels && s->conn == c; i++)
-		m.add_path |= s->channel[i].add_path_rx;
-	return m;
-}
-
-/* RFC 4271's numbers in an MRT file; what is closing is Idle. */
-static unsigned mrt_state(enum bgp_conn_state s)
-{
-	return s == BS_CLOSE ? 1 : (unsigned)s + 1;
-}
-
-static void dump_state_change(
-	struct bgp_session *s, const struct bgp_conn *c, enum bgp_conn_state from, enum bgp_conn_state to)
-{
-	struct mrt_session who;
-
-	if (!s->cf->mrt_messages || !(s->cf->mrtdump & MRTDUMP_STATES) || mrt_state(from) == mrt_state(to))
-		return;
-	who = session_mrt(s, c);
-	mrt_messages_state(s->cf->mrt_messages, &who, mrt_state(from), mrt_state(to));
-}
-
-void session_publish(struct bgp_session *s)
-{
-	struct bgp_status *st = &s->status;
-	struct bgp_conn *c = s->conn ? s->conn : s->in.state > s->out.state ? &s->in : &s->out;
-	enum bgp_conn_state before = st->state;
-
-	pthread_mutex_lock(&s->lock);
-	st->state = c->state;
-	st->start_state = s->start_state;
-	st->passive = s->cf->c.passive;
-	st->gr_active = s->gr_active;
-	st->established = s->conn != NULL;
-	st->start_deadline = s->start_deadline;
-	st->start_total = s->start_total;
-	st->bfd_deadline = c->bfd_wait ? deadline_of(s, &c->hold_timer, UINT64_MAX) : 0;
-	st->restart_deadline = deadline_of(s, &s->gr_timer, 0);
-	if (s->conn) {
-		st->local_caps = c->local.caps;
-		st->peer_caps = c->peer.caps;
-		st->peer_id = c->peer.id;
-		st->peer_as = c->peer.as;
-		st->as4 = c->as4;
-		st->hold_time = c->hold_time;
-		st->keepalive_time = c->keepalive_time;
-		st->send_hold_time = c->send_hold_time;
-	}
-	st->source_address = s->local_addr;
-	st->ifindex = s->ifindex;
-	for (unsigned i = 0; i < s->n_channels; i++)
-		publish_channel(s, i);
-	pthread_mutex_unlock(&s->lock);
-	dump_state_change(s, c, before, c->state);
-}
-
-/* ---- the neighbour ---- */
-
-static bool address_on(const struct iface_view *v, bool v6, bool link_local, struct ipaddr *out)
-{
-	for (unsigned i = 0; i < v->n_addrs; i++) {
-		const struct ipaddr *a = &v->addrs[i].addr;
-
-		if (ipaddr_is_v4(a) != v6 && ipaddr_is_link_local(a) == link_local) {
-			*out = *a;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* What the configured interface or the connected networks say about a direct neighbour. */
-static bool find_interface(struct bgp_session *s, struct iface_view *v, struct ipaddr *local)
-{
-	struct ifaces *ifs = s->daemon->ifaces;
-	const struct bgp_config *c = &s->cf->c;
-	bool v6 = !ipaddr_is_v4(&c->remote);
-
-	memset(local, 0, sizeof(*local));
-	if (!ifs)
-		return false;
-	if (c->ifname) {
-		if (!ifaces_by_name(ifs, c->ifname, v))
-			return false;
-		if (ipaddr_is_link_local(&c->remote))
-			return address_on(v, true, true, local);
-		for (unsigned i = 0; i < v->n_addrs; i++) {
-			if (!prefix_contains_addr(&v->addrs[i].prefix, &c->remote) &&
-				!ipaddr_equal(&v->addrs[i].peer, &c->remote))
-				continue;
-			*local = v->addrs[i].addr;
-			return true;
-		}
-		return c->onlink && address_on(v, v6, false, local);
-	}
-	return ifaces_for_neighbor(ifs, &c->remote, v, local);
-}
-
-static void note_neighbor(struct bgp_session *s, const struct iface_view *v, const struct ipaddr *local)
-{
-	const struct bgp_config *c = &s->cf->c;
-
-	s->ifindex = v->ifindex;
-	snprintf(s->ifname, sizeof(s->ifname), "%s", v->name);
-	s->local_addr = ipaddr_is_zero(&c->local) ? *local : c->local;
-	memset(&s->link, 0, sizeof(s->link));
-	memset(&s->local_ll, 0, sizeof(s->local_ll));
-	for (unsigned i = 0; i < v->n_addrs; i++)
-		if (prefix_contains_addr(&v->addrs[i].prefix, &c->remote) &&
-			!ipaddr_is_link_local(&c->remote))
-			s->link = v->addrs[i].prefix;
-	address_on(v, true, true, &s->local_ll);
-}
-
-enum neighbor { NEIGHBOR_READY, NEIGHBOR_UNKNOWN, NEIGHBOR_LINK_DOWN };
-
-static enum neighbor look_for_neighbor(struct bgp_session *s)
-{
-	struct iface_view v;
-	struct ipaddr local;
-
-	if (!s->cf->direct) {
-		s->local_addr = s->cf->c.local;
-		return NEIGHBOR_READY;
-	}
-	if (!find_interface(s, &v, &local))
-		return NEIGHBOR_UNKNOWN;
-	if (s->cf->c.check_link != TRI_OFF && !v.up) {
-		snprintf(s->ifname, sizeof(s->ifname), "%s", v.name);
-		return NEIGHBOR_LINK_DOWN;
-	}
-	note_neighbor(s, &v, &local);
-	return NEIGHBOR_READY;
-}
-
-/* ---- BFD ---- */
-
-struct bfd_message {
-	struct bgp_session *s;
-	enum bfd_event event;
-	bool remote_cbit;
-	char text[160];
-};
-
-static void fail_all(struct bgp_session *s, enum bgp_error_class cls, const char *what, uint8_t code,
-	uint8_t subcode, bool retain, bool delay);
-
-/* BGP comes up on a path that BFD has proved, and on no other. */
-bool session_needs_bfd(const struct bgp_session *s)
-{
-	return s->cf->c.bfd_strict && s->cf->c.bfd != BGP_BFD_OFF && !s->bfd_up;
-}
-
-static void bfd_down(struct bgp_session *s, bool remote_cbit)
-{
-	/* RFC 5882 section 4.3: a neighbour whose BFD does not share fate with its control plane is really
-	 * gone. */
-	bool retain = s->cf->c.bfd == BGP_BFD_GRACEFUL && !remote_cbit && session_can_retain(s);
-	bool passed = s->cf->c.bfd_strict && s->bfd_up &&
-		      (s->in.state == BS_OPENCONFIRM || s->out.state == BS_OPENCONFIRM);
-
-	s->bfd_up = false;
-	/* BFD has a say once BGP is up, or is about to be because BFD was. */
-	if (!s->conn && !passed)
-		return;
-	session_log(s, LOG_CLASS_INFO, "BFD session down");
-	fail_all(s, BE_MISC, "BFD session down", BGP_ERR_CEASE, CEASE_BFD_DOWN, retain, !retain);
-	s->bfd_wait = s->start_state == BSS_DELAY;
-	if (s->daemon->fib)
-		fib_link_stage(s->daemon->fib, &s->cf->c.remote, s->ifindex, clock_now_ns(), 0);
-	if (!retain)
-		session_stamp_updates_out(s);
-}
-
-static void run_bfd_event(void *arg)
-{
-	struct bfd_message *m = arg;
-	struct bgp_session *s = m->s;
-
-	if (s->running && s->bfd) {
-		switch (m->event) {
-		case BFD_EVENT_UP:
-			s->bfd_up = true;
-			session_trace(s, DBG_EVENTS, "BFD session up");
-			/* The path works again: no point in waiting out the delay. */
-			if (s->start_state == BSS_DELAY && s->bfd_wait) {
-				s->startup_delay = 0;
-				s->bfd_wait = false;
-				session_begin(s);
-			}
-			fsm_bfd_up(&s->in);
-			fsm_bfd_up(&s->out);
-			break;
-		case BFD_EVENT_DOWN: bfd_down(s, m->remote_cbit); break;
-		case BFD_EVENT_FAILED:
-			session_log(s, LOG_CLASS_WARNING, "BFD session not possible: %s", m->text);
-			break;
-		case BFD_EVENT_ADMIN_DOWN:
-		case BFD_EVENT_UNKNOWN: break; /* says nothing about the path */
-		}
-	}
-	session_release(s);
-	free(m);
-}
-
-/* Link thread: only posts. */
-static void bfd_event(void *ctx, enum bfd_event ev, uint8_t diag, bool remote_cbit,
-	const struct bfd_stamps *t, const char *text)
-{
-	struct bgp_session *s = ctx;
-	struct bfd_message *m = calloc(1, sizeof(*m));
-
-	(void)diag;
-	(void)t;
-	if (!m)
-		abort();
-	m->s = session_hold(s);
-	m->event = ev;
-	m->remote_cbit = remote_cbit;
-	snprintf(m->text, sizeof(m->text), "%s", text ? text : "");
-	loop_call(s->thread->loop, run_bfd_event, m);
-}
-
-void session_open_bfd(struct bgp_session *s)
-{
-	struct bfd_request_config r = {.options = s->cf->c.bfd_options, .event = bfd_event, .ctx = s};
-
-	if (s->bfd || s->cf->c.bfd == BGP_BFD_OFF || !s->daemon->bfd)
-		return;
-	if (ipaddr_is_zero(&s->local_addr))
-		return; /* opened when the connection tells our address */
-	r.key.local = s->local_addr;
-	r.key.remote = s->cf->c.remote;
-	r.key.ifindex = s->cf->direct ? s->ifindex : 0;
-	r.key.kind = s->cf->direct ? BFD_KIND_SINGLEHOP : BFD_KIND_MULTIHOP;
-	r.ifname = s->cf->direct ? s->ifname : NULL;
-	s->bfd = bfd_request_open(s->daemon->bfd, &r);
-	if (!s->bfd)
-		session_log(s, LOG_CLASS_ERROR, "Cannot ask for a BFD session");
-}
-
-static void close_bfd(struct bgp_session *s)
-{
-	if (s->bfd)
-		bfd_request_close(s->bfd);
-	s->bfd = NULL;
-	s->bfd_up = false;
-	s->bfd_wait = false;
 }
 
 /* ---- begin ---- */
@@ -431,7 +106,7 @@ void session_begin(struct bgp_session *s)
 		session_ended(s);
 		return;
 	}
-	switch (look_for_neighbor(s)) {
+	switch (session_find_neighbor(s)) {
 	case NEIGHBOR_UNKNOWN:
 		wait_state(s, "Waiting for %s to become my neighbor", ipaddr_format(&s->cf->c.remote, text));
 		return;
@@ -487,8 +162,7 @@ void session_ended(struct bgp_session *s)
 	bgp_tell_main(s, BGP_EVENT_ENDED);
 }
 
-/* Takes down whatever there is, saying why, and begins again. */
-static void fail_all(struct bgp_session *s, enum bgp_error_class cls, const char *what, uint8_t code,
+void session_fail(struct bgp_session *s, enum bgp_error_class cls, const char *what, uint8_t code,
 	uint8_t subcode, bool retain, bool delay)
 {
 	struct bgp_error e;
@@ -723,25 +397,17 @@ void session_iface_changed(struct bgp_session *s)
 		session_begin(s);
 		return;
 	}
-	switch (look_for_neighbor(s)) {
+	switch (session_find_neighbor(s)) {
 	case NEIGHBOR_READY: return;
 	case NEIGHBOR_UNKNOWN:
 		session_log(s, LOG_CLASS_INFO, "Neighbor lost");
-		fail_all(s, BE_MISC, "Neighbor lost", BGP_ERR_CEASE, 0, false, false);
+		session_fail(s, BE_MISC, "Neighbor lost", BGP_ERR_CEASE, 0, false, false);
 		return;
 	case NEIGHBOR_LINK_DOWN:
 		session_log(s, LOG_CLASS_INFO, "Link down");
-		fail_all(s, BE_MISC, "Link down", BGP_ERR_CEASE, 0, false, false);
+		session_fail(s, BE_MISC, "Link down", BGP_ERR_CEASE, 0, false, false);
 		return;
 	}
-}
-
-/* draft-ietf-idr-bgp-bfd-strict-mode: the neighbour agreed to everything, but BFD did not come up. */
-void session_bfd_missing(struct bgp_session *s)
-{
-	session_log(s, LOG_CLASS_INFO, "BFD session not up in %u s", s->cf->c.bfd_strict_hold);
-	fail_all(s, BE_MISC, "BFD session not up", BGP_ERR_CEASE, CEASE_BFD_DOWN, false, true);
-	s->bfd_wait = s->start_state == BSS_DELAY;
 }
 
 void session_limit(struct bgp_session *s, enum limit_action action)
@@ -751,14 +417,14 @@ void session_limit(struct bgp_session *s, enum limit_action action)
 	session_log(s, LOG_CLASS_INFO, "Route limit exceeded, shutting down");
 	if (action == LIMIT_DISABLE)
 		session_ask_disable(s);
-	fail_all(s, BE_AUTO_DOWN, "Route limit exceeded", BGP_ERR_CEASE, CEASE_MAX_PREFIXES, false,
+	session_fail(s, BE_AUTO_DOWN, "Route limit exceeded", BGP_ERR_CEASE, CEASE_MAX_PREFIXES, false,
 		action == LIMIT_RESTART);
 }
 
 void session_out_of_resources(struct bgp_session *s)
 {
 	if (s->conn)
-		fail_all(s, BE_MISC, "Out of resources", BGP_ERR_CEASE, CEASE_RESOURCES, false, true);
+		session_fail(s, BE_MISC, "Out of resources", BGP_ERR_CEASE, CEASE_RESOURCES, false, true);
 }
 
 /* ---- start and stop ---- */
@@ -812,7 +478,7 @@ void session_stop(struct bgp_session *s, const struct bgp_error *e, bool silent)
 	for (unsigned i = 0; i < s->n_channels; i++)
 		channel_stop(&s->channel[i]);
 	mark_link(s, true, false);
-	close_bfd(s);
+	session_close_bfd(s);
 	s->gr_active = false;
 	if (was) {
 		session_tell_stations_down(
@@ -836,7 +502,7 @@ void session_take_settings(struct bgp_session *s, struct bgp_settings *cf, bool 
 		if (bfd_changed && s->bfd && cf->c.bfd != BGP_BFD_OFF)
 			bfd_request_update(s->bfd, &cf->c.bfd_options);
 		else if (bfd_changed && s->bfd)
-			close_bfd(s);
+			session_close_bfd(s);
 		else if (bfd_changed && s->start_state != BSS_WAIT)
 			session_open_bfd(s);
 		for (unsigned i = 0; i < s->n_channels; i++)

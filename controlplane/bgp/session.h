@@ -15,10 +15,10 @@
  *
  *   conn.c      bytes: reading, framing, writing, timers of a connection
  *   fsm.c       what messages and timers do; opening, collisions, errors
- *   session.c   the life around connections: start, stop, neighbour, BFD, back-off, restart
- *   channel.c   address families of an Established session: routes in and out, refresh, graceful restart
- *   engine.c    threads, listening sockets, who an incoming connection is for
- *   bgp_proto.c main's side
+ *   session.c   the life around connections: start, stop, back-off, restart; beside it session_neighbor.c
+ * (where the neighbour is), session_bfd.c, session_report.c (log, status) channel.c   address families of an
+ * Established session: routes in and out, refresh, graceful restart engine.c    threads, listening sockets,
+ * who an incoming connection is for bgp_proto.c main's side
  */
 #pragma once
 #include "controlplane/bgp/attr_cache.h"
@@ -221,19 +221,8 @@ struct bgp_session {
 /* ---- session.c ---- */
 struct bgp_session *session_hold(struct bgp_session *s);
 void session_release(struct bgp_session *s); /* any thread */
-void session_log(struct bgp_session *s, enum log_class cls, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-/* TRACE, if the protocol's debug has one of the bits. */
-void session_trace(struct bgp_session *s, uint32_t bit, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-/* For `mrtdump`: who a record is about. */
-struct mrt_session;
-struct mrt_session session_mrt(const struct bgp_session *s, const struct bgp_conn *c);
 /* fn(s) in the session's thread; holds a reference meanwhile. */
 void session_call(struct bgp_session *s, void (*fn)(struct bgp_session *s));
-void session_publish(struct bgp_session *s);
-void session_store_error(struct bgp_session *s, enum bgp_error_class cls, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
 /* A connection has reached Established; it has become s->conn. */
 void session_established(struct bgp_session *s);
 /* The Established connection is gone. retain: the routes are kept for a graceful restart. reason, why (the
@@ -252,12 +241,12 @@ void session_incoming(
 	struct bgp_session *s, int fd, const struct ipaddr *local, uint32_t ifindex, uint16_t port);
 void session_iface_changed(struct bgp_session *s);
 void session_gr_done(struct bgp_session *s);
-bool session_needs_bfd(const struct bgp_session *s); /* `bfd strict`, and it is not Up */
-void session_open_bfd(struct bgp_session *s);        /* once it is known from which address */
-void session_bfd_missing(struct bgp_session *s);     /* it did not come up in the time allowed */
 void session_note_address(struct bgp_session *s, const struct bgp_conn *c);
 void session_out_of_resources(struct bgp_session *s); /* Cease, and tries again later */
 void session_limit(struct bgp_session *s, enum limit_action action);
+/* Takes down whatever there is, saying why, and begins again. */
+void session_fail(struct bgp_session *s, enum bgp_error_class cls, const char *what, uint8_t code,
+	uint8_t subcode, bool retain, bool delay);
 /* Main: takes over cf's reference; the first reference of the session is the caller's. */
 struct bgp_session *session_create(struct bgp_thread *t, struct daemon *d, struct bgp_settings *cf);
 void session_start(struct bgp_session *s);
@@ -265,6 +254,30 @@ void session_start(struct bgp_session *s);
 void session_stop(struct bgp_session *s, const struct bgp_error *e, bool silent);
 /* Takes over cf's reference. reload_*: filters differ, or the user asked. */
 void session_take_settings(struct bgp_session *s, struct bgp_settings *cf, bool reload_in, bool reload_out);
+
+/* ---- session_report.c ---- */
+void session_log(struct bgp_session *s, enum log_class cls, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* TRACE, if the protocol's debug has one of the bits. */
+void session_trace(struct bgp_session *s, uint32_t bit, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* For `mrtdump`: who a record is about. */
+struct mrt_session;
+struct mrt_session session_mrt(const struct bgp_session *s, const struct bgp_conn *c);
+void session_publish(struct bgp_session *s);
+void session_store_error(struct bgp_session *s, enum bgp_error_class cls, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- session_neighbor.c ---- */
+/* Notes interface, link and our address when the neighbour is there. */
+enum neighbor { NEIGHBOR_READY, NEIGHBOR_UNKNOWN, NEIGHBOR_LINK_DOWN };
+enum neighbor session_find_neighbor(struct bgp_session *s);
+
+/* ---- session_bfd.c ---- */
+bool session_needs_bfd(const struct bgp_session *s); /* `bfd strict`, and it is not Up */
+void session_open_bfd(struct bgp_session *s);        /* once it is known from which address */
+void session_close_bfd(struct bgp_session *s);
+void session_bfd_missing(struct bgp_session *s); /* it did not come up in the time allowed */
 
 /* ---- updates_out.c ---- */
 /* After a failover, when the routes have been withdrawn: stamps when the updates are out (fib_link_stage()).

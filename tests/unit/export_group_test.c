@@ -658,7 +658,6 @@ static void filter_each_second_best(void **state)
 static void best_three(void **state)
 {
 	run_with(1, EXPORT_ALL, false, (struct path_choice){.limit = 3}, false);
-	run_with(2, EXPORT_ALL, true, (struct path_choice){.limit = 3}, true);
 }
 
 static void one_path(void **state)
@@ -668,15 +667,92 @@ static void one_path(void **state)
 
 static void per_as(void **state)
 {
-	run_with(2, EXPORT_ALL, false, (struct path_choice){.send = SEND_PER_AS}, true);
-	run_with(
-		1, EXPORT_ALL, true, (struct path_choice){.send = SEND_PER_AS, .plus = 1, .limit = 4}, false);
+	run_with(1, EXPORT_ALL, true, (struct path_choice){.send = SEND_PER_AS, .plus = 1, .limit = 4}, true);
 }
 
 static void ecmp(void **state)
 {
-	run_with(2, EXPORT_ALL, true, (struct path_choice){.send = SEND_ECMP}, false);
-	run_with(1, EXPORT_ALL, true, (struct path_choice){.send = SEND_ECMP, .plus = 2}, true);
+	run_with(2, EXPORT_ALL, true, (struct path_choice){.send = SEND_ECMP, .plus = 2}, false);
+}
+
+static void announce_one(struct session *s, unsigned len)
+{
+	struct net net = net4(0x0b000000, 24);
+	struct rib_batch *b = rib_batch_create(s->source);
+	struct attr_nexthop nh;
+	uint8_t path[64];
+	struct attrs a;
+	uint32_t id;
+
+	if (len) {
+		a = bgp_attrs(path, &nh, 100 + s->number, len, 0x0a000000 + s->number);
+		id = attrs_intern(&a);
+		rib_batch_announce(b, &net, 0, id);
+		attrs_release(id);
+	} else {
+		rib_batch_withdraw(b, &net, 0);
+	}
+	rib_submit(b);
+}
+
+/* A route of its own takes another's place at a peer and at its observers, of which one has another filter:
+ * each of them hears of it, once. */
+static void owner_and_observers_hear_once(void **state)
+{
+	static const unsigned who[] = {0, PEERS, PEERS + 1}; /* the peer, two that look over its shoulder */
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_int_equal(attrs_init(), 0);
+	w->seed = 1;
+	w->vm = filter_vm_create();
+	make_filters(w);
+	w->rib = rib_create(1);
+	w->table = rib_table_open(w->rib, "t", NET_IP4, false);
+	w->x = export_create(w->rib);
+	w->s[0].source = open_source(w, 0);
+	w->s[1].source = open_source(w, 1);
+	w->s[1].number = 1;
+	for (unsigned i = 0; i < 3; i++) {
+		struct session *s = &w->s[who[i]];
+
+		s->source = w->s[0].source;
+		attach(w, who[i], 0);
+		export_detach(s->peer);
+		/* all, all, a filter that adds to it */
+		s->cf.filter = i == 2 ? w->filter[PEERS + 4] : (struct filter_ref){.kind = FILTER_ALL};
+		s->peer = export_attach(w->x, &s->cf);
+	}
+	settle(w);
+	announce_one(&w->s[1], 2);
+	settle(w);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 3; i++) {
+			assert_int_equal(w->s[who[i]].announced, 1 + round);
+			assert_int_equal(w->s[who[i]].withdrawn, round);
+			assert_non_null(w->s[who[i]].has[0][0]);
+		}
+		announce_one(&w->s[0], 1); /* its own is better */
+		settle(w);
+		for (unsigned i = 0; i < 3; i++) {
+			assert_int_equal(w->s[who[i]].withdrawn, 1 + round);
+			assert_null(w->s[who[i]].has[0][0]);
+		}
+		announce_one(&w->s[0], 0);
+		settle(w);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		detach(&w->s[who[i]]);
+	rib_source_close(w->s[0].source, NULL, NULL);
+	rib_source_close(w->s[1].source, NULL, NULL);
+	rib_quiet(w->rib);
+	filter_vm_destroy(w->vm);
+	rib_table_close(w->table);
+	export_destroy(w->x);
+	rib_destroy(w->rib);
+	config_release(w->conf);
+	rcu_barrier();
+	attrs_exit();
+	free(w);
 }
 
 int main(void)
@@ -694,6 +770,7 @@ int main(void)
 		cmocka_unit_test(one_path),
 		cmocka_unit_test(per_as),
 		cmocka_unit_test(ecmp),
+		cmocka_unit_test(owner_and_observers_hear_once),
 	};
 	int rc;
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 
 
 from .birdctl import BirdCtl
@@ -277,7 +278,10 @@ class Frr(Daemon):
         return out
 
     def json(self, command):
-        return json.loads(self.vtysh(command) or "{}")
+        try:
+            return json.loads(self.vtysh(command) or "{}")
+        except subprocess.TimeoutExpired:  # a machine that is busy: who waits for a fact asks again
+            return {}
 
     def neighbors(self):
         """address -> state word, over both families."""
