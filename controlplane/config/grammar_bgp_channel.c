@@ -141,9 +141,14 @@ static void validate(struct parser *p, void *target)
 {
 	struct channel_config *ch = target;
 
+	struct token word = p->tok;
+
 	ch->validate = parser_switch(p);
 	if (ch->net != NET_FLOW4 && ch->net != NET_FLOW6)
 		parser_fail(p, "Validate option limited to flowspec channels");
+	if (ch->validate)
+		parser_warn(p, &word, "%s.%s: validate is parsed but not run, rules are taken as they come",
+			grammar_of(p)->proto->name, ch->name);
 }
 
 static void missing_lladdr(struct parser *p, void *target)

@@ -296,3 +296,40 @@ def test_evpn_route_server(star):
     s.wait(lambda: len(s.nets(s.ctl, "e")) == 3, "withdrawn")
     s.wait(lambda: not any(m in frr.vtysh("show bgp l2vpn evpn") for m in (marks[0], marks[2])), "withdrawn at FRR")
     assert s.ctl.established(*s.names)
+
+
+def test_flow_as_other_families(star):
+    """ADD-PATH, End-of-RIB, refresh, limits and a neighbour's graceful restart with flow specifications."""
+    s = star("bird", "bird2")
+    gr = "graceful restart on; graceful restart time 30;"
+    paths = "flow4 { table f4; import all; export all; add paths on; };"
+    twice = "".join(f"protocol static {p} {{ flow4 {{ table f4; preference {n}; }}; route {RULES4[0]}; }}\n" for p, n in (("one", 200), ("two", 199)))
+    bird = s.bird(FLOW_TABLES + twice, paths, options=gr)
+    other = s.bird(FLOW_TABLES + STATIC.format(v=4, routes=f"route {RULES4[1]}; route {RULES4[2]};"), paths, name="bird2")
+    s.node.start(s.config(FLOW_TABLES, {"bird": paths, "bird2": paths.replace("import all", "receive limit 1 action block; import all")},
+                          options=f"rs client; {gr}"))
+    s.up()
+
+    def routes(ctl, proto):
+        return len(ctl.cmd(f"show route table f4 protocol {proto}").splitlines()) - 1
+    s.wait(lambda: routes(other.ctl, "node") == 2, "both paths of the rule at the other side")
+    s.wait(lambda: routes(s.ctl, "bird2") == 1 and "hits route receive limit (1)" in s.node.log_text(), "one rule more than the limit is not taken")
+    s.wait(lambda: "Got END-OF-RIB" in other.log_text() and "Got END-OF-RIB" in bird.log_text(), "End-of-RIB")
+    s.ctl.cmd("reload in bird")
+    s.wait(lambda: "Got ROUTE-REFRESH" in bird.log_text(), "we ask for a refresh")
+    refreshes = other.log_text().count("Got END-OF-RR")
+    other.ctl.cmd("reload in node")
+    s.wait(lambda: other.log_text().count("Got END-OF-RR") > refreshes, "BIRD asks, and is told all of it again")
+    assert routes(other.ctl, "node") == 2
+    del s.daemons["bird"]
+    bird.kill()
+    s.wait(lambda: not s.ctl.established("bird"), "the neighbour is gone")
+    assert routes(s.ctl, "bird") == 2 and routes(other.ctl, "node") == 2
+    argv = bird.argv
+    bird.argv = lambda: [*argv(), "-R"]
+    bird.start(None)
+    s.wait(lambda: s.ctl.established("bird") and "s)" not in s.ctl.cmd("show route table f4 protocol bird"), "it is back, and nothing is stale")
+    assert routes(s.ctl, "bird") == 2 and routes(other.ctl, "node") == 2
+    bird.ctl.cmd("disable two")
+    s.wait(lambda: routes(other.ctl, "node") == 1, "one path is withdrawn")
+    assert s.ctl.established(*s.names)
