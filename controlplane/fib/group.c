@@ -599,6 +599,7 @@ void nexthops_restore(struct fib *f)
 			continue;
 		reindex(f, g);
 		update(f, g, false);
+		nexthops_publish(f); /* its neighbour may be lost before the last group's turn */
 	}
 	nexthops_publish(f);
 }
@@ -608,8 +609,10 @@ static void update_all(struct fib *f, bool in_place, bool (*which)(const struct 
 {
 	for (uint32_t i = GROUP_INDEX_PROHIBIT + 1; i < f->nh.n_groups; i++) {
 		struct group *g = f->nh.groups[i];
-		if (g && g->key && !g->retired && which(g, ifindex))
+		if (g && g->key && !g->retired && which(g, ifindex)) {
 			update(f, g, in_place);
+			nexthops_publish(f);
+		}
 	}
 	nexthops_publish(f);
 }

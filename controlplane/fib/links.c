@@ -233,7 +233,16 @@ static void delete_refused(struct urgent *u)
 		write_orders(u);
 }
 
-/* A rewrite saves the kernel's grace period, 70 us an object; but that of an IPv6 object walks all routes. */
+/* A rewrite saves the kernel's grace period, 70 us an object; but that of an IPv6 object walks all routes
+ * that are on it. */
+#define IPV6_REWRITE_MAX 500
+
+static bool rewrite_is_cheaper(const struct plan_entry *e)
+{
+	return e->family == 4 ||
+	       atomic_load_explicit(&e->obj->prefixes, memory_order_relaxed) <= IPV6_REWRITE_MAX;
+}
+
 static void take_plan(struct urgent *u, unsigned event, const struct link *k)
 {
 	const struct plan *p = rcu_dereference(k->plan);
@@ -246,7 +255,7 @@ static void take_plan(struct urgent *u, unsigned event, const struct link *k)
 			u->order = mem_grow(u->order, u->cap * sizeof(*u->order));
 		}
 		u->order[u->n++] = (struct order){
-			.event = event, .e = e, .rewrite = e->family == 4 && substitute_alive(e)};
+			.event = event, .e = e, .rewrite = rewrite_is_cheaper(e) && substitute_alive(e)};
 		if (e->slot) {
 			redirect_lost(u->redirect, e->slot);
 			v->redirected += atomic_load_explicit(&e->obj->prefixes, memory_order_relaxed);

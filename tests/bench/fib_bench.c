@@ -43,7 +43,8 @@ static struct bare_results {
 	} in, over, out;
 	struct measured {
 		double call, first, last; /* us */
-		double packet; /* us: the last packet that did not leave over a backup; only with the daemon
+		double packet; /* us: when the last packet was sent that did not leave over a backup; only
+				* with the daemon
 				*/
 	} loss;
 	double neighbour; /* us: a permanent neighbour entry rewritten */
@@ -258,7 +259,7 @@ struct watch {
 	bool v6;
 	struct packets *packets; /* NULL: only ask the table */
 	_Atomic bool stop, ready;
-	uint64_t first, last_wrong, last_packet, asks;
+	uint64_t first, last_wrong, last_packet, asks, unseen;
 };
 
 /* The kernel would send dst to a backup. */
@@ -301,8 +302,14 @@ static void *watch_main(void *arg)
 	while (!atomic_load(&w->stop) || rounds_after++ < 512) {
 		struct net n = w->v6 ? lab_net6(k) : lab_net4(k);
 		n.prefix.addr.b[15] = 1;
-		if (w->packets && (packets_way(w->packets, &n.prefix.addr) & 0xffff) < (int)BACKUPS)
-			w->last_packet = clock_now_ns();
+		if (w->packets) {
+			uint64_t sent = clock_now_ns();
+			int way = packets_way(w->packets, &n.prefix.addr);
+			if (way < 0)
+				w->unseen++;
+			else if ((way & 0xffff) < (int)BACKUPS)
+				w->last_packet = sent;
+		}
 		bool right = by_backup(fd, w->v6, &n.prefix.addr);
 		uint64_t now = clock_now_ns();
 		w->asks++;
@@ -337,7 +344,9 @@ static struct measured measure(uint32_t n, bool v6, struct packets *packets, voi
 	pthread_join(t, NULL);
 	m.call = (double)(end - start) / 1e3;
 	m.first = w.first > start ? (double)(w.first - start) / 1e3 : 0;
-	m.packet = w.last_packet > start ? (double)(w.last_packet - start) / 1e3 : 0;
+	if (w.unseen)
+		printf("  (%llu packets were not seen within 20 ms)\n", (unsigned long long)w.unseen);
+	m.packet = !packets ? -1 : w.last_packet > start ? (double)(w.last_packet - start) / 1e3 : 0;
 	m.last = w.last_wrong > start ? (double)(w.last_wrong - start) / 1e3 : 0;
 	return m;
 }
@@ -502,7 +511,7 @@ static void print_measured(const char *what, struct measured m)
 {
 	printf("  %-34s first %9.0f us   last %9.0f us   acknowledged %9.0f us", what, m.first, m.last,
 		m.call);
-	if (m.packet != 0)
+	if (m.packet >= 0)
 		printf("   last packet %9.0f us", m.packet);
 	printf("\n");
 }
@@ -578,13 +587,16 @@ static void bench_failover(uint32_t n, bool v6, unsigned pairs, unsigned peers)
 				pthread_join(t, NULL);
 			}
 			int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-			for (uint32_t k = 0; k < n; k += n / 64 + 1) {
+			/* One prefix of each group, and some from all over the table. */
+			for (uint32_t k = 0; k < n; k += k < groups ? 1 : n / 64 + 1) {
 				struct net p = v6 ? lab_net6(k) : lab_net4(k);
 				p.prefix.addr.b[15] = 1;
 				while (by_backup(fd, v6, &p.prefix.addr))
 					usleep(5000);
 			}
 			close(fd);
+			struct fib_plan_view none;
+			fib_plans(lab.fib, &none, 0); /* the fib thread has published what it has written */
 			if (loaded) {
 				atomic_store(&loading, true);
 				pthread_create(&t, NULL, load_main, &v6);

@@ -4,8 +4,11 @@
  * while a neighbour is lost. The next run takes over whatever it finds.
  */
 #include "tests/unit/fib_lab.h"
+#include <linux/bpf.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define MANY 4000
 #define KILLS 8
@@ -46,6 +49,21 @@ static void live(unsigned seed)
 	}
 }
 
+/* At the egress of a0 (redirect.h); none where the kernel has no tcx. */
+static unsigned programs(void)
+{
+	union bpf_attr a = {0};
+
+	a.query.target_fd = lab.a; /* an index here */
+	a.query.attach_type = 47;  /* BPF_TCX_EGRESS, which headers of Linux 6.1 do not have */
+	return syscall(SYS_bpf, BPF_PROG_QUERY, &a, sizeof(a)) < 0 ? 0 : a.query.prog_cnt;
+}
+
+static bool so_many_programs(void *arg)
+{
+	return programs() == *(unsigned *)arg;
+}
+
 static int start(void **state)
 {
 	have_netns = netns_enter();
@@ -73,6 +91,8 @@ static void test_kill(void **state)
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 	}
 	assert_true(kernel_nexthops() > 0);
+	unsigned none = 0;
+	assert_true(wait_for(so_many_programs, &none)); /* of the killed ones nothing is left there */
 	up();
 	uint32_t best = lab_attrs(&lab, "10.1.0.2", 200), backup = lab_attrs(&lab, "10.2.0.2", 100),
 		 best6 = lab_attrs(&lab, "2001:db8:1::2", 200);
@@ -99,6 +119,7 @@ static void test_kill(void **state)
 	lab_stop(&lab);
 	assert_int_equal(kernel_routes(), 0);
 	assert_int_equal(kernel_nexthops(), 0);
+	assert_true(wait_for(so_many_programs, &none));
 }
 
 int main(void)

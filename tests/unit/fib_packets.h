@@ -63,7 +63,7 @@ static inline bool packets_is(const uint8_t *f, ssize_t n, const struct ipaddr *
 }
 
 /* The last two bytes of the next hop's hardware address, 0x10000 more when it came out of b0. Negative: it
- * did not come out of either within 2 ms. */
+ * did not come out of either within 20 ms. */
 static inline int packets_way(struct packets *p, const struct ipaddr *dst)
 {
 	struct pollfd ready[2] = {{p->in[0], POLLIN, 0}, {p->in[1], POLLIN, 0}};
@@ -81,7 +81,7 @@ static inline int packets_way(struct packets *p, const struct ipaddr *dst)
 	}
 	if (n < 0)
 		return -1;
-	for (int tries = 0; tries < 3; tries++) {
+	for (int tries = 0; tries < 20; tries++) {
 		for (int i = 0; i < 2; i++)
 			while ((n = recv(p->in[i], frame, sizeof(frame), 0)) > 0)
 				if (packets_is(frame, n, dst))
