@@ -90,11 +90,11 @@ def test_station_that_comes_late_and_goes(lab_with_station):
     p, st = lab_with_station, lab_with_station.station
     p.start().up(bfd=False)
     p.wait(lambda: p.ctl.best(PEER_NET[4]) and p.ctl.best(PEER_NET[6]), "routes from the peer")
-    p.node.configure(p.config(extra=p.bmp))
+    p.node.configure(p.config(extra=p.bmp.replace("monitoring rib in pre_policy;", "monitoring rib in pre_policy; monitoring rib out post_policy;")))
 
     def complete():
-        return all(keys(st.rib.get((PEER[f], policy), {})) == {PEER_NET[f]} and (PEER[f], policy, f) in st.end_of_rib
-                   for f in (4, 6) for policy in ("pre", "post"))
+        return all(keys(st.rib.get((PEER[f], policy), {})) >= {net[f]} and (PEER[f], policy, f) in st.end_of_rib
+                   for f in (4, 6) for policy, net in (("pre", PEER_NET), ("post", PEER_NET), ("out post", NODE_NET)))
     p.wait(complete, "everything that is up is told")
     st.conn.shutdown(2)
     p.logged("Connection to the BMP station lost")
@@ -129,6 +129,8 @@ def test_what_leaves_and_the_loc_rib(lab_with_station):
     have(LOCAL, LOCAL, [NODE_NET[4], NODE_NET[6], PEER_NET[4], PEER_NET[6], MORE], "everything that is best")
     for f in (4, 6):
         p.wait(lambda: {(PEER[f], "out pre", f), (PEER[f], "out post", f), (LOCAL, LOCAL, f)} <= st.end_of_rib, "End-of-RIB")
+    # who looks over the neighbour's shoulder without its filter is not what is counted
+    p.wait(lambda: re.search(r"Routes:\s+1 imported, 1 exported", p.ctl.protocol_all("peer_v4")), "one route exported")
     post = st.rib[(PEER[4], "out post")][(NODE_NET[4], 0)]
     assert post[4] == (55).to_bytes(4, "big") and path_of(post[2]) == [NODE_AS]
     assert 4 not in st.rib[(PEER[4], "out pre")][(NODE_NET[4], 0)]
@@ -155,6 +157,19 @@ def test_what_leaves_and_the_loc_rib(lab_with_station):
         p.wait(lambda: not p.peer.sees(PEER_NET[4]), "withdrawn from the neighbour, too")
     p.peer.daemon.ctl.cmd("disable static1")
     have(LOCAL, LOCAL, [NODE_NET[4], NODE_NET[6], PEER_NET[6], MORE], "withdrawn by the neighbour")
+
+    # one session ends: nothing more of what would leave there, and the other's is told as before
+    p.ctl.cmd("disable peer_v4")
+    p.wait(lambda: PEER[4] not in st.up, "Peer Down")
+    for command, nets in (("disable", []), ("enable", [NODE_NET[6]])):
+        p.ctl.cmd(f"{command} more")
+        p.ctl.cmd(f"{command} own6")
+        p.wait(lambda: (NODE_NET[6], 0) in st.rib[(PEER[6], "out post")] if nets else not keys(st.rib[(PEER[6], "out post")]) & {NODE_NET[6]},
+               f"own6 after {command}")
+        have(LOCAL, LOCAL, [NODE_NET[4], PEER_NET[6], *nets, *([MORE] if nets else [])], "and the Loc-RIB")
+    assert st.error is None, repr(st.error)
+    p.ctl.cmd("enable peer_v4")
+    have(PEER[4], "out post", [NODE_NET[4], MORE], "the session is back")
 
     # tshark of Debian 12 takes a TLV in a Peer Up for one more BGP message: the table's name was looked at by Station
     told = [m[:1] + (len(m) - 10).to_bytes(4, "big") + m[5:-10] if m[5:7] == b"\x03\x03" else m for m in st.messages]

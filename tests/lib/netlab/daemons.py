@@ -266,12 +266,12 @@ class Frr(Daemon):
             s.connect(path)
             return True
 
-    def vtysh(self, *commands, check=True):
+    def vtysh(self, *commands, check=True, timeout=30):
         """Commands one after another; several are one configuration session."""
         argv = ["vtysh", "--vty_socket", self.dir]
         for c in commands:
             argv += ["-c", c]
-        out = run(*argv, check=check)
+        out = run(*argv, check=check, timeout=timeout)
         for line in out.splitlines():
             if line.startswith("% ") and check and "Unknown" in line:
                 raise CommandError(f"vtysh: {line}")
@@ -279,7 +279,7 @@ class Frr(Daemon):
 
     def json(self, command):
         try:
-            return json.loads(self.vtysh(command) or "{}")
+            return json.loads(self.vtysh(command, timeout=10) or "{}")
         except subprocess.TimeoutExpired:  # a machine that is busy: who waits for a fact asks again
             return {}
 
