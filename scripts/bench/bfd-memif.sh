@@ -94,17 +94,22 @@ start dpctl.log taskset -c "$dp_main" "$build/tools/dpctl" "$run/dp" 'hello hold
 workers() { timeout 10 taskset -c "$dp_main" "$build/tools/dpctl" "$run/dp" 'hello observer' workers; }
 workers >"$out/workers.before" || fail "peregrine-dp does not answer"
 read -r dp_pid _ <"/proc/${pids[0]}/task/${pids[0]}/children" # of timeout
-# shellcheck disable=SC2086
-setsid timeout -k 5 "$limit" taskset -c "$gen_main,$gen_loop" "$build/peregrine-bfdgen" \
-	--port "memif:$run/m,role=client,bsize=256,ip=10.9.255.254/16,mac=$mac_gen" --peer-mac $mac_dp --local 10.9.64.1 --peer 10.9.0.1 \
-	--sessions "$sessions" --interval "$interval" --time "$seconds" --cut "$cut" --cut-rounds 1 --poll "$poll" \
-	--watch-core "$dp_loop" ${dp_pid:+--pid "$dp_pid=peregrine-dp"} --json "$out/gen.json" --csv "$out/csv" --label "$label" \
-	-- --lcores="0@$gen_main,1@$gen_loop" $eal >"$out/gen.log" 2>&1 </dev/null &
-gen=$!
-pids+=($gen)
-echo -20 >"/proc/$gen/autogroup" 2>/dev/null
+# On a busy machine the server may not take the connection at once.
+for _ in 1 2 3 4 5; do
+	# shellcheck disable=SC2086
+	setsid timeout -k 5 "$limit" taskset -c "$gen_main,$gen_loop" "$build/peregrine-bfdgen" \
+		--port "memif:$run/m,role=client,bsize=256,ip=10.9.255.254/16,mac=$mac_gen" --peer-mac $mac_dp --local 10.9.64.1 --peer 10.9.0.1 \
+		--sessions "$sessions" --interval "$interval" --time "$seconds" --cut "$cut" --cut-rounds 1 --poll "$poll" \
+		--watch-core "$dp_loop" ${dp_pid:+--pid "$dp_pid=peregrine-dp"} --json "$out/gen.json" --csv "$out/csv" --label "$label" \
+		-- --lcores="0@$gen_main,1@$gen_loop" $eal >"$out/gen.log" 2>&1 </dev/null &
+	gen=$!
+	pids+=("$gen")
+	echo -20 >"/proc/$gen/autogroup" 2>/dev/null
+	sleep 3
+	kill -0 "$gen" 2>/dev/null && break
+done
 # The worker's figures of the hold: from some time in it to some time in it.
-sleep 6
+sleep 4
 workers >"$out/workers.before"
 wait $gen
 status=$?
