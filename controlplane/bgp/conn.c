@@ -4,9 +4,9 @@
  *
  * Reading: one read() a turn into the thread's buffer, all complete messages in
  * it are processed, the rest is kept. So one neighbour cannot keep the thread
- * from the others, and an idle session costs no buffer. When the RIB says
- * stop, the watcher is stopped and what is left waits in c->rx; the
- * neighbour is held back by TCP, keepalives go on.
+ * from the others, and an idle session costs no buffer. Who has much to say while the daemon has much to
+ * write waits a little (gate.h). When the RIB says stop, the watcher is stopped and what is left waits in
+ * c->rx; the neighbour is held back by TCP, keepalives go on.
  *
  * Writing: short messages are copied to c->tx; routes are written from the
  * shared blocks of the export side. Only whole takes follow each other, so that
@@ -84,13 +84,16 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct bgp_conn *c = w->data;
 	uint8_t *buf = c->s->thread->read_buf;
+	size_t most;
 	ssize_t n;
 
 	(void)ev;
 	(void)revents;
+	if (gate_closed(c, &most))
+		return;
 	if (c->rx_len)
 		memcpy(buf, c->rx, c->rx_len);
-	n = read(c->fd, buf + c->rx_len, BGP_READ_SIZE);
+	n = read(c->fd, buf + c->rx_len, most);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			fsm_socket_error(c, errno);
@@ -101,9 +104,18 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
 		return;
 	}
 	c->rx_ns = clock_now_ns();
+	gate_read(c, (size_t)n);
 	if (c->s->conn == c)
 		atomic_store_explicit(&c->s->rx_ns, c->rx_ns, memory_order_relaxed);
 	process(c, buf, c->rx_len + (size_t)n);
+}
+
+void conn_read_again(struct bgp_conn *c)
+{
+	if (held_back(c))
+		return;
+	ev_io_start(ev_of(c), &c->rd);
+	on_readable(ev_of(c), &c->rd, EV_READ);
 }
 
 void conn_resume(struct bgp_conn *c)
@@ -130,6 +142,7 @@ static void wrote(struct bgp_conn *c)
 	if (c->s->conn == c)
 		atomic_store_explicit(&c->s->tx_ns, c->tx_ns, memory_order_relaxed);
 	ev_timer_stop(ev_of(c), &c->send_hold_timer);
+	gate_blocked(c, false);
 }
 
 /* Takes routes of the next channel that has some. */
@@ -225,6 +238,7 @@ static ssize_t write_short(struct bgp_conn *c)
 static void blocked(struct bgp_conn *c)
 {
 	ev_io_start(ev_of(c), &c->wr);
+	gate_blocked(c, true);
 	/* RFC 9687: as long as nothing at all goes out. */
 	if (c->send_hold_time && !ev_is_active(&c->send_hold_timer)) {
 		ev_timer_set(&c->send_hold_timer, c->send_hold_time, 0);
@@ -404,6 +418,7 @@ static void clear(struct bgp_conn *c)
 	struct ev_loop *ev = ev_of(c);
 
 	session_mirror(c->s); /* while its bytes are there */
+	gate_leave(c);
 	ev_io_stop(ev, &c->rd);
 	ev_io_stop(ev, &c->wr);
 	ev_timer_stop(ev, &c->connect_timer);

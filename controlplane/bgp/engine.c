@@ -74,6 +74,20 @@ unsigned engine_threads(const struct bgp_engine *e)
 	return e->n;
 }
 
+struct daemon *engine_daemon(const struct bgp_engine *e)
+{
+	return e->daemon;
+}
+
+uint64_t engine_stuck(const struct bgp_engine *e)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < e->n; i++)
+		sum += atomic_load_explicit(&e->threads[i].gate.stuck, memory_order_relaxed);
+	return sum;
+}
+
 void engine_call_threads(struct bgp_engine *e, void (*fn)(void *arg), void *arg)
 {
 	for (unsigned i = 0; i < e->n; i++)
@@ -95,6 +109,7 @@ static int thread_init(struct bgp_engine *e, unsigned i)
 	t->nlri = malloc(sizeof(*t->nlri));
 	if (!t->loop || !t->read_buf || !t->key_buf || !t->nlri)
 		return -ENOMEM;
+	gate_init(t);
 	return loop_start(t->loop);
 }
 

@@ -23,6 +23,7 @@
 #pragma once
 #include "controlplane/bgp/attr_cache.h"
 #include "controlplane/bgp/bgp.h"
+#include "controlplane/bgp/gate.h"
 #include "controlplane/bgp/message.h"
 #include "controlplane/bgp/nlri.h"
 #include "controlplane/bgp/settings.h"
@@ -62,6 +63,7 @@ struct bgp_thread {
 	struct bgp_nlri *nlri; /* the one being looked at, of families that are no prefixes */
 	uint8_t *key_buf;      /* a message's length: bgp_update_split()'s scratch */
 	struct lingering *lingering;
+	struct bgp_gate gate;
 	unsigned sessions; /* main: for the choice of a thread */
 };
 #define BGP_READ_SIZE 65536
@@ -100,6 +102,7 @@ struct bgp_conn {
 	unsigned next_channel; /* round robin */
 	uint64_t rx_ns, tx_ns; /* last bytes */
 	uint64_t keepalive_due;
+	struct bgp_gate_place gate;
 };
 
 struct bgp_channel {
@@ -304,6 +307,7 @@ void conn_send(struct bgp_conn *c, const uint8_t *msg, size_t len); /* queues an
 void conn_flush(struct bgp_conn *c);
 /* What was read and left over when reading was paused; then reads again. */
 void conn_resume(struct bgp_conn *c);
+void conn_read_again(struct bgp_conn *c); /* the gate has let it wait */
 void conn_start_keepalives(struct bgp_conn *c);
 void conn_set_hold_timer(struct bgp_conn *c, uint32_t seconds);
 
@@ -350,6 +354,8 @@ struct rib_source_config bgp_source_config(struct bgp_session *s, unsigned index
 struct bgp_thread *engine_pick_thread(struct bgp_engine *e);
 void engine_put_thread(struct bgp_engine *e, struct bgp_thread *t);
 unsigned engine_threads(const struct bgp_engine *e);
+struct daemon *engine_daemon(const struct bgp_engine *e);
+uint64_t engine_stuck(const struct bgp_engine *e); /* of all threads' gates. Any thread */
 /* fn(arg) in each session thread. Any thread. */
 void engine_call_threads(struct bgp_engine *e, void (*fn)(void *arg), void *arg);
 /* Main: incoming connections for it are handed over from now on. 0 or -errno with err: no listening socket.

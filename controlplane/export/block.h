@@ -41,6 +41,7 @@ struct block {
 	uint32_t n_segments;
 	uint32_t words;                /* of a set */
 	bool some_only;                /* a segment has `only` */
+	bool change;                   /* not a part of a table that somebody is brought up to date with */
 	const struct segment *segment; /* all four point into data */
 	const uint64_t *sets;
 	const uint64_t *any; /* union of the sets */

@@ -129,6 +129,7 @@ void dump_drop_cache(struct group_shard *gs)
 void member_give(struct member *m, const struct made *made, uint32_t bit)
 {
 	uint32_t given = 0;
+	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < made->n; i++) {
 		struct block *b = made->b[i];
@@ -143,9 +144,10 @@ void member_give(struct member *m, const struct made *made, uint32_t bit)
 		if (!ring_push(&m->ring, b, bit))
 			abort(); /* the caller has made sure of the room */
 		given++;
+		bytes += b->change ? b->len : 0;
 	}
 	if (given)
-		peer_wake(m->peer);
+		peer_given(m->peer, bytes);
 }
 
 static uint32_t attrs_for(const struct member *m, const struct variant *v)

@@ -4,14 +4,26 @@
 
 struct export_engine *export_create(struct rib *rib)
 {
-	struct export_engine *x = calloc(1, sizeof(*x));
+	struct export_engine *x = aligned_alloc(64, sizeof(*x));
 
 	if (!x)
 		return NULL;
-	x->rib = rib;
+	*x = (struct export_engine){.rib = rib};
 	pthread_mutex_init(&x->lock, NULL);
 	CDS_INIT_LIST_HEAD(&x->groups);
 	return x;
+}
+
+uint64_t export_waiting(const struct export_engine *x)
+{
+	int64_t n = atomic_load_explicit(&x->waiting, memory_order_relaxed);
+
+	return n > 0 ? (uint64_t)n : 0; /* blocks are counted just after they can be taken */
+}
+
+unsigned export_receivers(const struct export_engine *x)
+{
+	return atomic_load_explicit(&x->receivers, memory_order_relaxed);
 }
 
 size_t export_bytes(struct export_engine *x)

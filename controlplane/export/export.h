@@ -31,6 +31,11 @@ void export_destroy(struct export_engine *x);
 /* What is kept for peers beside the tables: what they are sent of each prefix. Rings and blocks under way are
  * not in it. Any thread. */
 size_t export_bytes(struct export_engine *x);
+/* Bytes of changes under way from shards to sessions; number of peers; bytes of all kinds that wait for a
+ * peer, of which some may not be for it. Any thread. */
+uint64_t export_waiting(const struct export_engine *x);
+unsigned export_receivers(const struct export_engine *x);
+uint64_t export_peer_waiting(const struct export_peer *p);
 
 enum export_mode {
 	EXPORT_BEST,      /* the best route, if the filter takes it */

@@ -1066,6 +1066,8 @@ void export_group_flush(struct group_shard *gs)
 	}
 	if (gs->n_live) {
 		encoder_finish(gs->encoder, &made);
+		for (uint32_t i = 0; i < made.n; i++)
+			made.b[i]->change = true;
 		hand_out(gs, &made);
 		made_free(&made);
 	}

@@ -288,7 +288,8 @@ void member_give(struct member *m, const struct made *made, uint32_t bit);
 
 /* peer.c */
 void peer_wake(struct export_peer *p);
-void peer_slow(struct export_peer *p, int change); /* a shard has it off LIVE: +1, back: -1 */
+void peer_given(struct export_peer *p, uint64_t bytes); /* they are in its ring */
+void peer_slow(struct export_peer *p, int change);      /* a shard has it off LIVE: +1, back: -1 */
 /* In the shard's thread: the member is given the whole table; it has been: so many routes, of which its own,
  * and those that it got. */
 void peer_feed_begins(struct export_peer *p, const struct group_shard *gs, const struct lane *l);

@@ -68,6 +68,31 @@ void peer_wake(struct export_peer *p)
 	atomic_fetch_sub(&p->in_wake, 1);
 }
 
+void peer_given(struct export_peer *p, uint64_t bytes)
+{
+	/* The session may have taken some out again by now. */
+	atomic_fetch_add_explicit(&p->engine->waiting, (int64_t)bytes, memory_order_relaxed);
+	peer_wake(p);
+}
+
+static struct block *take_out(struct export_peer *p, unsigned i)
+{
+	struct block *b = ring_pop(&p->member[i].ring);
+
+	if (b->change)
+		atomic_fetch_sub_explicit(&p->engine->waiting, b->len, memory_order_relaxed);
+	return b;
+}
+
+uint64_t export_peer_waiting(const struct export_peer *p)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < p->n_shards; i++)
+		sum += atomic_load_explicit(&p->member[i].ring.queued, memory_order_relaxed);
+	return sum;
+}
+
 void peer_check_limit(struct export_peer *p, unsigned shard, uint32_t exported, bool blocked)
 {
 	struct limit_config limit = atomic_load_explicit(&p->limit, memory_order_relaxed);
@@ -214,7 +239,7 @@ static void leave_in_shard(struct rib_shard *s, void *arg)
 
 	export_group_leave(c->group, s, m);
 	while (ring_count(&m->ring))
-		block_release(ring_pop(&m->ring)); /* the session has stopped reading */
+		block_release(take_out(p, rib_shard_index(s))); /* the session has stopped reading */
 	free(c);
 	if (atomic_fetch_sub(&p->leaving, 1) == 1)
 		free_peer(p);
@@ -290,6 +315,7 @@ struct export_peer *export_attach(struct export_engine *x, const struct export_p
 	atomic_init(&p->asleep, true);
 	atomic_init(&p->leaving, n);
 	atomic_init(&p->limit, c->export_limit);
+	atomic_fetch_add_explicit(&x->receivers, 1, memory_order_relaxed);
 	call_all(p, join_in_shard, p->group, NULL);
 	return p;
 }
@@ -327,6 +353,7 @@ void export_reconfigure(struct export_peer *p, const struct export_peer_config *
 
 void export_detach(struct export_peer *p)
 {
+	atomic_fetch_sub_explicit(&p->engine->receivers, 1, memory_order_relaxed);
 	atomic_store(&p->dead, true);
 	while (atomic_load(&p->in_wake))
 		sched_yield();
@@ -396,8 +423,7 @@ static void dump_ended(struct export_peer *p, uint32_t generation)
 
 static void pop(struct export_peer *p, unsigned i)
 {
-	struct ring *r = &p->member[i].ring;
-	struct block *b = ring_pop(r);
+	struct block *b = take_out(p, i);
 
 	if (b->mark == BLOCK_DUMP_END)
 		dump_ended(p, b->generation);

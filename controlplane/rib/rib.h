@@ -31,6 +31,7 @@ struct rib_listener;
 struct rib *rib_create(unsigned shards); /* starts the threads; NULL on failure */
 void rib_destroy(struct rib *rib);       /* after all sources and listeners are closed */
 unsigned rib_shards(const struct rib *rib);
+uint64_t rib_queued(const struct rib *rib); /* entries submitted and not yet processed; any thread */
 /* Runs fn in every shard's thread, between two slices, and returns when all have run. Not from a shard. */
 void rib_call_all(struct rib *rib, void (*fn)(struct rib_shard *, void *), void *arg);
 unsigned rib_shard_index(const struct rib_shard *s);

@@ -299,6 +299,11 @@ unsigned rib_shards(const struct rib *rib)
 	return rib->n_shards;
 }
 
+uint64_t rib_queued(const struct rib *rib)
+{
+	return atomic_load_explicit(&rib->queued, memory_order_relaxed);
+}
+
 unsigned rib_shard_index(const struct rib_shard *s)
 {
 	return s->number;

@@ -798,6 +798,44 @@ static void test_back_pressure(void **state)
 	close(fd);
 }
 
+/* While much is under way few routes are read at once, many piece by piece, and all in the end. */
+static void test_much_waits_for_its_turn(void **state)
+{
+	enum { MANY = 200, MESSAGE = 27 };
+	uint8_t bytes[MANY * MESSAGE], *p = bytes;
+	unsigned submits;
+	int fd;
+
+	(void)state;
+	start();
+	fd = peer_connect();
+	establish(fd);
+	WAIT_STATE(proto, PS_UP);
+	atomic_store(&w.under_way, UINT64_C(1) << 40);
+	send_message(fd, BGP_MSG_UPDATE, "0004 18c00001 0000");
+	WAIT_LOG("-192.0.1.0/24");
+	for (unsigned i = 0; i < MANY; i++, p += MESSAGE) {
+		static const uint8_t model[MESSAGE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, MESSAGE, BGP_MSG_UPDATE, 0, 4, 24, 10, 0,
+			0, 0, 0};
+
+		memcpy(p, model, MESSAGE);
+		p[24] = (uint8_t)i;
+	}
+	pthread_mutex_lock(&w.lock);
+	submits = w.source[0].submits;
+	pthread_mutex_unlock(&w.lock);
+	assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	WAIT_LOG("-10.0.0.0/24 0\n-10.0.1.0/24 0\n-10.0.2.0/24 0\n");
+	WAIT_LOG("-10.0.198.0/24 0\n-10.0.199.0/24 0\n");
+	pthread_mutex_lock(&w.lock);
+	assert_true(w.source[0].submits - submits > 1);
+	pthread_mutex_unlock(&w.lock);
+	assert_true(is_up());
+	atomic_store(&w.under_way, 0);
+	close(fd);
+}
+
 static bool peer4_attached(void *arg)
 {
 	(void)arg;
@@ -1351,6 +1389,7 @@ int main(void)
 		SESSION_TEST(test_bad_header),
 		SESSION_TEST(test_malformed_attribute_keeps_session),
 		SESSION_TEST(test_back_pressure),
+		SESSION_TEST(test_much_waits_for_its_turn),
 		SESSION_TEST(test_writing),
 		SESSION_TEST(test_refresh),
 		SESSION_TEST(test_reload_by_hand),
