@@ -42,7 +42,7 @@ class Device(Daemon):
     def spawn(self, program, argv, log, **kw):
         """As near to a core of its own as a shared machine gets: each has a session of its own, and the kernel shares the
         machine out by session."""
-        p = super().spawn(program, ["taskset", "-c", self.cores, *argv], log, **kw)
+        p = super().spawn(program, ["taskset", "-c", str(self.cores), *argv], log, **kw)
         with contextlib.suppress(OSError), open(f"/proc/{p.pid}/autogroup", "w", encoding="ascii") as f:
             f.write("-20")
         return p
