@@ -23,6 +23,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -418,6 +419,14 @@ static bool has_protocol(const struct config *c, enum proto_type t)
 	return false;
 }
 
+/* Those that we may run on: a container or taskset may have given us few of many. */
+static long usable_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 static unsigned threads_for(long cpus, unsigned asked, unsigned divisor)
 {
 	unsigned n = asked ? asked : (unsigned)cpus / divisor;
@@ -428,7 +437,7 @@ static unsigned threads_for(long cpus, unsigned asked, unsigned divisor)
 static int make_parts(struct process *pr, const struct config *c)
 {
 	struct daemon *d = &pr->daemon;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long cpus = usable_cpus();
 	int rc;
 
 	rc = attrs_init();
