@@ -68,8 +68,8 @@ struct node *parse_vpn(struct parser *p)
 
 static uint8_t *put_be(uint8_t *p, uint64_t v, unsigned bytes)
 {
-	for (unsigned i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(v >> 8 * (bytes - 1 - i));
+	for (unsigned i = bytes; i-- > 0; v >>= 8)
+		p[i] = (uint8_t)v;
 	return p + bytes;
 }
 
