@@ -140,6 +140,7 @@ struct rib_source_config bgp_source_config(struct bgp_session *s, unsigned index
 		.receive_limit = cs->cf.receive_limit,
 		.import_limit = cs->cf.import_limit,
 		.igp_table = cs->igp_table,
+		.base_table = cs->base_table,
 		.no_roa_reload = !cs->cf.rpki_reload,
 		.limit_hit = on_source_limit,
 		.resume = on_resume,

@@ -28,6 +28,9 @@ bool bgp_export_allowed(
 	/* RFC 4456: between internal peers only by a reflector. */
 	if (src && !src->external && !c->external && !src->rr_client && !c->rr_client)
 		return false;
+	/* RFC 8955 section 6: a neighbour's rule that is not feasible is not passed on. */
+	if (src && c->safi == BGP_SAFI_FLOW && a->dest == RTD_UNREACHABLE)
+		return false;
 	if (c->interpret_communities && a->n_community) {
 		if (has_community(a, COMM_NO_ADVERTISE))
 			return false;

@@ -61,6 +61,8 @@ static void add_channel(struct bgp_settings *s, struct proto_channel *pc)
 	igp = afi != BGP_AFI_IPV6 ? pc->cf->igp_table4 : pc->cf->igp_table6;
 	if (igp && igp != pc->cf->table)
 		cs->igp_table = rib_table_find(pc->proto->daemon->rib, igp->name);
+	if (pc->cf->validate && pc->cf->base_table)
+		cs->base_table = rib_table_find(pc->proto->daemon->rib, pc->cf->base_table->name);
 }
 
 void bgp_settings_resolve(struct bgp_settings *s, uint32_t remote_as)

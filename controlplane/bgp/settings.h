@@ -19,7 +19,7 @@ struct bgp_channel_settings {
 	const char *name;
 	uint8_t afi, safi;
 	struct rib_table *table; /* the protocol's channel holds it */
-	struct rib_table *igp_table;
+	struct rib_table *igp_table, *base_table;
 };
 
 struct bgp_settings {

@@ -327,4 +327,6 @@ void bgp_show_channel(struct proto *p, struct proto_channel *c, struct cli_out *
 		cli_line(o, CODE, "    IGP IPv4 table: %s", c->cf->igp_table4->name);
 	if (c->cf->igp_table6 && c->cf->igp_table6 != c->cf->table)
 		cli_line(o, CODE, "    IGP IPv6 table: %s", c->cf->igp_table6->name);
+	if (c->cf->validate)
+		cli_line(o, CODE, "    Base table:     %s", c->cf->base_table->name);
 }

@@ -75,7 +75,9 @@ static void base_table(struct parser *p, void *target)
 	struct channel_config *ch = target;
 	const struct symbol *sym = parser_symbol(p);
 
-	if (sym && sym->cls == SYM_TABLE && sym->table->net != NET_IP4 && sym->table->net != NET_IP6)
+	if (ch->net != NET_FLOW4 && ch->net != NET_FLOW6)
+		parser_fail(p, "Base table option limited to flowspec channels");
+	if (sym && sym->cls == SYM_TABLE && sym->table->net != (ch->net == NET_FLOW4 ? NET_IP4 : NET_IP6))
 		parser_fail(p, "Mismatched base table type");
 	ch->base_table = grammar_table_ref(p);
 }
@@ -141,14 +143,9 @@ static void validate(struct parser *p, void *target)
 {
 	struct channel_config *ch = target;
 
-	struct token word = p->tok;
-
 	ch->validate = parser_switch(p);
 	if (ch->net != NET_FLOW4 && ch->net != NET_FLOW6)
 		parser_fail(p, "Validate option limited to flowspec channels");
-	if (ch->validate)
-		parser_warn(p, &word, "%s.%s: validate is parsed but not run, rules are taken as they come",
-			grammar_of(p)->proto->name, ch->name);
 }
 
 static void missing_lladdr(struct parser *p, void *target)

@@ -106,8 +106,20 @@ static struct table_config *igp_table(struct parser *p, const struct channel_con
 	return ch->table && ch->table->net == net ? ch->table : p->config->default_table[net];
 }
 
-static void finish_channel(
-	struct parser *p, const struct bgp_config *c, struct channel_config *ch, bool interior)
+/* Of the neighbour's own routes of the family, or the family's default. */
+static struct table_config *base_table(
+	const struct parser *p, const struct proto_config *pc, const struct channel_config *flow)
+{
+	enum net_type net = flow->net == NET_FLOW4 ? NET_IP4 : NET_IP6;
+	const struct channel_config *ch;
+
+	cds_list_for_each_entry(
+		ch, &pc->channels, node) if (ch->net == net && ch->safi == 1) return ch->table;
+	return p->config->default_table[net];
+}
+
+static void finish_channel(struct parser *p, const struct proto_config *pc, const struct bgp_config *c,
+	struct channel_config *ch, bool interior)
 {
 	if (ch->net == NET_MPLS)
 		return;
@@ -149,6 +161,8 @@ static void finish_channel(
 		if (!ch->igp_table6)
 			ch->igp_table6 = igp_table(p, ch, NET_IP6);
 	}
+	if (ch->validate && !ch->base_table)
+		ch->base_table = base_table(p, pc, ch);
 	if (c->multihop && ch->gateway_recursive == TRI_OFF)
 		parser_fail(p, "Multihop BGP cannot use direct gateway mode");
 	if (ch->gateway_recursive == TRI_ON && ch->table->sorted)
@@ -182,5 +196,5 @@ void bgp_finish(struct parser *p, struct proto_config *pc, void *body)
 		c->remote_as = c->local_as;
 	check_times(p, c);
 	check_auth(p, c);
-	cds_list_for_each_entry(ch, &pc->channels, node) finish_channel(p, c, ch, interior);
+	cds_list_for_each_entry(ch, &pc->channels, node) finish_channel(p, pc, c, ch, interior);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What has to be looked at again because something beside the routes themselves has
- * changed: prefixes under changed ROAs, or routes through next hops that
- * resolve differently now. Immutable, counted; one is shared by all shards' walks.
+ * changed: prefixes under changed ROAs, routes through next hops that
+ * resolve differently now, flow rules whose destination's routes have changed. Immutable, counted; one is
+ * shared by all shards' walks.
  */
+#include "controlplane/filter/flow.h"
 #include "controlplane/rib/internal.h"
 #include <stdlib.h>
 
@@ -11,6 +13,7 @@ struct rib_cover {
 	unsigned refs;         /* atomic */
 	struct rib_table *igp; /* of next hops; NULL: prefixes */
 	bool forced;           /* also for `rpki reload off` */
+	bool flows;            /* flow rules whose destinations overlap with the prefixes */
 	struct cover_call *then;
 	unsigned n;
 	union {
@@ -41,6 +44,14 @@ struct rib_cover *cover_of_prefixes(struct prefix *list, unsigned n, bool forced
 	for (unsigned i = 0; i < n; i++)
 		if (!c->n || !prefix_contains(&c->prefix[c->n - 1], &list[i]))
 			c->prefix[c->n++] = list[i];
+	return c;
+}
+
+struct rib_cover *cover_of_flows(struct prefix *list, unsigned n)
+{
+	struct rib_cover *c = cover_of_prefixes(list, n, false);
+
+	c->flows = true;
 	return c;
 }
 
@@ -83,11 +94,11 @@ void cover_then(struct rib_cover *c, struct cover_call *calls)
 	c->then = calls;
 }
 
-static bool has_prefix(const struct rib_cover *c, const struct prefix *p)
+/* The number of those that are not after p: the last of them is the only one that may contain it. */
+static unsigned not_after(const struct rib_cover *c, const struct prefix *p)
 {
 	unsigned lo = 0, hi = c->n;
 
-	/* The last one that is not after p is the only one that may contain it. */
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
 
@@ -96,7 +107,28 @@ static bool has_prefix(const struct rib_cover *c, const struct prefix *p)
 		else
 			hi = mid;
 	}
-	return lo && prefix_contains(&c->prefix[lo - 1], p);
+	return lo;
+}
+
+static bool has_prefix(const struct rib_cover *c, const struct prefix *p)
+{
+	unsigned n = not_after(c, p);
+
+	return n && prefix_contains(&c->prefix[n - 1], p);
+}
+
+static bool overlaps(const struct rib_cover *c, const struct net *rule)
+{
+	struct prefix dst;
+	unsigned n;
+
+	/* One without a destination is never allowed. */
+	if (!flow_prefix(rule->nlri, rule->type == NET_FLOW6, FLOW_DST, &dst))
+		return false;
+	/* What lies within it comes next. */
+	n = not_after(c, &dst);
+	return (n && prefix_contains(&c->prefix[n - 1], &dst)) ||
+	       (n < c->n && prefix_contains(&dst, &c->prefix[n]));
 }
 
 static bool through(const struct rib_cover *c, struct rib_shard *s, const struct route_record *r)
@@ -133,8 +165,15 @@ bool cover_matches(
 		}
 		return false;
 	}
+	if (c->flows && is_borrowed(n->first)) /* from where it is checked */
+		return false;
 	key_net(p->table->net, n->key, &net);
-	return has_prefix(c, &net.prefix);
+	return c->flows ? overlaps(c, &net) : has_prefix(c, &net.prefix);
+}
+
+static bool concerns(const struct rib_cover *c, const struct source_conf *conf)
+{
+	return c->flows ? conf->base != NULL : reads_roa(conf, c->forced);
 }
 
 void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p, uint32_t net)
@@ -146,19 +185,20 @@ void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p,
 		update_order(s, p, net);
 		return;
 	}
-	if (is_borrowed(n->first) && reads_roa(p->loan->source->conf, c->forced))
+	if (!c->flows && is_borrowed(n->first) && reads_roa(p->loan->source->conf, c->forced))
 		borrow_own(s, p, net);
 	/* What is done to a route may move it within the list: they are collected first. */
 	for (uint32_t i = is_borrowed(n->first) ? POOL_NONE : n->first; i != POOL_NONE;) {
 		const struct route_record *r = pool_at(&p->routes, i);
 
-		if (reads_roa(shard_source(s, route_owner(r))->conf, c->forced))
+		if (concerns(c, shard_source(s, route_owner(r))->conf))
 			*shard_scratch(s, k++) = i;
 		i = r->next;
 	}
 	for (unsigned i = 0; i < k; i++)
 		update_import(s, p, net, s->scratch[i]);
-	listener_revisit(s, p, net, c->forced);
+	if (!c->flows)
+		listener_revisit(s, p, net, c->forced);
 	if (p->loan)
 		borrow_try(s, p, net);
 }
@@ -178,6 +218,8 @@ static bool start_run(struct rib_shard *s, struct item *i, uint64_t deadline_ns)
 
 		if (st->cover->igp)
 			wanted = p->tracked;
+		else if (st->cover->flows)
+			wanted = p->flow_checked;
 		else if (t->net == NET_IP4 || t->net == NET_IP6)
 			wanted = p->roa_readers || (st->cover->forced && p->roa_quiet);
 		if (wanted)

@@ -25,6 +25,7 @@
  */
 #pragma once
 #include "controlplane/rib/better.h"
+#include "controlplane/rib/flow_base.h"
 #include "controlplane/rib/index.h"
 #include "controlplane/rib/memory.h"
 #include "controlplane/rib/nht.h"
@@ -170,6 +171,7 @@ struct part {
 	unsigned deterministic; /* sources with deterministic med */
 	unsigned roa_readers;   /* sources and listeners whose filters read ROAs and want to be told */
 	unsigned roa_quiet;     /* those that do not want to be told */
+	unsigned flow_checked;  /* sources whose flow rules are checked against a base table */
 	uint32_t *lengths;      /* prefixes by length, for longest match; NULL while empty */
 	uint64_t length_map[3]; /* bit: some prefix of that length; for readers */
 	uint32_t pins;
@@ -219,6 +221,7 @@ struct source_conf {
 	struct rib_source_config c; /* strings are ours */
 	unsigned refs;              /* atomic */
 	uint32_t filter_uid, filter_reads;
+	struct flow_base *base; /* NULL: flow rules are not checked */
 	struct rcu_head rcu;
 };
 
@@ -332,6 +335,7 @@ struct rib {
 	_Atomic unsigned live; /* tables and sources that are not freed yet */
 	struct nht *_Atomic nht;
 	struct roa_notifier *roa;
+	struct flow_bases *flow_bases;
 	struct nlri_store *nlris;
 	struct rib_shard shard[];
 };
@@ -491,6 +495,8 @@ void cover_visit(const struct rib_cover *c, struct rib_shard *s, struct part *p,
 /* All parts of a shard that have something to do with it start a walk. Takes no reference. */
 void cover_start(struct rib *rib, struct rib_cover *c);
 struct rib_cover *cover_of_prefixes(struct prefix *list, unsigned n, bool forced); /* list is reordered */
+/* Flow rules whose destinations overlap with them. */
+struct rib_cover *cover_of_flows(struct prefix *list, unsigned n); /* list is reordered */
 struct rib_cover *cover_of_next_hops(struct rib_table *igp, const struct ipaddr *list, unsigned n);
 
 /* view.c: false: the record is free */

@@ -106,7 +106,7 @@ static struct verdict run(struct rib_shard *s, const struct local_source *l, con
 	return v;
 }
 
-struct verdict import_verdict(struct rib_shard *s, const struct local_source *l, const uint32_t *key,
+static struct verdict filtered(struct rib_shard *s, const struct local_source *l, const uint32_t *key,
 	uint32_t origin, uint32_t received)
 {
 	const struct source_conf *conf = l->conf;
@@ -152,6 +152,38 @@ struct verdict import_verdict(struct rib_shard *s, const struct local_source *l,
 		e->spare--;
 	}
 	return v;
+}
+
+/* A flow rule that the base table does not allow comes to the filter as an unreachable route. */
+static struct verdict filtered_unreachable(struct rib_shard *s, const struct local_source *l,
+	const uint32_t *key, uint32_t origin, uint32_t received)
+{
+	struct attrs edit = *attrs_get(received);
+	struct verdict v;
+	uint32_t id;
+
+	edit.dest = RTD_UNREACHABLE;
+	id = attrs_intern(&edit);
+	v = filtered(s, l, key, origin, id);
+	if (v.attrs != id)
+		attrs_release(id);
+	if (v.attrs == received) /* the filter has made it reachable */
+		attrs_release(received);
+	return v;
+}
+
+struct verdict import_verdict(struct rib_shard *s, const struct local_source *l, const uint32_t *key,
+	uint32_t origin, uint32_t received)
+{
+	const struct source_conf *conf = l->conf;
+	struct net net;
+
+	if (!conf->base || origin != l->id)
+		return filtered(s, l, key, origin, received);
+	key_net(l->source->table->net, key, &net);
+	if (flow_base_allows(conf->base, &net, attrs_get(received), &conf->c.peer))
+		return filtered(s, l, key, origin, received);
+	return filtered_unreachable(s, l, key, origin, received);
 }
 
 bool memo_in_use(const struct memo *m)

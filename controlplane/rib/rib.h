@@ -91,6 +91,9 @@ struct rib_source_config {
 	bool no_roa_reload; /* `rpki reload off`: do not re-run the import filter when ROAs change */
 	struct limit_config receive_limit, import_limit;
 	struct rib_table *igp_table; /* for NH_RECURSIVE; NULL: the table itself */
+	/* Flow rules that its routes do not allow are unreachable (RFC 8955 section 6); NULL: they are not
+	 * checked. */
+	struct rib_table *base_table;
 	struct rib_peer peer;
 	/* A limit was hit or is no longer: called once in a shard's thread; must only post a call elsewhere.
 	 */

@@ -320,6 +320,8 @@ void roa_settled(struct rib_shard *s)
 	x->pending = NULL;
 	x->n = x->cap = 0;
 	pthread_mutex_unlock(&x->lock);
+	if (!n && !then)
+		return; /* the timer is not ours alone */
 	c = cover_of_prefixes(list, n, forced);
 	cover_then(c, then);
 	memory_free(list);

@@ -207,6 +207,7 @@ static void *shard_main(void *arg)
 		if (s->wake_ns && s->now_ns >= s->wake_ns) {
 			s->wake_ns = 0;
 			roa_settled(s);
+			flow_bases_settled(s);
 		}
 		shard_flush_changes(s);
 		listener_flush(s);

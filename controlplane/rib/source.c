@@ -44,6 +44,8 @@ static struct source_conf *conf_make(const struct rib_source_config *c)
 	}
 	if (c->igp_table)
 		table_hold(c->igp_table);
+	if (c->base_table)
+		k->base = flow_base_take(c->base_table);
 	return k;
 }
 
@@ -55,6 +57,8 @@ static void conf_free(struct rcu_head *head)
 	filter_ref_release(&k->c.import);
 	if (k->c.igp_table)
 		rib_table_close(k->c.igp_table);
+	if (k->base)
+		flow_base_release(k->base);
 	free((char *)k->c.proto_name);
 	free((char *)k->c.channel_name);
 	free((char *)k->c.type_name);
@@ -133,6 +137,7 @@ static void part_counts(struct local_source *l, int by)
 	struct part *p = l->part;
 
 	p->deterministic += (unsigned)(l->conf->c.peer.deterministic_med ? by : 0);
+	p->flow_checked += (unsigned)(l->conf->base ? by : 0);
 	p->roa_readers += (unsigned)(reads_roa(l->conf, false) ? by : 0);
 	p->roa_quiet += (unsigned)(reads_roa(l->conf, true) && !reads_roa(l->conf, false) ? by : 0);
 }
@@ -330,7 +335,8 @@ void rib_source_reconfigure(
 	struct source_conf *old = src->conf, *k = conf_make(c);
 	bool again = reevaluate == RIB_ALWAYS ||
 		     (reevaluate == RIB_IF_CHANGED && (!filter_same(&old->c.import, &c->import) ||
-							      old->c.keep_filtered != c->keep_filtered));
+							      old->c.keep_filtered != c->keep_filtered ||
+							      old->c.base_table != c->base_table));
 
 	conf_hold(k, src->rib->n_shards);
 	rcu_assign_pointer(src->conf, k);

@@ -35,6 +35,7 @@ struct rib *rib_create(unsigned shards)
 	rib_register_roa_ops();
 	rib->sources = memory_zero(SOURCES_MAX * sizeof(rib->sources[0]));
 	rib->roa = roa_notifier_create(rib);
+	rib->flow_bases = flow_bases_create(rib);
 	rib->n_shards = shards;
 	for (unsigned i = 0; i < shards; i++) {
 		struct rib_shard *s = &rib->shard[i];
@@ -67,6 +68,7 @@ void rib_destroy(struct rib *rib)
 	for (unsigned i = 0; i < rib->n_shards; i++)
 		shard_stop(&rib->shard[i]);
 	roa_notifier_destroy(rib->roa);
+	flow_bases_destroy(rib->flow_bases);
 	nlri_store_destroy(rib->nlris);
 	memory_free(rib->sources);
 	pthread_mutex_destroy(&rib->lock);

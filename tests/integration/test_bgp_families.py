@@ -333,3 +333,161 @@ def test_flow_as_other_families(star):
     bird.ctl.cmd("disable two")
     s.wait(lambda: routes(other.ctl, "node") == 1, "one path is withdrawn")
     assert s.ctl.established(*s.names)
+
+
+# Who announces what in test_flow_validation: AS, unicast routes, flow rules.
+PERSONAS = {
+    "a": (64601, {"": ["10.1.0.0/16", "10.2.0.0/16", "2001:db8:1000::/48"], "late": ["10.9.0.0/16", "2001:db8:9000::/48"]},
+          ["{ dst 10.1.0.0/16; }", "{ dst 10.1.5.0/24; }", "{ dst 10.2.0.0/16; }", "{ dst 10.3.0.0/16; }", "{ src 10.1.0.0/16; }",
+           "{ dst 10.9.1.0/24; }", "{ dst 10.6.1.0/24; }", "{ dst 10.0.0.0/8; }", "{ dst 2001:db8:1000::/48; }",
+           "{ dst 2001:db8:1000:1::/64; }", "{ dst 2001:db8:3000::/48; }", "{ dst 2001:db8:9000::/48; }", "{ next header 6; }"]),
+    "b": (64602, {"": ["10.3.0.0/16", "2001:db8:3000::/48"], "late": ["10.1.7.0/24", "2001:db8:1000:7::/64"]},
+          ["{ dst 10.1.5.0/24; proto 17; }", "{ dst 10.3.0.0/16; proto 17; }", "{ dst 10.3.0.0/16; }",
+           "{ dst 2001:db8:3000::/48; next header 17; }", "{ dst 2001:db8:1000::/48; next header 17; }"]),
+    # internal
+    "i": (NODE_AS, {"": ["10.4.0.0/16", "10.5.0.0/16"]},
+          ["{ dst 10.19.0.0/16; }", "{ dst 10.4.0.0/16; }", "{ src 10.4.0.0/16; }", "{ dst 10.4.1.0/24; dscp 1; }",
+           "{ dst 10.5.0.0/16; dscp 1; }", "{ dst 10.5.0.0/16; dscp 2; }", "{ dst 10.3.0.0/16; dscp 3; }"]),
+    "sink": (64700, {}, []),
+}
+# The paths of the internal one's, where they are not empty.
+PATHS = """if net ~ [ 10.5.0.0/16 ] then bgp_path.prepend(64999);"""
+FLOW_PATHS = """if net.dst ~ [ 10.4.1.0/24, 10.5.0.0/16 ] then bgp_path.prepend(64999);
+	if net = flow4 { dst 10.5.0.0/16; dscp 2; } then bgp_path.prepend(64998);"""
+
+
+def net_of(side, persona, v=4):
+    """Each of them has a network of its own with each who judges: side 0 is us, 1 BIRD."""
+    n = 20 + 20 * side + list(PERSONAS).index(persona)
+    return f"10.251.{n}." if v == 4 else f"2001:db8:51{n}::"
+
+
+def personas():
+    """The announcer's configuration."""
+    text = ""
+    for p, (asn, routes, rules) in PERSONAS.items():
+        text += f"ipv4 table u4{p}; ipv6 table u6{p};\nflow4 table f4{p}; flow6 table f6{p};\n"
+        for when, nets in routes.items():
+            for v in (4, 6):
+                own = " ".join(f"route {n} blackhole;" for n in nets if (":" in n) == (v == 6))
+                text += f"protocol static s{v}{p}{when} {{ {'disabled; ' if when else ''}ipv{v} {{ table u{v}{p}; }}; {own} }}\n"
+        for v in (4, 6):
+            own = " ".join(f"route flow{v} {r};" for r in rules if (":" in r or "next" in r) == (v == 6))
+            text += f"protocol static r{v}{p} {{ flow{v} {{ table f{v}{p}; }}; {own} }}\n"
+        for side, name in enumerate(("us", "them")):
+            tables = {v: f"f{v}{p}" for v in (4, 6)}
+            if p == "sink":
+                text += f"flow4 table sink4{name}; flow6 table sink6{name};\n"
+                tables = {v: f"sink{v}{name}" for v in (4, 6)}
+            flows = "".join(f"flow{v} {{ table {tables[v]}; import {'all' if p == 'sink' else 'none'}; "
+                            f"export {'none' if p == 'sink' else 'filter { ' + FLOW_PATHS * (p == 'i' and v == 4) + ' accept; }'}; }}; " for v in (4, 6))
+            text += f"""protocol bgp {p}_{name} {{ local {net_of(side, p)}2 as {asn}; neighbor {net_of(side, p)}1 as {NODE_AS}; direct;
+	hold time 9; connect delay time 1; connect retry time 2; error wait time 1, 3;
+	ipv4 {{ table u4{p}; import none; export filter {{ {PATHS * (p == 'i')} accept; }}; }};
+	ipv6 {{ table u6{p}; import none; export all; next hop address {net_of(side, p, 6)}2; }};
+	{flows} }}
+"""
+    return text
+
+
+def validator(side):
+    """Of the one that judges: the same for us and for BIRD."""
+    text = """ipv4 table master4 { trie yes; };
+ipv6 table master6 { trie yes; };
+flow4 table f4;
+flow6 table f6;
+protocol device { }
+protocol static own { ipv4; route 10.6.0.0/16 blackhole; }
+protocol static own_late { disabled; ipv4; route 10.1.5.0/25 blackhole; }
+"""
+    for p, (asn, _, _) in PERSONAS.items():
+        way = "import none; export all;" if p == "sink" else "import all; export none;"
+        text += f"""protocol bgp {p} {{ local {net_of(side, p)}1 as {NODE_AS}; neighbor {net_of(side, p)}2 as {asn}; direct;
+	hold time 9; connect delay time 1; connect retry time 2; error wait time 1, 3;
+	ipv4 {{ {way.replace("export all", "export none")} }};
+	ipv6 {{ {way.replace("export all", "export none")} }};
+	flow4 {{ table f4; {way} validate; }};
+	flow6 {{ table f6; {way} validate; }}; }}
+"""
+    return text
+
+
+def test_flow_validation(star):
+    """Two external neighbours and an internal one: BIRD beside us takes the same of their rules for feasible, whatever comes and goes."""
+    s = star("bird", "bird2")
+    s.lab.link("aside", ("bird2", "aside", ["10.251.0.1/24"]), ("bird", "aside", ["10.251.0.2/24"]))
+    for p in PERSONAS:
+        for v, length in ((4, ["24"]), (6, ["64", "nodad"])):
+            for side, (role, theirs, ours) in enumerate((("node", "to0", "up0"), ("bird2", "aside", "aside"))):
+                for host, (r, dev) in enumerate(((role, theirs), ("bird", ours)), 1):
+                    s.lab.ip(r, "addr", "add", f"{net_of(side, p, v)}{host}/{length[0]}", "dev", dev, *length[1:])
+    announcer, judge = Bird(s.lab, "bird"), Bird(s.lab, "bird2")
+    s.daemons = {"bird": announcer, "bird2": judge}
+    announcer.start(f'log "{announcer.log_path}" all;\nrouter id 10.250.1.2;\nprotocol device {{ }}\n' + personas())
+    judge.start(f'log "{judge.log_path}" all;\nrouter id 10.250.0.9;\n' + validator(1))
+    s.node.start(f'log "{s.node.log_path}" all;\nrouter id 10.250.0.1;\n' + validator(0))
+    s.wait(lambda: s.ctl.established(*PERSONAS) and judge.ctl.established(*PERSONAS), "all sessions")
+    n_rules = sum(len(rules) for _, _, rules in PERSONAS.values())
+
+    def verdicts(ctl):
+        """{(rule, neighbour): it is feasible}"""
+        found, net = {}, None
+        for t in ("f4", "f6"):
+            for line in ctl.cmd(f"show route table {t}").splitlines():
+                m = re.match(r"(flow\d \{.*?\}|) +(unreachable )?\[(\w+) ", line)
+                if m:
+                    net = m.group(1) or net
+                    found[net, m.group(3)] = not m.group(2)
+        return found
+
+    def same(what, **want):
+        """Both say the same, and of a's and b's rules what is said here."""
+        def fact():
+            ours, theirs = verdicts(s.ctl), verdicts(judge.ctl)
+            return len(ours) == n_rules and ours == theirs and all(
+                ours[f"flow{6 if ':' in dst else 4} {{ dst {dst}; }}", p] == ok for p, of in want.items() for dst, ok in of.items())
+        try:
+            s.wait(fact, what, limit=30)
+        except Exception:
+            ours, theirs = verdicts(s.ctl), verdicts(judge.ctl)
+            print(what, {k: (ours.get(k), theirs.get(k)) for k in {*ours, *theirs} if ours.get(k) != theirs.get(k)}, ours)
+            raise
+    same("the first verdicts", a={"10.1.0.0/16": True, "10.3.0.0/16": False, "10.9.1.0/24": False, "2001:db8:1000::/48": True}, b={"10.3.0.0/16": True})
+    both = verdicts(s.ctl)
+    assert 8 <= sum(both.values()) <= n_rules - 8, both
+    # More specific routes of another AS, and they go.
+    for change, ok in (("enable", False), ("disable", True)):
+        announcer.ctl.cmd(f"{change} s4blate")
+        announcer.ctl.cmd(f"{change} s6blate")
+        same(f"{change} more specific ones", a={"10.1.0.0/16": ok, "10.1.5.0/24": True, "2001:db8:1000::/48": ok, "2001:db8:1000:1::/64": True})
+    # The best match goes, and comes.
+    for change, ok in (("disable", False), ("enable", True)):
+        announcer.ctl.cmd(f"{change} s4a")
+        same(f"{change} the best match", a={"10.1.0.0/16": ok, "10.2.0.0/16": ok, "2001:db8:1000::/48": True})
+    # One that there was none for.
+    announcer.ctl.cmd("enable s4alate")
+    announcer.ctl.cmd("enable s6alate")
+    same("a late one", a={"10.9.1.0/24": True, "2001:db8:9000::/48": True})
+    # A static one within, at the one that judges.
+    for change, ok in (("enable", False), ("disable", True)):
+        for ctl in (s.ctl, judge.ctl):
+            ctl.cmd(f"{change} own_late")
+        same(f"{change} a route that is not of BGP", a={"10.1.5.0/24": ok, "10.1.0.0/16": ok})
+    assert "Base table:     master4" in s.ctl.cmd("show protocols all a") and "Base table:     master4" in judge.ctl.cmd("show protocols all a")
+
+    def told(name):
+        return {v: set(s.nets(announcer.ctl, f"sink{v}{name}")) for v in (4, 6)}
+    s.wait(lambda: told("us") == told("them"), "both tell others the same")
+    assert told("us")[4] == {rule for (rule, _), ok in verdicts(s.ctl).items() if ok and rule.startswith("flow4")}
+    # A filter sees the verdict, and what it drops comes back.
+    drop = validator(0).replace("table f4; import all;", "table f4; import where dest != RTD_UNREACHABLE;")
+    s.node.configure(f'log "{s.node.log_path}" all;\nrouter id 10.250.0.1;\n' + drop)
+    feasible = {k for k, ok in verdicts(judge.ctl).items() if ok and k[0].startswith("flow4")}
+
+    def kept():
+        return {k for k in verdicts(s.ctl) if k[0].startswith("flow4")}
+    s.wait(lambda: kept() == feasible, "only feasible ones are in the table")
+    announcer.ctl.cmd("disable s4a")
+    s.wait(lambda: {p for _, p in kept()} == {"a", "b", "i"} and len(kept()) == len(feasible) - 3, "three are dropped")
+    announcer.ctl.cmd("enable s4a")
+    s.wait(lambda: kept() == feasible, "and are back")
