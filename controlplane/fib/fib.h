@@ -148,6 +148,7 @@ struct iface_view {
 	uint32_t flags; /* IFF_* */
 	uint32_t mtu;
 	uint32_t master;
+	bool ethernet;
 	bool up;          /* administratively and carrier */
 	unsigned n_addrs; /* in addrs; an interface with more shows its first ones here, look-ups know all */
 	struct iface_addr addrs[32];

@@ -21,16 +21,17 @@ static void keep_members(const struct group *g, int sign)
 			g->member[i].obj->kept += (unsigned)sign;
 }
 
-/* The port of all that would carry on without it; 0: there are several. */
+/* The port of all that would carry on without it; 0: there are several; PORT_NONE: nobody would. */
 static uint32_t rest_port(const struct group *g, unsigned of, unsigned primaries)
 {
-	uint32_t port = 0;
+	const struct nhobj *lost = g->member[of].obj;
+	uint32_t port = PORT_NONE;
 
 	for (unsigned i = 0; i < g->n_members; i++) {
 		const struct nhobj *o = g->member[i].obj;
-		if (i == of || !o || (primaries > 1 && !g->member[i].primary))
+		if (!o || hop_same_gateway(&o->hop, &lost->hop) || (primaries > 1 && !g->member[i].primary))
 			continue;
-		if (port && port != o->hop.ifindex)
+		if (port != PORT_NONE && port != o->hop.ifindex)
 			return 0;
 		port = o->hop.ifindex;
 		if (primaries == 1)
@@ -657,8 +658,7 @@ void nexthops_iface_changed(struct fib *f, uint32_t ifindex, uint64_t heard_ns)
 	before = nexthops_carried(f, ifindex);
 	nexthops_verify(f, ifindex);
 	after = nexthops_carried(f, ifindex);
-	if (f->redirect && f->ifaces && !ifaces_by_index(f->ifaces, ifindex, &v))
-		redirect_port_gone(f->redirect, ifindex);
+	nhobj_port_changed(f, ifindex);
 	if (after.objects < before.objects && f->ifaces)
 		links_note_interface(&f->links, ifindex,
 			!ifaces_by_index(f->ifaces, ifindex, &v) ? "interface removed"
@@ -695,17 +695,18 @@ void nexthops_repair_group(struct fib *f, struct group *g)
 		return;
 	/* As if we knew nothing of its content: it is written in any case. What it had is let go of
 	 * afterwards: a group that loses all it has in the kernel goes, and its routes with it. */
-	struct member *old = g->member;
-	unsigned n_old = g->n_members;
-	account(f, g, -1);
+	struct group was = {.member = g->member, .n_members = g->n_members, .refs = g->refs, .kept = g->kept};
 	g->member = NULL;
 	g->n_members = 0;
 	update(f, g, true);
+	/* Not before: meanwhile a plan may be published, and the kernel's group still has them. */
+	account(f, &was, -1);
 	if (!g->id)
 		group_keep(g, false);
-	for (unsigned i = 0; i < n_old; i++)
-		nhobj_put(f, old[i].obj, false);
-	free(old);
+	for (unsigned i = 0; i < was.n_members; i++)
+		if (was.member[i].obj)
+			nhobj_put(f, was.member[i].obj, false);
+	free(was.member);
 	batch_flush(&f->ctl, NULL, NULL);
 }
 

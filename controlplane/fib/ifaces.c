@@ -25,6 +25,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,6 +39,7 @@
 struct iface {
 	_Atomic unsigned refs;
 	uint32_t ifindex, flags, mtu, master;
+	bool ethernet;
 	char name[IF_NAMESIZE];
 	unsigned n_addrs;
 	struct iface_addr addrs[];
@@ -143,7 +145,7 @@ static struct iface *iface_copy(const struct iface *f, unsigned n)
 static bool iface_same(const struct iface *a, const struct iface *b)
 {
 	return a->flags == b->flags && a->mtu == b->mtu && a->master == b->master &&
-	       !strcmp(a->name, b->name) && a->n_addrs == b->n_addrs &&
+	       a->ethernet == b->ethernet && !strcmp(a->name, b->name) && a->n_addrs == b->n_addrs &&
 	       !memcmp(a->addrs, b->addrs, a->n_addrs * sizeof(a->addrs[0]));
 }
 
@@ -241,6 +243,7 @@ static void take_link(struct ifaces *i, const struct nlmsghdr *h)
 	old = find_now(i, (uint32_t)m->ifi_index);
 	f = iface_copy(old ? old : &empty, old ? old->n_addrs : 0);
 	f->flags = m->ifi_flags;
+	f->ethernet = m->ifi_type == ARPHRD_ETHER;
 	f->mtu = tb[IFLA_MTU] ? nla_get_u32(tb[IFLA_MTU]) : 0;
 	f->master = tb[IFLA_MASTER] ? nla_get_u32(tb[IFLA_MASTER]) : 0;
 	memset(f->name, 0, sizeof(f->name));
@@ -611,6 +614,7 @@ static void view(const struct iface *f, struct iface_view *out)
 		.flags = f->flags,
 		.mtu = f->mtu,
 		.master = f->master,
+		.ethernet = f->ethernet,
 		.up = iface_is_up(f),
 		.n_addrs = f->n_addrs < 32 ? f->n_addrs : 32};
 	memcpy(out->name, f->name, sizeof(out->name));

@@ -63,6 +63,14 @@ struct link_use {
 	struct nhobj *obj;
 };
 
+/* What carries on in some of an object's groups when it is lost. */
+struct rest {
+	struct nhobj *substitute; /* NULL: several */
+	uint32_t port;            /* 0: several; PORT_NONE: it is its own stand-by, nobody carries on */
+	uint32_t groups;
+};
+#define PORT_NONE UINT32_MAX
+
 struct nhobj {
 	struct rcu_head rcu;
 	struct nhobj *next; /* hash chain */
@@ -77,11 +85,11 @@ struct nhobj {
 	/* Of the groups that send traffic through it and have something else: */
 	_Atomic uint32_t groups;
 	_Atomic uint64_t prefixes;
-	struct nhobj *substitute; /* if it is one for all of them */
-	bool many_substitutes;
-	unsigned sole;       /* stand-by: groups that have nobody else */
-	uint32_t other_port; /* where the rest of these groups is, if it is one port for all of them; 0:
-				several */
+	struct rest *rest; /* each different one once, fib thread only */
+	unsigned n_rest, cap_rest;
+	struct nhobj *substitute; /* if it is one for all of them, else NULL */
+	uint32_t other_port;      /* where the rest is, if it is one port for all of them, else 0 */
+	unsigned sole;            /* stand-by: groups that have nobody else */
 	/* redirect.h */
 	uint32_t slot;   /* 0: none yet */
 	bool redirected; /* has an entry, to this: */

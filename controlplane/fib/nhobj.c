@@ -60,7 +60,7 @@ static void fill_entry(struct plan_entry *e, struct nhobj *o, const struct link 
 	/* A recursive owner's loss says nothing of the gateway, and that is what a packet shows. */
 	if (o->redirected && ipaddr_equal(&k->addr, &o->hop.gw))
 		e->slot = o->slot;
-	if (!o->substitute || o->many_substitutes || !o->substitute->id)
+	if (!o->substitute || !o->substitute->id)
 		return;
 	e->has_substitute = true;
 	e->substitute = o->substitute->hop;
@@ -113,12 +113,14 @@ static bool sole_way(struct fib *f, const struct nhobj *o)
 	return false;
 }
 
+/* The kernel's redirection takes off an Ethernet header and checks no size; and of a port in another VRF the
+ * table would be asked that is its own. */
 static bool fits(struct fib *f, uint32_t from, uint32_t to)
 {
 	struct iface_view a, b;
 
-	return !f->ifaces || from == to ||
-	       (ifaces_by_index(f->ifaces, from, &a) && ifaces_by_index(f->ifaces, to, &b) && b.mtu >= a.mtu);
+	return !f->ifaces || (ifaces_by_index(f->ifaces, from, &a) && ifaces_by_index(f->ifaces, to, &b) &&
+				     a.ethernet && b.ethernet && b.mtu >= a.mtu && a.master == b.master);
 }
 
 static void no_redirection(struct fib *f, struct nhobj *o)
@@ -135,12 +137,13 @@ static bool redirection(struct fib *f, const struct nhobj *o, uint32_t *port, st
 {
 	*port = o->other_port;
 	*gw = (struct ipaddr){0};
-	if (!f->redirect || !in_plan(o) || !*port || ipaddr_is_zero(&o->hop.gw) || !alone(f, o))
+	if (!f->redirect || !in_plan(o) || !*port || ipaddr_is_zero(&o->hop.gw) || !alone(f, o) ||
+		!fits(f, o->hop.ifindex, *port))
 		return false;
 	/* Asked for a port, the kernel's IPv6 table names the first member of a group, wherever that is. */
 	if (o->family == 4 && *port != o->hop.ifindex)
 		return true;
-	if (!o->substitute || o->many_substitutes || sole_way(f, o))
+	if (!o->substitute || sole_way(f, o))
 		return false;
 	*gw = o->substitute->hop.gw;
 	return !ipaddr_is_zero(gw);
@@ -156,7 +159,7 @@ static void follow_redirection(struct fib *f, struct nhobj *o)
 		return;
 	if (ok && !o->slot)
 		o->slot = redirect_slot(f->redirect);
-	if (!ok || !o->slot || !fits(f, o->hop.ifindex, port)) {
+	if (!ok || !o->slot) {
 		no_redirection(f, o);
 		return;
 	}
@@ -174,15 +177,32 @@ static void follow_redirection(struct fib *f, struct nhobj *o)
 	o->redirected_gw = gw;
 }
 
-/* Somebody else leads to the same gateway from now on. */
+static void reconsider(struct fib *f, struct nhobj *o)
+{
+	if (o->redirected && !redirection(f, o, &(uint32_t){0}, &(struct ipaddr){0}))
+		no_redirection(f, o);
+	links_stale(f, o);
+}
+
+/* Somebody else leads to the same gateway from now on, or no longer does. */
 static void reconsider_redirections(struct fib *f, const struct nhobj *o)
 {
 	for (struct nhobj *x = *nhobj_chain(f, o, NH_PROTECTED); x; x = x->next)
-		if (leads_there(x, o, NH_PROTECTED)) {
-			if (x->redirected && !redirection(f, x, &(uint32_t){0}, &(struct ipaddr){0}))
-				no_redirection(f, x);
-			links_stale(f, x);
-		}
+		if (leads_there(x, o, NH_PROTECTED))
+			reconsider(f, x);
+}
+
+void nhobj_port_changed(struct fib *f, uint32_t ifindex)
+{
+	if (!f->redirect)
+		return;
+	redirect_port_changed(f->redirect, ifindex);
+	for (uint32_t b = 0; b <= f->nh.objs_mask; b++)
+		for (struct nhobj *o = f->nh.objs[b]; o; o = o->next)
+			if (o->role == NH_PROTECTED &&
+				(o->hop.ifindex == ifindex || o->other_port == ifindex ||
+					o->redirected_port == ifindex))
+				reconsider(f, o);
 }
 
 static void publish(struct fib *f, struct link *k)
@@ -204,14 +224,18 @@ static void publish(struct fib *f, struct link *k)
 		call_rcu(&old->rcu, plan_free);
 }
 
-/* A loss may have been written down after its entry was gone, by a link thread that had the plan before. */
+/* A loss may have been written down after its entry was gone, or when it had come back already, by a link
+ * thread that had the plan before. When none is at work and we have seen all of them, none is left. */
 void nhobj_settle_redirections(struct fib *f)
 {
+	bool quiet;
+
 	if (!f->redirect || !redirect_active(f->redirect))
 		return;
+	quiet = !atomic_load(&f->links.urgent) && atomic_load(&f->links.events) == f->nh.seen_events;
 	for (uint32_t b = 0; b <= f->nh.objs_mask; b++)
 		for (const struct nhobj *o = f->nh.objs[b]; o; o = o->next)
-			if (o->slot && !o->redirected)
+			if (o->slot && (quiet || !o->redirected))
 				redirect_clear(f->redirect, o->slot);
 }
 
@@ -346,8 +370,11 @@ struct nhobj *nhobj_get(struct fib *f, uint8_t family, enum nh_role role, const 
 
 static void obj_free(struct rcu_head *head)
 {
+	struct nhobj *o = caa_container_of(head, struct nhobj, rcu);
+
 	rcu_callback_begin(head);
-	free(caa_container_of(head, struct nhobj, rcu));
+	free(o->rest);
+	free(o);
 }
 
 void nhobj_put(struct fib *f, struct nhobj *o, bool keep)
@@ -414,47 +441,68 @@ int nhobj_ensure(struct fib *f, struct nhobj *o, char text[BATCH_TEXT])
 	if (rc == 0) {
 		o->id = id;
 		links_stale(f, o);
+		if (f->redirect)
+			reconsider_redirections(f, o);
 	}
 	return rc;
+}
+
+/* One substitute, and one port, for all groups? */
+static void look_at_rest(struct fib *f, struct nhobj *o)
+{
+	struct nhobj *substitute = o->n_rest ? o->rest[0].substitute : NULL;
+	uint32_t port = PORT_NONE;
+
+	for (unsigned i = 0; i < o->n_rest && (substitute || port); i++) {
+		const struct rest *r = &o->rest[i];
+		if (r->substitute != substitute)
+			substitute = NULL;
+		if (r->port != PORT_NONE && r->port != port)
+			port = port == PORT_NONE ? r->port : 0;
+	}
+	if (port == PORT_NONE)
+		port = 0;
+	if (substitute == o->substitute && port == o->other_port)
+		return;
+	o->substitute = substitute;
+	o->other_port = port;
+	links_stale(f, o);
+}
+
+static void count_rest(struct nhobj *o, int sign, struct nhobj *substitute, uint32_t port)
+{
+	unsigned i = 0;
+
+	while (i < o->n_rest && (o->rest[i].substitute != substitute || o->rest[i].port != port))
+		i++;
+	if (i == o->n_rest) {
+		if (o->n_rest == o->cap_rest) {
+			o->cap_rest = o->cap_rest ? o->cap_rest * 2 : 1;
+			o->rest = mem_grow(o->rest, o->cap_rest * sizeof(*o->rest));
+		}
+		o->rest[o->n_rest++] = (struct rest){.substitute = substitute, .port = port};
+	}
+	o->rest[i].groups += (uint32_t)sign;
+	if (!o->rest[i].groups)
+		o->rest[i] = o->rest[--o->n_rest];
 }
 
 void nhobj_account(
 	struct fib *f, struct nhobj *o, int sign, uint32_t routes, struct nhobj *substitute, uint32_t port)
 {
-	uint32_t groups = atomic_load_explicit(&o->groups, memory_order_relaxed);
-	uint64_t prefixes = atomic_load_explicit(&o->prefixes, memory_order_relaxed);
+	uint32_t groups = atomic_load_explicit(&o->groups, memory_order_relaxed) + (uint32_t)sign;
+	uint64_t prefixes = atomic_load_explicit(&o->prefixes, memory_order_relaxed) +
+			    (sign > 0 ? routes : -(uint64_t)routes);
 
-	if (sign > 0) {
-		if (!groups) {
-			o->substitute = substitute;
-			o->many_substitutes = !substitute;
-			o->other_port = port;
-			links_stale(f, o);
-			if (f->redirect)
-				reconsider_redirections(f, o);
-		} else {
-			if (!o->many_substitutes && o->substitute != substitute) {
-				o->many_substitutes = true;
-				links_stale(f, o);
-			}
-			if (o->other_port && o->other_port != port) {
-				o->other_port = 0;
-				links_stale(f, o);
-			}
-		}
-		groups++;
-		prefixes += routes;
-	} else {
-		groups--;
-		prefixes -= routes;
-		if (!groups) {
-			o->substitute = NULL;
-			o->many_substitutes = false;
-			links_stale(f, o);
-		}
-	}
+	count_rest(o, sign, substitute, port);
 	atomic_store_explicit(&o->groups, groups, memory_order_relaxed);
 	atomic_store_explicit(&o->prefixes, prefixes, memory_order_relaxed);
+	look_at_rest(f, o);
+	if (groups != (sign > 0)) /* neither its first nor its last */
+		return;
+	links_stale(f, o);
+	if (f->redirect)
+		reconsider_redirections(f, o);
 }
 
 void nhobj_account_sole(struct fib *f, struct nhobj *o, int sign)

@@ -12,13 +12,15 @@ int nhobj_ensure(struct fib *f, struct nhobj *o, char text[BATCH_TEXT]);
 /* It is not in the kernel any more, or must not be: forgets the id. */
 void nhobj_gone(struct fib *f, struct nhobj *o);
 /* A group sends traffic through o (sign 1) or no longer does (-1), with substitute for it (NULL: none or
- * several) on this port (0: several). */
+ * several) on this port (0: several, PORT_NONE: on none). */
 void nhobj_account(
 	struct fib *f, struct nhobj *o, int sign, uint32_t routes, struct nhobj *substitute, uint32_t port);
 /* The same for a stand-by. */
 void nhobj_account_sole(struct fib *f, struct nhobj *o, int sign);
 void nhobj_attach_link(struct fib *f, struct link *k);
 void link_stale(struct fib *f, struct link *k);
+/* redirect.h: a port is another than before, or gone; stores that came late are taken back. */
+void nhobj_port_changed(struct fib *f, uint32_t ifindex);
 void nhobj_settle_redirections(struct fib *f);
 
 uint32_t nexthop_new_id(struct fib *f, unsigned range);

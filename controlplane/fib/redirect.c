@@ -12,9 +12,14 @@
 #include <unistd.h>
 
 #define SLOTS 65536u
+#define PROGRAM_MAX 512
 /* Headers of Linux 6.1 do not have it. */
 #define TCX_EGRESS 47
 #define TCX_GO_ON (-1)
+/* Linux 6.10. */
+#define LOOKUP_MARK 32
+/* In every namespace. */
+#define LOOPBACK 1
 /* In skb->tc_index: has been redirected. A backup on the same port comes by a second time. */
 #define SEEN 0x7e5e
 #define AF_IP4 2
@@ -44,6 +49,7 @@ struct redirect {
 	_Atomic uint32_t returning; /* slots that wait for their grace period */
 	struct port *port;
 	unsigned n_ports;
+	bool said; /* that the program could not be attached */
 };
 
 static int sys_bpf(int cmd, union bpf_attr *a, size_t size)
@@ -74,6 +80,7 @@ static int make_map(uint32_t type, uint32_t key, uint32_t value, uint32_t max, u
 #define ADD(d, i) INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
 #define ADD_REG(d, s) INSN(BPF_ALU64 | BPF_ADD | BPF_X, d, s, 0, 0)
 #define SHL(d, i) INSN(BPF_ALU64 | BPF_LSH | BPF_K, d, 0, 0, i)
+#define AND(d, i) INSN(BPF_ALU64 | BPF_AND | BPF_K, d, 0, 0, i)
 #define OR(d, s) INSN(BPF_ALU64 | BPF_OR | BPF_X, d, s, 0, 0)
 #define LOAD(size, d, s, o) INSN(BPF_LDX | BPF_MEM | (size), d, s, o, 0)
 #define STORE(size, d, o, s) INSN(BPF_STX | BPF_MEM | (size), d, s, o, 0)
@@ -81,6 +88,7 @@ static int make_map(uint32_t type, uint32_t key, uint32_t value, uint32_t max, u
 #define IF_NE(d, i, to) INSN(BPF_JMP | BPF_JNE | BPF_K, d, 0, to, i)
 #define IF_GE(d, i, to) INSN(BPF_JMP | BPF_JGE | BPF_K, d, 0, to, i)
 #define IF_NE_REG(d, s, to) INSN(BPF_JMP | BPF_JNE | BPF_X, d, s, to, 0)
+#define IF_EQ_REG(d, s, to) INSN(BPF_JMP | BPF_JEQ | BPF_X, d, s, to, 0)
 #define GO(to) INSN(BPF_JMP | BPF_JA, 0, 0, to, 0)
 #define CALL(f) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, f)
 #define EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
@@ -103,6 +111,8 @@ static int make_map(uint32_t type, uint32_t key, uint32_t value, uint32_t max, u
 #define V4_ADDRS (-96)
 #define ADDRS (-128)  /* source, destination: 16 bytes each */
 #define TARGET (-152) /* struct bpf_redir_neigh: family, address */
+#define FLOW (-156)   /* traffic class, for IPv6 with the flow label: rules look at it */
+#define DMAC (-168)   /* 6 bytes of 8 */
 #define P(field) (int16_t)(PARAMS + (int)offsetof(struct bpf_fib_lookup, field))
 #define K(field) (int16_t)(KEY + (int)offsetof(struct hop_key, field))
 #define V(field) (int16_t) offsetof(struct hop_value, field)
@@ -113,7 +123,7 @@ _Static_assert(sizeof(struct bpf_redir_neigh) == 20, "family and address");
 
 #define COPY(size, from, at, to, there) LOAD(size, R1, from, at), STORE(size, to, there, R1)
 /* bpf_fib_lookup() of the packet out of IFINDEX; what it says is in PARAMS. */
-#define ASK_TABLE()                                                                                          \
+#define ASK_TABLE(flags)                                                                                     \
 	SET(R1, 0), STORE(BPF_DW, STACK, PARAMS, R1), STORE(BPF_DW, STACK, PARAMS + 8, R1),                  \
 		STORE(BPF_DW, STACK, PARAMS + 48, R1), STORE(BPF_DW, STACK, PARAMS + 56, R1),                \
 		COPY(BPF_DW, STACK, ADDRS, STACK, P(ipv6_src)),                                              \
@@ -121,9 +131,11 @@ _Static_assert(sizeof(struct bpf_redir_neigh) == 20, "family and address");
 		COPY(BPF_DW, STACK, ADDRS + 16, STACK, P(ipv6_dst)),                                         \
 		COPY(BPF_DW, STACK, ADDRS + 24, STACK, P(ipv6_dst) + 8),                                     \
 		STORE(BPF_B, STACK, P(family), FAMILY), STORE(BPF_W, STACK, P(ifindex), IFINDEX),            \
-		MOV(R1, SKB), MOV(R2, STACK), ADD(R2, PARAMS), SET(R3, sizeof(struct bpf_fib_lookup)),       \
-		SET(R4, BPF_FIB_LOOKUP_OUTPUT | BPF_FIB_LOOKUP_SKIP_NEIGH), CALL(BPF_FUNC_fib_lookup),       \
-		IF_NE(R0, 0, TO_PASS), LOAD(BPF_W, R1, STACK, P(ifindex)), IF_NE_REG(R1, IFINDEX, TO_PASS)
+		COPY(BPF_W, STACK, FLOW, STACK, P(flowinfo)), SET(R4, BPF_FIB_LOOKUP_OUTPUT | (flags)),      \
+		LOAD(BPF_W, R1, SKB, CTX(mark)), IF_EQ(R1, 0, 2), STORE(BPF_W, STACK, P(smac), R1),          \
+		ADD(R4, LOOKUP_MARK), MOV(R1, SKB), MOV(R2, STACK), ADD(R2, PARAMS),                         \
+		SET(R3, sizeof(struct bpf_fib_lookup)), CALL(BPF_FUNC_fib_lookup), IF_NE(R0, 0, TO_PASS),    \
+		LOAD(BPF_W, R1, STACK, P(ifindex)), IF_NE_REG(R1, IFINDEX, TO_PASS)
 /* The entry of the hop that KEY names, in R0. */
 #define FIND_HOP()                                                                                           \
 	MAP(R1, BPF_PSEUDO_MAP_FD, hops_fd), MOV(R2, STACK), ADD(R2, KEY), CALL(BPF_FUNC_map_lookup_elem)
@@ -131,9 +143,13 @@ _Static_assert(sizeof(struct bpf_redir_neigh) == 20, "family and address");
 #define IS_LOST(entry)                                                                                       \
 	LOAD(BPF_W, R1, entry, V(slot)), IF_GE(R1, SLOTS, TO_PASS), SHL(R1, 3),                              \
 		MAP(R2, BPF_PSEUDO_MAP_VALUE, state_fd), ADD_REG(R2, R1), LOAD(BPF_DW, R1, R2, 0)
-#define LOAD_BYTES(from, to, n)                                                                              \
-	MOV(R1, SKB), SET(R2, from), MOV(R3, STACK), ADD(R3, to), SET(R4, n), SET(R5, BPF_HDR_START_NET),    \
+#define LOAD_BYTES(header, from, to, n)                                                                      \
+	MOV(R1, SKB), SET(R2, from), MOV(R3, STACK), ADD(R3, to), SET(R4, n), SET(R5, header),               \
 		CALL(BPF_FUNC_skb_load_bytes_relative), IF_NE(R0, 0, TO_PASS)
+/* To whom the table says and to whom the frame is. */
+#define SAME_MAC(at)                                                                                         \
+	LOAD(BPF_H, R1, STACK, P(dmac) + (at)), LOAD(BPF_H, R2, STACK, DMAC + (at)),                         \
+		IF_NE_REG(R1, R2, TO_PASS)
 
 static unsigned assemble(int state_fd, int hops_fd, struct bpf_insn *out)
 {
@@ -148,7 +164,11 @@ static unsigned assemble(int state_fd, int hops_fd, struct bpf_insn *out)
 		SET(R1, 0),
 		STORE(BPF_W, SKB, CTX(tc_index), R1),
 		GO(TO_PASS),
+		/* With a tag beside it, it is for a VLAN's port, which has had its turn. */
+		LOAD(BPF_W, R1, SKB, CTX(vlan_present)),
+		IF_NE(R1, 0, TO_PASS),
 		SET(R1, 0),
+		STORE(BPF_W, STACK, FLOW, R1),
 		STORE(BPF_DW, STACK, ADDRS, R1),
 		STORE(BPF_DW, STACK, ADDRS + 8, R1),
 		STORE(BPF_DW, STACK, ADDRS + 16, R1),
@@ -160,19 +180,31 @@ static unsigned assemble(int state_fd, int hops_fd, struct bpf_insn *out)
 
 		HERE(TO_V4),
 		SET(FAMILY, AF_IP4),
-		LOAD_BYTES(12, V4_ADDRS, 8),
+		LOAD_BYTES(BPF_HDR_START_NET, 1, FLOW, 1),
+		LOAD_BYTES(BPF_HDR_START_NET, 12, V4_ADDRS, 8),
 		COPY(BPF_W, STACK, V4_ADDRS, STACK, ADDRS),
 		COPY(BPF_W, STACK, V4_ADDRS + 4, STACK, ADDRS + 16),
 		GO(TO_LOOK_UP),
 
 		HERE(TO_V6),
 		SET(FAMILY, AF_IP6),
-		LOAD_BYTES(8, ADDRS, 32),
+		LOAD_BYTES(BPF_HDR_START_NET, 0, FLOW, 4),
+		LOAD(BPF_W, R1, STACK, FLOW),
+		AND(R1, (int32_t)htonl(0x0fffffff)),
+		STORE(BPF_W, STACK, FLOW, R1),
+		LOAD_BYTES(BPF_HDR_START_NET, 8, ADDRS, 32),
 
 		/* To whom, out of this port? */
 		HERE(TO_LOOK_UP),
 		LOAD(BPF_W, IFINDEX, SKB, CTX(ifindex)),
-		ASK_TABLE(),
+		ASK_TABLE(0),
+		/* The neighbour itself is not somewhere behind it. */
+		LOAD(BPF_DW, R1, STACK, P(ipv6_dst)),
+		LOAD(BPF_DW, R2, STACK, ADDRS + 16),
+		IF_NE_REG(R1, R2, 3),
+		LOAD(BPF_DW, R1, STACK, P(ipv6_dst) + 8),
+		LOAD(BPF_DW, R2, STACK, ADDRS + 24),
+		IF_EQ_REG(R1, R2, TO_PASS),
 		STORE(BPF_W, STACK, K(ifindex), IFINDEX),
 		LOAD(BPF_B, R1, STACK, P(family)),
 		SHL(R1, 8),
@@ -187,13 +219,19 @@ static unsigned assemble(int state_fd, int hops_fd, struct bpf_insn *out)
 		MOV(VALUE, R0),
 		IS_LOST(VALUE),
 		IF_EQ(R1, 0, TO_PASS),
+		/* The table was asked without all that a rule can look at, and for one of several on this
+		   port: the frame itself says whether that is to whom it goes. */
+		LOAD_BYTES(BPF_HDR_START_MAC, 0, DMAC, 6),
+		SAME_MAC(0),
+		SAME_MAC(2),
+		SAME_MAC(4),
 
 		/* Then who else is in the group, out of the other port? On the same one the entry itself says
 		   so. */
 		LOAD(BPF_W, IFINDEX, VALUE, V(ifindex)),
 		LOAD(BPF_W, R1, VALUE, V(family)),
 		IF_NE(R1, 0, TO_FIXED),
-		ASK_TABLE(),
+		ASK_TABLE(BPF_FIB_LOOKUP_SKIP_NEIGH),
 		LOAD(BPF_B, R1, STACK, P(family)),
 		STORE(BPF_W, STACK, TARGET, R1),
 		COPY(BPF_W, STACK, P(ipv6_dst), STACK, TARGET + 4),
@@ -243,6 +281,8 @@ static unsigned assemble(int state_fd, int hops_fd, struct bpf_insn *out)
 	const unsigned total = sizeof(source) / sizeof(*source);
 	unsigned at[8] = {0}, n = 0;
 
+	_Static_assert(sizeof(source) / sizeof(*source) <= PROGRAM_MAX, "room for it");
+
 	for (unsigned i = 0; i < total; i++)
 		if (source[i].code == 0xff)
 			at[source[i].off & 7] = n;
@@ -256,7 +296,7 @@ static unsigned assemble(int state_fd, int hops_fd, struct bpf_insn *out)
 
 static int load(int state_fd, int hops_fd)
 {
-	struct bpf_insn insns[256];
+	struct bpf_insn insns[PROGRAM_MAX];
 	union bpf_attr a = {0};
 
 	a.prog_type = BPF_PROG_TYPE_SCHED_CLS;
@@ -269,6 +309,16 @@ static int load(int state_fd, int hops_fd)
 }
 
 /* ---- life ---- */
+
+static int attach(struct redirect *r, uint32_t ifindex)
+{
+	union bpf_attr a = {0};
+
+	a.link_create.prog_fd = (uint32_t)r->prog_fd;
+	a.link_create.target_ifindex = ifindex;
+	a.link_create.attach_type = TCX_EGRESS;
+	return sys_bpf(BPF_LINK_CREATE, &a, sizeof(a));
+}
 
 int redirect_open(struct redirect **out, const char **where)
 {
@@ -295,6 +345,13 @@ int redirect_open(struct redirect **out, const char **where)
 	if (rc >= 0) {
 		*where = "program";
 		rc = r->prog_fd = load(r->state_fd, r->hops_fd);
+	}
+	if (rc >= 0) {
+		/* Older kernels take the program, and have nowhere to put it. */
+		*where = "attachment";
+		rc = attach(r, LOOPBACK);
+		if (rc >= 0)
+			close(rc);
 	}
 	if (rc < 0) {
 		redirect_close(r);
@@ -425,27 +482,37 @@ static struct port *port_of(struct redirect *r, uint32_t ifindex)
 
 int redirect_port(struct redirect *r, uint32_t ifindex)
 {
-	union bpf_attr a = {0};
 	int rc;
 
 	if (port_of(r, ifindex))
 		return 0;
-	a.link_create.prog_fd = (uint32_t)r->prog_fd;
-	a.link_create.target_ifindex = ifindex;
-	a.link_create.attach_type = TCX_EGRESS;
-	rc = sys_bpf(BPF_LINK_CREATE, &a, sizeof(a));
-	if (rc < 0)
+	rc = attach(r, ifindex);
+	if (rc < 0) {
+		if (rc != -ENODEV && !r->said)
+			log_msg(LOG_CLASS_WARNING,
+				"Cannot attach to %s to redirect packets of lost neighbours: %s",
+				ifaces_name(ifindex), strerror(-rc));
+		r->said = r->said || rc != -ENODEV;
 		return rc;
+	}
 	r->port = mem_grow(r->port, (r->n_ports + 1) * sizeof(*r->port));
 	r->port[r->n_ports++] = (struct port){ifindex, rc};
 	return 0;
 }
 
-void redirect_port_gone(struct redirect *r, uint32_t ifindex)
+void redirect_port_changed(struct redirect *r, uint32_t ifindex)
 {
 	struct port *p = port_of(r, ifindex);
+	struct bpf_link_info info = {0};
+	union bpf_attr a = {0};
 
 	if (!p)
+		return;
+	a.info.bpf_fd = (uint32_t)p->link;
+	a.info.info_len = sizeof(info);
+	a.info.info = (uintptr_t)&info;
+	/* Where it is attached stands there for every kind of link that has an interface. */
+	if (sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &a, sizeof(a)) == 0 && info.xdp.ifindex == ifindex)
 		return;
 	close(p->link);
 	*p = r->port[--r->n_ports];

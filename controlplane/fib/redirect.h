@@ -45,7 +45,8 @@ int redirect_set(struct redirect *r, uint32_t slot, uint8_t family, const struct
 void redirect_unset(struct redirect *r, uint8_t family, const struct hop *from);
 /* Attaches the program if it is not there. */
 int redirect_port(struct redirect *r, uint32_t ifindex);
-void redirect_port_gone(struct redirect *r, uint32_t ifindex);
+/* Forgets it if the kernel has taken the program away with the interface. */
+void redirect_port_changed(struct redirect *r, uint32_t ifindex);
 
 /* Any thread. */
 void redirect_lost(struct redirect *r, uint32_t slot);

@@ -2,6 +2,11 @@
 /* Kernels that can do less, neighbours that do not answer, interfaces that come again. */
 #include "controlplane/fib/fib_priv.h"
 #include "tests/unit/fib_lab.h"
+#include "tests/unit/fib_prepared.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sys/prctl.h>
 
 static bool objects, resilient;
 
@@ -128,6 +133,126 @@ static void test_interface_again(void **state)
 	expect_routes(0);
 }
 
+/* The calling thread's bpf() with this command fails, and that of threads that it makes. */
+static bool refuse_bpf(uint32_t cmd, uint32_t err)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 3),
+		BPF_STMT(
+			BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])), /* little endian */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, cmd, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog p = {sizeof(f) / sizeof(*f), f};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p) == 0;
+}
+
+static const struct refusal {
+	uint32_t cmd, err;
+	const char *where;
+} refusals[] = {
+	{BPF_MAP_CREATE, EPERM, "(BPF maps: Operation not permitted)"},   /* no CAP_BPF */
+	{BPF_PROG_LOAD, EPERM, "(BPF program: Operation not permitted)"}, /* no CAP_NET_ADMIN */
+	{BPF_LINK_CREATE, EINVAL, "(BPF attachment: Invalid argument)"},  /* no tcx */
+};
+
+static bool could_refuse;
+
+static void *restart_refused(void *arg)
+{
+	const struct refusal *r = arg;
+
+	rcu_register_thread();
+	could_refuse = refuse_bpf(r->cmd, r->err);
+	restart(true, true);
+	rcu_unregister_thread();
+	return NULL;
+}
+
+/* What it said on stderr meanwhile. */
+static void restart_heard(const struct refusal *r, char *said, size_t size)
+{
+	FILE *heard = tmpfile();
+	int err = dup(STDERR_FILENO);
+	pthread_t t;
+	size_t n;
+
+	assert_non_null(heard);
+	dup2(fileno(heard), STDERR_FILENO);
+	pthread_create(&t, NULL, restart_refused, (void *)r);
+	pthread_join(t, NULL);
+	dup2(err, STDERR_FILENO);
+	close(err);
+	rewind(heard);
+	n = fread(said, 1, size - 1, heard);
+	said[n] = '\0';
+	fclose(heard);
+}
+
+/* Where bpf() is refused, at whichever step, one line says so, and losses are netlink's. */
+static void test_no_redirection(void **state)
+{
+	static char said[8192];
+
+	NEED_LAB(&lab);
+	for (unsigned i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+		restart_heard(&refusals[i], said, sizeof(said));
+		if (!could_refuse) {
+			printf("SKIP: no seccomp filter: %s\n", strerror(errno));
+			restart(true, true);
+			skip();
+		}
+		assert_null(lab.fib->redirect);
+		const char *line = strstr(said, "redirect packets of lost neighbours");
+		assert_non_null(line);
+		assert_non_null(strstr(line, refusals[i].where));
+		assert_null(strstr(line + 1, "redirect packets of lost neighbours"));
+		assert_int_equal(programs_at(1), 0);
+		scenario();
+	}
+	restart(true, true);
+}
+
+static bool b_has_program(void *arg)
+{
+	return programs_at(if_nametoindex("b0")) == 1;
+}
+
+/* A backup whose port carries less waits for netlink while it does; a port that is made again is another. */
+static void test_redirection_follows_ports(void **state)
+{
+	struct attr_nexthop nh = {.gw = ip("10.2.0.2"), .weight = 1};
+	struct attrs a = {.dest = RTD_UNICAST, .preference = 100, .nexthop = &nh, .n_nexthop = 1};
+	unsigned none = 0, one = 1;
+
+	NEED_LAB(&lab);
+	if (!lab.fib->redirect)
+		skip();
+	link_known(&lab, "10.1.0.2", lab.a);
+	lab_announce_id(lab.two, "198.51.100.0/24", attrs_intern(&a));
+	lab_announce(&lab, lab.one, "198.51.100.0/24", "10.1.0.2", 200);
+	assert_true(wait_for(prepared, &one));
+	sh("ip link set b0 mtu 1400");
+	assert_true(wait_for(prepared, &none));
+	sh("ip link set b0 mtu 1500");
+	assert_true(wait_for(prepared, &one));
+	sh("ip link del b0");
+	assert_true(wait_for(prepared, &none));
+	sh("ip link add b0 type veth peer name b1; ip link set b0 up; ip link set b1 up; ip addr add "
+	   "10.2.0.1/16 dev b0");
+	assert_true(wait_for(prepared, &one));
+	assert_true(wait_for(b_has_program, NULL));
+	assert_int_equal(programs_at(lab.a), 1);
+	lab_withdraw(lab.one, "198.51.100.0/24");
+	lab_withdraw(lab.two, "198.51.100.0/24");
+	expect_routes(0);
+	expect_in_step(&lab);
+}
+
 /* The later stages of a failover are added to it. */
 static void test_stages(void **state)
 {
@@ -151,7 +276,9 @@ int main(void)
 		cmocka_unit_test(test_plain_routes),
 		cmocka_unit_test(test_ordinary_groups),
 		cmocka_unit_test(test_neighbour_unreachable),
+		cmocka_unit_test(test_no_redirection),
 		cmocka_unit_test(test_interface_again),
+		cmocka_unit_test(test_redirection_follows_ports),
 		cmocka_unit_test(test_stages),
 	};
 

@@ -64,10 +64,26 @@ static inline bool packets_is(const uint8_t *f, ssize_t n, const struct ipaddr *
 
 /* The last two bytes of the next hop's hardware address, 0x10000 more when it came out of b0. Negative: it
  * did not come out of either within 20 ms. */
-static inline int packets_way(struct packets *p, const struct ipaddr *dst)
+static inline int packets_seen(struct packets *p, const struct ipaddr *dst)
 {
 	struct pollfd ready[2] = {{p->in[0], POLLIN, 0}, {p->in[1], POLLIN, 0}};
-	uint8_t frame[128], text[20] = "where does this go?";
+	uint8_t frame[128];
+	ssize_t n;
+
+	for (int tries = 0; tries < 20; tries++) {
+		for (int i = 0; i < 2; i++)
+			while ((n = recv(p->in[i], frame, sizeof(frame), 0)) > 0)
+				if (packets_is(frame, n, dst))
+					return i << 16 | frame[4] << 8 | frame[5];
+		poll(ready, 2, 1);
+	}
+	return -1;
+}
+
+/* The same of one that is sent now. */
+static inline int packets_way(struct packets *p, const struct ipaddr *dst)
+{
+	uint8_t text[20] = "where does this go?";
 	ssize_t n;
 
 	if (ipaddr_is_v4(dst)) {
@@ -79,14 +95,5 @@ static inline int packets_way(struct packets *p, const struct ipaddr *dst)
 		memcpy(&to.sin6_addr, dst->b, 16);
 		n = sendto(p->out6, text, sizeof(text), 0, (struct sockaddr *)&to, sizeof(to));
 	}
-	if (n < 0)
-		return -1;
-	for (int tries = 0; tries < 20; tries++) {
-		for (int i = 0; i < 2; i++)
-			while ((n = recv(p->in[i], frame, sizeof(frame), 0)) > 0)
-				if (packets_is(frame, n, dst))
-					return i << 16 | frame[4] << 8 | frame[5];
-		poll(ready, 2, 1);
-	}
-	return -1;
+	return n < 0 ? -1 : packets_seen(p, dst);
 }
