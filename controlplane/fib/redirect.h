@@ -5,11 +5,12 @@
  * Mechanism. A BPF program at the egress of every port with neighbours (tcx) reads one word of memory that we
  * share with it: how many neighbours are lost. If that is none, it does nothing else. If there are some, it
  * asks the kernel's table to whom the packet goes out of this port. Is that next hop's slot in `state` lost,
- * it asks again, for the port that the entry in `hops` names: the table answers with the member of the
- * packet's own group that is there, or with a less specific route, as it will when the route has been
- * withdrawn. That neighbour gets the packet (bpf_redirect_neigh()). For a backup on the lost one's own port,
- * and for IPv6, the table cannot be asked this way: then the entry names the neighbour, if it is the same for
- * everything that goes to the lost one.
+ * and the frame has its address (the table cannot be asked for all that a rule may look at), it asks again,
+ * for the port that the entry in `hops` names: the table answers with the member of the packet's own group
+ * that is there, or with a less specific route, as it will when the route has been withdrawn. That neighbour
+ * gets the packet (bpf_redirect_neigh()). For a backup on the lost one's own port, and for IPv6, the table
+ * cannot be asked this way: then the entry names the neighbour, if it is the same for everything that goes to
+ * the lost one.
  *
  * Saying that a neighbour is lost is a store: no system call, no lock of the kernel's, so a thousand
  * neighbours of a port cost what one costs, and what the kernel is busy with does not matter. It bridges the
