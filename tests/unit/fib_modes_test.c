@@ -3,9 +3,12 @@
 #include "controlplane/fib/fib_priv.h"
 #include "tests/unit/fib_lab.h"
 #include "tests/unit/fib_prepared.h"
+#include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/if_tun.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 
 static bool objects, resilient;
@@ -253,6 +256,51 @@ static void test_redirection_follows_ports(void **state)
 	expect_in_step(&lab);
 }
 
+static bool uses_t(void *arg)
+{
+	return (output("ip nexthop show dev t0")[0] != 0) == *(bool *)arg;
+}
+
+static bool has_t(void *arg)
+{
+	struct iface_view v;
+
+	return ifaces_by_name(lab.ifaces, "t0", &v) && v.up && v.n_addrs > 0;
+}
+
+/* Neither to nor from a port that has no Ethernet header. */
+static void test_redirection_ethernet_only(void **state)
+{
+	struct ifreq r = {.ifr_name = "t0", .ifr_flags = IFF_TUN | IFF_NO_PI};
+	bool yes = true, no = false;
+	unsigned none = 0;
+
+	NEED_LAB(&lab);
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &r) < 0) {
+		printf("SKIP: no tun device: %s\n", strerror(errno));
+		skip();
+	}
+	sh("ip addr add 10.9.0.1/24 dev t0; ip link set t0 up");
+	assert_true(wait_for(has_t, NULL));
+	assert_true(wait_for(prepared, &none)); /* what was there before has gone */
+	link_known(&lab, "10.1.0.2", lab.a);
+	link_known(&lab, "10.9.0.2", if_nametoindex("t0"));
+	for (int i = 0; i < 2; i++) {
+		lab_announce(&lab, lab.two, "198.51.100.0/24", i ? "10.1.0.2" : "10.9.0.2", 100);
+		lab_announce(&lab, lab.one, "198.51.100.0/24", i ? "10.9.0.2" : "10.1.0.2", 200);
+		expect_via("198.51.100.1", i ? "10.9.0.2" : "10.1.0.2");
+		expect_in_step(&lab);
+		assert_true(wait_for(uses_t, &yes));
+		assert_true(prepared(&none)); /* published before the route was written */
+		lab_withdraw(lab.one, "198.51.100.0/24");
+		lab_withdraw(lab.two, "198.51.100.0/24");
+		expect_routes(0);
+		assert_true(wait_for(uses_t, &no));
+	}
+	close(fd);
+}
+
 /* The later stages of a failover are added to it. */
 static void test_stages(void **state)
 {
@@ -270,7 +318,8 @@ static void test_stages(void **state)
 	link_event(&lab, "10.3.0.2", lab.c, true);
 }
 
-int main(void)
+/* With an argument: the tests whose names match it ('test_redirection*'). */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain_routes),
@@ -279,8 +328,11 @@ int main(void)
 		cmocka_unit_test(test_no_redirection),
 		cmocka_unit_test(test_interface_again),
 		cmocka_unit_test(test_redirection_follows_ports),
+		cmocka_unit_test(test_redirection_ethernet_only),
 		cmocka_unit_test(test_stages),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, lab_group_start, lab_group_stop);
 }
