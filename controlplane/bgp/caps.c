@@ -21,6 +21,7 @@ enum cap_code {
 	CAP_FQDN = 73,             /* draft-walton-bgp-hostname-capability */
 	CAP_BFD_STRICT = 74,       /* draft-ietf-idr-bgp-bfd-strict-mode */
 	CAP_SOFTWARE_VERSION = 75, /* draft-abraitis-bgp-version-capability */
+	CAP_PATHS_LIMIT = 76,      /* draft-abraitis-idr-addpath-paths-limit */
 };
 
 const struct bgp_af_caps *bgp_caps_find_af(const struct bgp_caps *c, uint16_t afi, uint8_t safi)
@@ -159,6 +160,21 @@ static uint8_t *encode_add_path(const struct bgp_caps *c, uint8_t *p)
 	return p == start + 2 ? start : cap_done(start, p);
 }
 
+static uint8_t *encode_paths_limit(const struct bgp_caps *c, uint8_t *p)
+{
+	uint8_t *start = p;
+
+	p = cap_head(p, CAP_PATHS_LIMIT);
+	for (unsigned i = 0; i < c->n_af; i++) {
+		if (!c->af[i].paths_limit)
+			continue;
+		p = put_afis(p, &c->af[i]);
+		put_u16(p, c->af[i].paths_limit);
+		p += 2;
+	}
+	return cap_done(start, p);
+}
+
 static uint8_t *encode_text(uint8_t *p, uint8_t code, const char *text, bool fqdn)
 {
 	uint8_t *start = p;
@@ -182,8 +198,8 @@ static uint8_t *encode_empty(uint8_t *p, uint8_t code)
 
 size_t bgp_caps_encode(const struct bgp_caps *c, uint8_t *buf, size_t size)
 {
-	/* Worst case: all families in each of five capabilities, and two texts. */
-	uint8_t tmp[BGP_MAX_AF * (6 + 6 + 4 + 7 + 4) + 1024], *p = tmp, *start;
+	/* Worst case: all families in each of six capabilities, and two texts. */
+	uint8_t tmp[BGP_MAX_AF * (6 + 6 + 4 + 7 + 4 + 5) + 1024], *p = tmp, *start;
 
 	p = encode_families(c, p);
 	if (c->refresh)
@@ -216,6 +232,8 @@ size_t bgp_caps_encode(const struct bgp_caps *c, uint8_t *buf, size_t size)
 		p = encode_empty(p, CAP_BFD_STRICT);
 	if (c->software[0])
 		p = encode_text(p, CAP_SOFTWARE_VERSION, c->software, false);
+	if (c->paths_limit)
+		p = encode_paths_limit(c, p);
 	if ((size_t)(p - tmp) > size)
 		return 0;
 	memcpy(buf, tmp, (size_t)(p - tmp));
@@ -298,6 +316,19 @@ static void decode_add_path(struct bgp_caps *c, const uint8_t *p, size_t n)
 	}
 }
 
+static void decode_paths_limit(struct bgp_caps *c, const uint8_t *p, size_t n)
+{
+	for (; n >= 5; p += 5, n -= 5) {
+		uint16_t limit = get_u16(p + 3);
+		struct bgp_af_caps *a = limit ? bgp_caps_af(c, get_u16(p), p[2]) : NULL;
+
+		if (!a)
+			continue;
+		a->paths_limit = limit;
+		c->paths_limit = true;
+	}
+}
+
 static void decode_one(struct bgp_caps *c, uint8_t code, const uint8_t *p, size_t n)
 {
 	struct bgp_af_caps *a;
@@ -344,6 +375,7 @@ static void decode_one(struct bgp_caps *c, uint8_t code, const uint8_t *p, size_
 			return;
 		copy_text(c->software, sizeof(c->software), p + 1, p[0]);
 		return;
+	case CAP_PATHS_LIMIT: decode_paths_limit(c, p, n); return;
 	default: return;
 	}
 }

@@ -342,8 +342,13 @@ static void make_export_config(struct bgp_channel *ch, struct export_peer_config
 	x->own_source = rib_source_id(ch->source);
 	x->filter = ch->export_from->channel[ch->index].cf.export;
 	x->mode = ch->add_path_tx ? EXPORT_ALL : cs->cf.secondary ? EXPORT_SECONDARY : EXPORT_BEST;
-	if (ch->add_path_tx)
+	if (ch->add_path_tx) {
+		uint16_t wanted = peer_af(ch)->paths_limit;
+
 		x->choice = cs->cf.add_paths_send;
+		if (wanted && wanted < RIB_MAX_ROUTES && (!x->choice.limit || x->choice.limit > wanted))
+			x->choice.limit = wanted;
+	}
 	x->export_limit = cs->cf.export_limit;
 	x->no_roa_reload = !cs->cf.rpki_reload;
 	x->end_of_rib = true;

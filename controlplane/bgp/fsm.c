@@ -166,6 +166,8 @@ void bgp_local_caps(struct bgp_session *s, struct bgp_caps *out)
 			a->extended_next_hop = out->extended_next_hop = true;
 		a->add_path = (uint8_t)cc->add_paths;
 		out->add_path |= a->add_path != 0;
+		a->paths_limit = cc->add_paths_receive_limit;
+		out->paths_limit |= a->paths_limit != 0;
 		if (c->gr_mode == GR_ON && cc->graceful_restart != TRI_OFF) {
 			a->gr = true;
 			a->gr_flags = s->recovering ? GR_AF_FORWARDING : 0;

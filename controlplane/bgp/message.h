@@ -41,6 +41,7 @@ struct bgp_af_caps {
 	bool multiprotocol;
 	bool extended_next_hop; /* IPv4 NLRI, IPv6 next hop */
 	uint8_t add_path;       /* RFC 7911: 1 can receive, 2 can send, 3 both */
+	uint16_t paths_limit;   /* ADD-PATH: wants no more of a destination; 0: any number */
 	bool gr, llgr;
 	uint8_t gr_flags, llgr_flags;
 	uint32_t llgr_time;
@@ -49,8 +50,8 @@ struct bgp_af_caps {
 struct bgp_caps {
 	bool any;           /* the OPEN had capabilities at all */
 	bool multiprotocol; /* at least one; without, IPv4 unicast is meant */
-	bool refresh, enhanced_refresh, as4, extended_messages, extended_next_hop, add_path, gr, llgr,
-		hostname, bfd_strict;
+	bool refresh, enhanced_refresh, as4, extended_messages, extended_next_hop, add_path, paths_limit, gr,
+		llgr, hostname, bfd_strict;
 	uint32_t as4_number;
 	uint8_t gr_flags;
 	uint16_t gr_time;

@@ -122,6 +122,21 @@ static void families(struct cli_out *o, const char *label, const struct bgp_caps
 		cli_line(o, CODE, "        %s%s", label, l.text);
 }
 
+static void show_paths_limit(struct cli_out *o, const struct bgp_caps *c)
+{
+	struct family_line l = {.len = 0};
+
+	for (unsigned i = 0; i < c->n_af; i++) {
+		if (!c->af[i].paths_limit)
+			continue;
+		add_family(&l, &c->af[i]);
+		if (l.len + 8 < sizeof(l.text))
+			l.len += (size_t)snprintf(
+				l.text + l.len, sizeof(l.text) - l.len, " %u", c->af[i].paths_limit);
+	}
+	cli_line(o, CODE, "        Paths limit:%s", l.text);
+}
+
 static void show_llgr(struct cli_out *o, const struct bgp_caps *c)
 {
 	uint32_t time = 0;
@@ -183,6 +198,8 @@ static void show_caps(struct cli_out *o, const struct bgp_caps *c)
 		cli_line(o, CODE, "      ADD-PATH");
 		families(o, "RX:", c, has_rx);
 		families(o, "TX:", c, has_tx);
+		if (c->paths_limit)
+			show_paths_limit(o, c);
 	}
 	if (c->enhanced_refresh)
 		cli_line(o, CODE, "      Enhanced refresh");

@@ -348,6 +348,7 @@ static bool same_session(const struct channel_config *a, const struct channel_co
 	       same_table(a->igp_table4, b->igp_table4) && same_table(a->igp_table6, b->igp_table6) &&
 	       same_table(a->base_table, b->base_table) && a->add_paths == b->add_paths &&
 	       same_choice(&a->add_paths_send, &b->add_paths_send) &&
+	       a->add_paths_receive_limit == b->add_paths_receive_limit &&
 	       a->extended_next_hop == b->extended_next_hop && a->graceful_restart == b->graceful_restart &&
 	       a->llgr == b->llgr && a->llgr_stale_time == b->llgr_stale_time &&
 	       a->min_llgr_time == b->min_llgr_time && a->max_llgr_time == b->max_llgr_time;

@@ -128,6 +128,16 @@ static void add_paths_send(struct parser *p, void *target)
 		c->limit = count(p);
 }
 
+static void add_paths_receive_limit(struct parser *p, void *target)
+{
+	struct token value = p->tok;
+	uint32_t n = parser_number(p);
+
+	if (n < 1 || n > UINT16_MAX)
+		parser_fail_at(p, &value, "Number of paths must be between 1 and 65535");
+	((struct channel_config *)target)->add_paths_receive_limit = (uint16_t)n;
+}
+
 static void aigp(struct parser *p, void *target)
 {
 	struct channel_config *ch = target;
@@ -189,6 +199,7 @@ const struct option bgp_channel_options[] = {
 	SWITCH("secondary", secondary),
 	CUSTOM("add paths", add_paths),
 	CUSTOM("add paths send", add_paths_send),
+	CUSTOM("add paths receive limit", add_paths_receive_limit),
 	SWITCH("require add paths", require_add_paths),
 	SWITCH("extended next hop", extended_next_hop),
 	SWITCH("require extended next hop", require_extended_next_hop),

@@ -172,6 +172,8 @@ static void finish_channel(struct parser *p, const struct proto_config *pc, cons
 	if ((ch->add_paths_send.send != SEND_ALL || ch->add_paths_send.limit) &&
 		!(ch->add_paths & ADD_PATH_TX))
 		parser_fail(p, "Add paths send requires add paths tx");
+	if (ch->add_paths_receive_limit && !(ch->add_paths & ADD_PATH_RX))
+		parser_fail(p, "Add paths receive limit requires add paths rx");
 	if (ch->secondary && !ch->table->sorted)
 		parser_fail(p, "BGP with secondary option requires sorted table");
 }

@@ -92,8 +92,8 @@ struct path_choice {
 		SEND_PER_AS, /* the best of each neighbouring AS */
 		SEND_ECMP,   /* those that are as good as the best */
 	} send;
-	uint8_t plus;  /* and so many others */
-	uint8_t limit; /* but no more than so many */
+	uint16_t plus;  /* and so many others */
+	uint16_t limit; /* but no more than so many */
 };
 enum tristate { TRI_UNSET = -1, TRI_OFF = 0, TRI_ON = 1 };
 
@@ -121,6 +121,7 @@ struct channel_config {
 	struct table_config *igp_table4, *igp_table6, *base_table;
 	enum add_path_mode add_paths;
 	struct path_choice add_paths_send;
+	uint16_t add_paths_receive_limit; /* ours: what we ask of the neighbour; 0: nothing */
 	bool extended_next_hop;
 	enum tristate aigp;
 	bool aigp_originate;

@@ -756,3 +756,62 @@ def test_enhanced_refresh(world):
     r.send(REFRESH, end)
     p.wait(lambda: p.ctl.best(nets[1]) is None, "what was not sent again is gone")
     assert p.ctl.best(nets[0]) and p.ctl.established("raw")
+
+
+def paths_of(r, prefix):
+    """{path id: last two octets of the community} of a prefix that a Raw neighbour with ADD-PATH for IPv4 has been told."""
+    want, now = nlri(prefix), {}
+
+    def ids(data):
+        while data:
+            end = 5 + (data[4] + 7) // 8
+            if data[4:end] == want:
+                yield int.from_bytes(data[:4], "big")
+            data = data[end:]
+    for kind, body in list(r.got):
+        if kind != UPDATE:
+            continue
+        w = int.from_bytes(body[:2], "big")
+        a = int.from_bytes(body[2 + w:4 + w], "big")
+        at = body.find(b"\xc0\x08\x04", 4 + w, 4 + w + a)
+        number = int.from_bytes(body[at + 5:at + 7], "big") if at >= 0 else 0
+        for i in ids(body[2:2 + w]):
+            now.pop(i, None)
+        for i in ids(body[4 + w + a:]):
+            now[i] = number
+    return now
+
+
+def test_paths_limit(world):
+    """A neighbour that wants two paths of a prefix is told the best two; one that wants three or any number, what we choose. What we want is in our OPEN."""
+    more = "".join(f"protocol static more{n} {{ ipv4 {{ preference {200 - n}; import filter {{ bgp_community.add((64500, {n})); accept; }}; }}; route 10.77.0.0/16 unreachable; }}\n"
+                   for n in range(1, 5))
+    asns = {RAW: RAW_AS, "192.0.2.10": 64998, "192.0.2.11": 64997}
+    channel = "import all; export all; add paths on; add paths send all limit 3; add paths receive limit 515;"
+    p, _ = world(None, extra=more + "".join(raw_protocol(f"raw{n}", channel=channel.replace("limit 515", f"limit {515 + n}"), asn=asn, address=a)
+                                            .replace("ipv6 {", "ipv6 { import none; export none; }; #")
+                                            for n, (a, asn) in enumerate(asns.items())), wait=False)
+    limits = {RAW: 2, "192.0.2.10": 3, "192.0.2.11": 0}  # 0: as if it was not said
+    r = {}
+    for n, (a, asn) in enumerate(asns.items()):
+        if a != RAW:
+            p.lab.ip("peer", "addr", "add", f"{a}/24", "dev", "cust0")
+        caps = b"\x01\x04\0\1\0\1" + b"\x41\x04" + asn.to_bytes(4, "big") + b"\x45\x04\0\1\1\1" + b"\x4c\x05\0\1\1" + limits[a].to_bytes(2, "big")
+        r[a] = world.raw(p, address=a, asn=asn, capabilities=caps)
+        assert b"\x4c\x05\0\1\1" + (515 + n).to_bytes(2, "big") in r[a].open
+    text = p.ctl.cmd("show protocols all raw0")
+    assert "Paths limit: ipv4 515" in text and "Paths limit: ipv4 2" in text
+
+    def has(*numbers):
+        for a in asns:
+            want = list(numbers[:limits[a] or 3])
+            p.wait(lambda: sorted(paths_of(r[a], "10.77.0.0/16").values()) == want, f"{a} has {want}: {paths_of(r[a], '10.77.0.0/16')}")
+    has(1, 2, 3)
+    p.ctl.cmd("disable more1")
+    has(2, 3, 4)
+    p.ctl.cmd("enable more1")
+    has(1, 2, 3)
+    p.ctl.cmd("disable more3")
+    p.ctl.cmd("disable more2")
+    has(1, 4)
+    assert not any(x.closed for x in r.values())

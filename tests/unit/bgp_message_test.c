@@ -96,12 +96,13 @@ static struct bgp_open full_open(void)
 		.multiprotocol = true,
 		.extended_next_hop = true,
 		.add_path = 3,
+		.paths_limit = 0x1234,
 		.gr = true,
 		.gr_flags = GR_AF_FORWARDING,
 		.llgr = true,
 		.llgr_flags = GR_AF_FORWARDING,
 		.llgr_time = 0xabcdef};
-	c->extended_next_hop = c->add_path = true;
+	c->extended_next_hop = c->add_path = c->paths_limit = true;
 	a = bgp_caps_af(c, 2, 1);
 	*a = (struct bgp_af_caps){
 		.afi = 2, .safi = 1, .multiprotocol = true, .gr = true, .llgr = true, .llgr_time = 1};
@@ -130,6 +131,10 @@ static void test_open_round_trip(void **state)
 	assert_int_equal(back.caps.role, BGP_ROLE_RS_CLIENT);
 	assert_string_equal(back.caps.host, "rs1.example");
 	assert_string_equal(back.caps.software, "peregrine");
+	assert_true(back.caps.paths_limit);
+	assert_int_equal(bgp_caps_find_af(&back.caps, 1, 1)->paths_limit, 0x1234);
+	/* as draft-abraitis-idr-addpath-paths-limit draws it */
+	assert_non_null(memmem(buf, len, "\x4c\x05\x00\x01\x01\x12\x34", 7));
 	assert_true(back.caps.refresh && back.caps.enhanced_refresh && back.caps.extended_messages &&
 		    back.caps.bfd_strict);
 }
