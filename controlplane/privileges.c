@@ -54,7 +54,7 @@ int privileges_find(const char *user, const char *group, struct identity *out, c
 static int keep_capabilities(void)
 {
 	const unsigned keep[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_NET_BROADCAST,
-		CAP_SYS_NICE, CAP_IPC_LOCK};
+		CAP_SYS_NICE, CAP_IPC_LOCK, CAP_BPF};
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2];
 
