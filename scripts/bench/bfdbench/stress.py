@@ -121,8 +121,8 @@ def tables(bench, device, seconds):
     def told(data):
         lines = count.read().split()
         dumps = [int(n) for n in lines if n.isdigit()]
-        here = sum(int(n) for n in re.findall(r"(\d+) of \d+ routes for \d+ networks", run(*client, "show", "route", "count")))
-        return (f"{ROUTES4 + ROUTES6:,} routes from each of two feeds, loaded {lines.count('loaded')} times and {here:,} at the end;"
+        here = sum(int(n) for n in re.findall(r"(\d+) of \d+ routes for \d+ networks in table", run(*client, "show", "route", "count")))
+        return (f"{ROUTES4 + ROUTES6:,} routes from each of two feeds, wholly loaded {lines.count('loaded')} times, {here:,} there at the end;"
                 f" {sum(n > 1000 for n in dumps)} dumps of up to {max(dumps, default=0):,} lines")
     try:
         yield told
