@@ -7,10 +7,10 @@
 /*
  * Offsets in the fields:
  *   1 Ethernet auto-discovery   RD 0, ESI 8, tag 18, label 22
- *   2 MAC/IP advertisement      RD 0, ESI 8, tag 18, bits of MAC 22, MAC 23, bits of IP 29, IP 30, one or two
- * labels 3 inclusive multicast       RD 0, tag 8, bits of IP 12, IP 13 4 Ethernet segment          RD 0, ESI
- * 8, bits of IP 18, IP 19 5 IP prefix                 RD 0, ESI 8, tag 18, length 22, prefix 23, gateway,
- * label
+ *   2 MAC/IP advertisement      RD 0, ESI 8, tag 18, bits of MAC 22, MAC 23, bits of IP 29, IP 30, labels
+ *   3 inclusive multicast       RD 0, tag 8, bits of IP 12, IP 13
+ *   4 Ethernet segment          RD 0, ESI 8, bits of IP 18, IP 19
+ *   5 IP prefix                 RD 0, ESI 8, tag 18, length 22, prefix 23, gateway, label
  */
 
 static uint32_t be32(const uint8_t *p)

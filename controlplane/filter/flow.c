@@ -50,6 +50,17 @@ const char *flow_component_name(enum flow_component c, bool v6)
 	return v6 && c == FLOW_PROTO ? "next header" : names[c];
 }
 
+const char *flow_fragment_name(unsigned bits)
+{
+	switch (bits) {
+	case 1: return "dont_fragment";
+	case 2: return "is_fragment";
+	case 4: return "first_fragment";
+	case 8: return "last_fragment";
+	default: return NULL;
+	}
+}
+
 /* ---- soundness ---- */
 
 /* p: behind the component's type. Moves it on; NULL: sound. */
@@ -250,17 +261,6 @@ static void put_numbers(struct text *t, const uint8_t *p)
 	} while (!(op & FLOW_OP_END));
 }
 
-static const char *fragment_name(uint64_t v)
-{
-	switch (v) {
-	case 1: return "dont_fragment";
-	case 2: return "is_fragment";
-	case 4: return "first_fragment";
-	case 8: return "last_fragment";
-	default: return NULL;
-	}
-}
-
 /*
  *	not match
  *	 0    0    !0/B
@@ -274,7 +274,7 @@ static void put_bits(struct text *t, unsigned component, const uint8_t *p)
 
 	for (bool first = true;; first = false) {
 		unsigned size = value_size(*p), v = (unsigned)value_of(p + 1, size);
-		const char *name = component == FLOW_FRAGMENT ? fragment_name(v) : NULL;
+		const char *name = component == FLOW_FRAGMENT ? flow_fragment_name(v) : NULL;
 		bool match;
 
 		op = *p;

@@ -44,6 +44,8 @@ const char *flow_check(uint8_t *data, size_t len, bool v6);
  * are zero. data is sound. */
 bool flow_prefix(const struct nlri *n, bool v6, enum flow_component which, struct prefix *out);
 const char *flow_component_name(enum flow_component c, bool v6);
+/* Of FLOW_FRAGMENT; NULL: not a single bit that has a name. They are the lowest four. */
+const char *flow_fragment_name(unsigned bits);
 /* flow4 { dst 10.0.0.0/8; proto 6; }. Cut with " ...}" when buf is too short. Returns the length that it has
  * uncut. */
 size_t flow_format(const struct nlri *n, bool v6, char *buf, size_t size);

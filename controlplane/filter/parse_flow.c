@@ -195,19 +195,18 @@ static void one_mask(struct flow_builder *b, enum flow_component c, uint8_t logi
 
 static void one_fragment(struct flow_builder *b, enum flow_component c, uint8_t logic)
 {
-	static const char *const names[] = {
-		"dont_fragment", "is_fragment", "first_fragment", "last_fragment"};
 	bool not = parser_accept_char(b->p, '!');
-	unsigned i = 0;
+	unsigned bit = 1;
+	const char *name;
 
-	while (i < 4 && !parser_is(b->p, names[i]))
-		i++;
-	if (i == 4)
+	while ((name = flow_fragment_name(bit)) && !parser_is(b->p, name))
+		bit <<= 1;
+	if (!name)
 		parser_syntax_error(b->p, "DONT_FRAGMENT or IS_FRAGMENT or FIRST_FRAGMENT or LAST_FRAGMENT");
-	if (i == 0 && b->v6)
+	if (bit == 1 && b->v6)
 		parser_fail(b->p, "Flag dont_fragment not valid in flow6");
 	parser_next(b->p);
-	add_bits(b, c, logic, not ? 0 : 1u << i, 1u << i);
+	add_bits(b, c, logic, not ? 0 : bit, bit);
 }
 
 static void bits(struct flow_builder *b, enum flow_component c,
