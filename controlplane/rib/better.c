@@ -81,11 +81,15 @@ uint32_t rib_distance(struct rib *rib, uint32_t source, const struct attrs *a)
 	return answer && answer->reachable ? answer->metric : UINT32_MAX;
 }
 
+uint32_t attrs_neighbor_as(const struct attrs *a)
+{
+	return a->derived & ATTRD_CONFED_PATH ? as_path_first_regular(a->as_path, a->as_path_bytes)
+					      : a->first_as;
+}
+
 uint32_t candidate_neighbor_as(const struct candidate *c)
 {
-	uint32_t as = c->attrs->derived & ATTRD_CONFED_PATH
-			      ? as_path_first_regular(c->attrs->as_path, c->attrs->as_path_bytes)
-			      : c->attrs->first_as;
+	uint32_t as = attrs_neighbor_as(c->attrs);
 
 	return as ? as : c->peer->local_as; /* originated here */
 }

@@ -228,12 +228,6 @@ static void tree_free(struct flow_base *b)
 
 /* ---- the rule ---- */
 
-static uint32_t neighbor_as(const struct attrs *a)
-{
-	return a->derived & ATTRD_CONFED_PATH ? as_path_first_regular(a->as_path, a->as_path_bytes)
-					      : a->first_as;
-}
-
 static uint32_t originator(const struct attrs *a)
 {
 	return a->present & ATTR_ORIGINATOR ? a->originator_id : 0;
@@ -268,7 +262,7 @@ bool flow_base_allows(
 		best = n;
 	if (best && best->facts.bgp && best->facts.as && best->facts.originator == originator(a) &&
 		(best->facts.originator || ipaddr_equal(&best->facts.from, &from)))
-		allowed = (interior || neighbor_as(a) == best->facts.as) &&
+		allowed = (interior || attrs_neighbor_as(a) == best->facts.as) &&
 			  (!n || n->common_as == best->facts.as);
 	pthread_mutex_unlock(&b->lock);
 	return allowed;
@@ -323,7 +317,7 @@ static void changed(void *ctx, struct rib_shard *s, const struct rib_change *c, 
 			src = rib_source_by_id(s->rib, c[i].best_source);
 			f.bgp = src && rib_source_config(src)->source == RTS_BGP;
 			if (f.bgp) {
-				f.as = neighbor_as(a);
+				f.as = attrs_neighbor_as(a);
 				f.originator = originator(a);
 				f.from = neighbor(a, &rib_source_config(src)->peer);
 			}

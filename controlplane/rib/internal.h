@@ -418,6 +418,7 @@ static inline unsigned shard_of(const struct rib *rib, enum net_type t, const ui
 
 /* better.c, beside better.h */
 void candidate_of(struct rib_shard *s, const struct route_record *r, struct candidate *out);
+uint32_t attrs_neighbor_as(const struct attrs *a); /* the first AS of the path; 0: there is none */
 bool same_next_hops(const struct attrs *a, const struct attrs *b);
 
 /* source.c: the owner's calls, not made any more once it has closed the source. Shard's thread. */

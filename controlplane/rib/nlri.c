@@ -83,40 +83,6 @@ static void put_key(const struct entry *e, uint32_t *key)
 	memcpy(key + 2, &p, sizeof(p));
 }
 
-struct nlri_bytes {
-	const uint8_t *p;
-	size_t len;
-};
-
-/* Of a VPN, made in room. */
-static struct nlri_bytes bytes_of(const struct net *n, uint8_t *room)
-{
-	unsigned bytes = (n->prefix.len + 7u) / 8;
-
-	if (n->type != NET_VPN4 && n->type != NET_VPN6)
-		return (struct nlri_bytes){n->nlri->data, n->nlri->len};
-	for (unsigned i = 0; i < 8; i++)
-		room[i] = (uint8_t)(n->rd >> (56 - 8 * i));
-	room[8] = n->prefix.len;
-	memcpy(room + 9, n->prefix.addr.b + (n->type == NET_VPN4 ? 12 : 0), bytes);
-	return (struct nlri_bytes){room, 9 + bytes};
-}
-
-static uint64_t hash_of(const struct rib *rib, const struct net *n, struct nlri_bytes b)
-{
-	return hash_bytes(b.p, b.len, rib->seed + n->type);
-}
-
-static struct entry *find(const struct stripe *s, const struct net *n, struct nlri_bytes b, uint64_t hash)
-{
-	struct entry *e = s->slot ? s->slot[hash / STRIPES & s->mask] : NULL;
-
-	while (e && !(e->hash == hash && e->nlri.len == b.len && e->type == n->type &&
-			    memcmp(e->nlri.data, b.p, b.len) == 0))
-		e = e->next;
-	return e;
-}
-
 static void grow(struct stripe *s)
 {
 	uint32_t n = s->slot ? 2 * (s->mask + 1) : FIRST_SLOTS;
@@ -133,50 +99,98 @@ static void grow(struct stripe *s)
 	s->mask = n - 1;
 }
 
+/* What is looked for. */
+struct wanted {
+	struct stripe *stripe;
+	uint64_t hash;
+	uint8_t type;
+	const uint8_t *bytes;
+	size_t len;
+	uint8_t room[32]; /* for the bytes of a VPN */
+};
+
+static void want(const struct rib *rib, const struct net *n, struct wanted *w)
+{
+	unsigned bytes = (n->prefix.len + 7u) / 8;
+
+	w->type = n->type;
+	if (n->type == NET_VPN4 || n->type == NET_VPN6) {
+		for (unsigned i = 0; i < 8; i++)
+			w->room[i] = (uint8_t)(n->rd >> (56 - 8 * i));
+		w->room[8] = n->prefix.len;
+		memcpy(w->room + 9, n->prefix.addr.b + (n->type == NET_VPN4 ? 12 : 0), bytes);
+		w->bytes = w->room;
+		w->len = 9 + bytes;
+	} else {
+		w->bytes = n->nlri->data;
+		w->len = n->nlri->len;
+	}
+	w->hash = hash_bytes(w->bytes, w->len, rib->seed + n->type);
+	w->stripe = stripe_of(rib, w->hash);
+}
+
+/* Under the stripe's lock. */
+static struct entry *find(const struct wanted *w)
+{
+	const struct stripe *s = w->stripe;
+	struct entry *e = s->slot ? s->slot[w->hash / STRIPES & s->mask] : NULL;
+
+	while (e && !(e->hash == w->hash && e->nlri.len == w->len && e->type == w->type &&
+			    memcmp(e->nlri.data, w->bytes, w->len) == 0))
+		e = e->next;
+	return e;
+}
+
+/* Likewise. Without references yet. */
+static struct entry *add(struct rib *rib, const struct wanted *w, const struct net *n)
+{
+	struct stripe *s = w->stripe;
+	struct entry *e, **slot;
+
+	if (!s->slot || s->n > s->mask)
+		grow(s);
+	slot = &s->slot[w->hash / STRIPES & s->mask];
+	e = memory_take(sizeof(*e) + w->len);
+	*e = (struct entry){.next = *slot,
+		.rib = rib,
+		.hash = w->hash,
+		.type = w->type,
+		.prefix = n->prefix,
+		.rd = n->rd,
+		.nlri = {.len = (uint16_t)w->len}};
+	memcpy(e->nlri.data, w->bytes, w->len);
+	*slot = e;
+	s->n++;
+	atomic_fetch_add(&rib->live, 1);
+	return e;
+}
+
 void nlri_key_take(struct rib *rib, const struct net *n, uint32_t *key)
 {
-	uint8_t room[32];
-	struct nlri_bytes b = bytes_of(n, room);
-	uint64_t hash = hash_of(rib, n, b);
-	struct stripe *s = stripe_of(rib, hash);
+	struct wanted w;
 	struct entry *e;
 
-	pthread_mutex_lock(&s->lock);
-	e = find(s, n, b, hash);
-	if (!e) {
-		if (!s->slot || s->n > s->mask)
-			grow(s);
-		e = memory_take(sizeof(*e) + b.len);
-		*e = (struct entry){.next = s->slot[hash / STRIPES & s->mask],
-			.rib = rib,
-			.hash = hash,
-			.type = n->type,
-			.prefix = n->prefix,
-			.rd = n->rd,
-			.nlri = {.len = (uint16_t)b.len}};
-		memcpy(e->nlri.data, b.p, b.len);
-		s->slot[hash / STRIPES & s->mask] = e;
-		s->n++;
-		atomic_fetch_add(&rib->live, 1);
-	}
+	want(rib, n, &w);
+	pthread_mutex_lock(&w.stripe->lock);
+	e = find(&w);
+	if (!e)
+		e = add(rib, &w, n);
 	e->refs++;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&w.stripe->lock);
 	put_key(e, key);
 }
 
 bool nlri_key_find(struct rib *rib, const struct net *n, uint32_t *key)
 {
-	uint8_t room[32];
-	struct nlri_bytes b = bytes_of(n, room);
-	uint64_t hash = hash_of(rib, n, b);
-	struct stripe *s = stripe_of(rib, hash);
+	struct wanted w;
 	struct entry *e;
 
-	pthread_mutex_lock(&s->lock);
-	e = find(s, n, b, hash);
+	want(rib, n, &w);
+	pthread_mutex_lock(&w.stripe->lock);
+	e = find(&w);
 	if (e)
 		put_key(e, key);
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&w.stripe->lock);
 	return e != NULL;
 }
 
