@@ -331,11 +331,6 @@ static bool same_limit(const struct limit_config *a, const struct limit_config *
 	return a->value == b->value && a->action == b->action;
 }
 
-static bool same_choice(const struct path_choice *a, const struct path_choice *b)
-{
-	return a->send == b->send && a->plus == b->plus && a->limit == b->limit;
-}
-
 static bool same_session(const struct channel_config *a, const struct channel_config *b)
 {
 	return !strcmp(a->name, b->name) && a->net == b->net && a->safi == b->safi &&
@@ -347,7 +342,7 @@ static bool same_session(const struct channel_config *a, const struct channel_co
 	       ipaddr_equal(&a->next_hop_address, &b->next_hop_address) &&
 	       same_table(a->igp_table4, b->igp_table4) && same_table(a->igp_table6, b->igp_table6) &&
 	       same_table(a->base_table, b->base_table) && a->add_paths == b->add_paths &&
-	       same_choice(&a->add_paths_send, &b->add_paths_send) &&
+	       path_choice_same(&a->add_paths_send, &b->add_paths_send) &&
 	       a->add_paths_receive_limit == b->add_paths_receive_limit &&
 	       a->extended_next_hop == b->extended_next_hop && a->graceful_restart == b->graceful_restart &&
 	       a->llgr == b->llgr && a->llgr_stale_time == b->llgr_stale_time &&

@@ -169,8 +169,7 @@ static void finish_channel(struct parser *p, const struct proto_config *pc, cons
 		parser_fail(p, "BGP in recursive mode prohibits sorted table");
 	if (c->deterministic_med && ch->table->sorted)
 		parser_fail(p, "BGP with deterministic MED prohibits sorted table");
-	if ((ch->add_paths_send.send != SEND_ALL || ch->add_paths_send.limit) &&
-		!(ch->add_paths & ADD_PATH_TX))
+	if (path_choice_is_some(&ch->add_paths_send) && !(ch->add_paths & ADD_PATH_TX))
 		parser_fail(p, "Add paths send requires add paths tx");
 	if (ch->add_paths_receive_limit && !(ch->add_paths & ADD_PATH_RX))
 		parser_fail(p, "Add paths receive limit requires add paths rx");

@@ -95,6 +95,15 @@ struct path_choice {
 	uint16_t plus;  /* and so many others */
 	uint16_t limit; /* but no more than so many */
 };
+/* Not just all of them. */
+static inline bool path_choice_is_some(const struct path_choice *c)
+{
+	return c->send != SEND_ALL || c->limit;
+}
+static inline bool path_choice_same(const struct path_choice *a, const struct path_choice *b)
+{
+	return a->send == b->send && a->plus == b->plus && a->limit == b->limit;
+}
 enum tristate { TRI_UNSET = -1, TRI_OFF = 0, TRI_ON = 1 };
 
 struct channel_config {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/export/choose.h"
+#include "controlplane/export/room.h"
 #include "controlplane/filter/family.h"
 #include "shared/hash.h"
 #include "shared/rcu.h"
@@ -85,15 +86,6 @@ void choose_free(struct choose *c)
 
 /* ---- lanes ---- */
 
-static void *zero_grow(void *p, uint32_t from, uint32_t to, size_t size)
-{
-	p = realloc(p, to * size);
-	if (!p)
-		abort();
-	memset((char *)p + from * size, 0, (to - from) * size);
-	return p;
-}
-
 /* Its questions about the prefix are among those asked already, or there is room in the key for them. */
 static bool may_ask(struct choose *c, const struct filter *f)
 {
@@ -107,7 +99,7 @@ static bool may_ask(struct choose *c, const struct filter *f)
 	}
 	if (bits > 64)
 		return false;
-	c->keys = zero_grow(c->keys, c->n_keys, c->n_keys + 1, sizeof(*c->keys));
+	c->keys = room_grow(c->keys, c->n_keys, c->n_keys + 1, sizeof(*c->keys));
 	c->keys[c->n_keys++] = (struct lane_keys){filter_hold(f), digest, filter_net_key_bits(f)};
 	/* What was remembered was remembered by shorter keys. */
 	for (uint32_t i = 0; c->memo && i <= c->memo_mask; i++)
@@ -187,12 +179,12 @@ static void find_family(struct choose *c, struct lane *l)
 		break;
 	}
 	if (i == c->n_family) {
-		c->family = zero_grow(c->family, i, i + 1, sizeof(*c->family));
+		c->family = room_grow(c->family, i, i + 1, sizeof(*c->family));
 		c->n_family++;
 		f = &c->family[i];
 		*f = (struct lane_family){
 			.filter = filter_hold(l->filter.filter), .shape = shape, .ok = true};
-		f->set = zero_grow(NULL, 0, c->words, sizeof(*f->set));
+		f->set = room_grow(NULL, 0, c->words, sizeof(*f->set));
 	}
 	f = &c->family[i];
 	l->shard[c->shard].family = i + 1;
@@ -232,15 +224,15 @@ void choose_add(struct choose *c, struct lane *l)
 
 		while (words * 64 <= n)
 			words *= 2;
-		c->lane = zero_grow(c->lane, c->n_lane, words * 64, sizeof(*c->lane));
-		c->active = zero_grow(c->active, c->words, words, sizeof(*c->active));
-		c->shared = zero_grow(c->shared, c->words, words, sizeof(*c->shared));
-		c->each = zero_grow(c->each, c->words, words, sizeof(*c->each));
-		c->alone = zero_grow(c->alone, c->words, words, sizeof(*c->alone));
-		c->named = zero_grow(c->named, c->words, words, sizeof(*c->named));
+		c->lane = room_grow(c->lane, c->n_lane, words * 64, sizeof(*c->lane));
+		c->active = room_grow(c->active, c->words, words, sizeof(*c->active));
+		c->shared = room_grow(c->shared, c->words, words, sizeof(*c->shared));
+		c->each = room_grow(c->each, c->words, words, sizeof(*c->each));
+		c->alone = room_grow(c->alone, c->words, words, sizeof(*c->alone));
+		c->named = room_grow(c->named, c->words, words, sizeof(*c->named));
 		for (unsigned i = 0; i < c->n_family; i++)
 			c->family[i].set =
-				zero_grow(c->family[i].set, c->words, words, sizeof(*c->family[i].set));
+				room_grow(c->family[i].set, c->words, words, sizeof(*c->family[i].set));
 		c->words = words;
 		c->n_lane = words * 64;
 	}

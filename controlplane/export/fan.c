@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/export/fan.h"
+#include "controlplane/export/room.h"
 #include "shared/hash.h"
 #include <stdlib.h>
 #include <string.h>
@@ -44,16 +45,12 @@ uint32_t fan_next_of(const struct fan *f, uint32_t source)
 
 static void need_source(struct fans *s, uint32_t source)
 {
-	uint32_t n = s->n_source ? s->n_source : 64;
+	uint32_t n;
 
 	if (source < s->n_source)
 		return;
-	while (n <= source)
-		n *= 2;
-	s->of_source = realloc(s->of_source, n * sizeof(*s->of_source));
-	if (!s->of_source)
-		abort();
-	memset(s->of_source + s->n_source, 0, (n - s->n_source) * sizeof(*s->of_source));
+	n = room_up_to(s->n_source, source + 1, 64);
+	s->of_source = room_grow(s->of_source, s->n_source, n, sizeof(*s->of_source));
 	s->n_source = n;
 }
 

@@ -44,6 +44,24 @@ static inline bool fan_sends(const struct fan *f, uint32_t i, uint32_t lane)
 	return lane / 64 < f->words && (fan_set(f, i)[lane / 64] >> (lane & 63) & 1);
 }
 
+/* A word of the set of lanes that are sent something, among those in mask. f may be NULL. */
+static inline uint64_t fan_word(const struct fan *f, const uint64_t *mask, uint32_t k)
+{
+	uint64_t w = 0;
+
+	for (uint32_t i = 0; f && k < f->words && i < f->n; i++)
+		w |= fan_set(f, i)[k];
+	return w & mask[k];
+}
+
+static inline bool any_lane(const uint64_t *set, uint32_t words)
+{
+	for (uint32_t k = 0; k < words; k++)
+		if (set[k])
+			return true;
+	return false;
+}
+
 /* What a lane sends; NULL: nothing. f may be NULL. */
 static inline const struct variant *fan_variant(const struct fan *f, uint32_t lane)
 {

@@ -9,6 +9,7 @@
  */
 #include "controlplane/export/engine.h"
 #include "controlplane/export/policy.h"
+#include "controlplane/export/room.h"
 #include "shared/rcu.h"
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -42,14 +43,9 @@ static void count(uint64_t *c)
 static struct said *said_of(struct feed_shard *fs, uint32_t index)
 {
 	if (index >= fs->n_said) {
-		uint32_t n = fs->n_said ? 2 * fs->n_said : 1024;
+		uint32_t n = room_up_to(fs->n_said, index + 1, 1024);
 
-		while (n <= index)
-			n *= 2;
-		fs->said = realloc(fs->said, n * sizeof(*fs->said));
-		if (!fs->said)
-			abort();
-		memset(fs->said + fs->n_said, 0, (n - fs->n_said) * sizeof(*fs->said));
+		fs->said = room_grow(fs->said, fs->n_said, n, sizeof(*fs->said));
 		fs->n_said = n;
 	}
 	return &fs->said[index];

@@ -1,28 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "controlplane/export/group.h"
+#include "controlplane/export/room.h"
 #include "shared/hash.h"
 #include "shared/rcu.h"
 #include <string.h>
 
 /* ---- room for indexes and sources ---- */
-
-static uint32_t round_up(uint32_t have, uint32_t need)
-{
-	uint32_t n = have ? have : 1024;
-
-	while (n < need)
-		n *= 2;
-	return n;
-}
-
-static void *zero_grow(void *p, uint32_t from, uint32_t to, size_t size)
-{
-	p = realloc(p, to * size);
-	if (!p)
-		abort();
-	memset((char *)p + from * size, 0, (to - from) * size);
-	return p;
-}
 
 static void need_index(struct group_shard *gs, uint32_t index)
 {
@@ -30,17 +13,17 @@ static void need_index(struct group_shard *gs, uint32_t index)
 
 	if (index < gs->n_index)
 		return;
-	n = round_up(gs->n_index, index + 1);
+	n = room_up_to(gs->n_index, index + 1, 1024);
 	if (gs->group->mode == EXPORT_ALL)
-		gs->all = zero_grow(gs->all, gs->n_index, n, sizeof(*gs->all));
+		gs->all = room_grow(gs->all, gs->n_index, n, sizeof(*gs->all));
 	else
-		gs->out = zero_grow(gs->out, gs->n_index, n, sizeof(*gs->out));
-	gs->change_of = zero_grow(gs->change_of, gs->n_index, n, sizeof(*gs->change_of));
-	gs->changed_at = zero_grow(gs->changed_at, gs->n_index, n, sizeof(*gs->changed_at));
+		gs->out = room_grow(gs->out, gs->n_index, n, sizeof(*gs->out));
+	gs->change_of = room_grow(gs->change_of, gs->n_index, n, sizeof(*gs->change_of));
+	gs->changed_at = room_grow(gs->changed_at, gs->n_index, n, sizeof(*gs->changed_at));
 	gs->n_index = n;
-	gs->changed_max = zero_grow(gs->changed_max, ranges, group_ranges(gs), sizeof(*gs->changed_max));
-	gs->range_gen = zero_grow(gs->range_gen, ranges, group_ranges(gs), sizeof(*gs->range_gen));
-	gs->stale = zero_grow(gs->stale, ranges, group_ranges(gs), sizeof(*gs->stale));
+	gs->changed_max = room_grow(gs->changed_max, ranges, group_ranges(gs), sizeof(*gs->changed_max));
+	gs->range_gen = room_grow(gs->range_gen, ranges, group_ranges(gs), sizeof(*gs->range_gen));
+	gs->stale = room_grow(gs->stale, ranges, group_ranges(gs), sizeof(*gs->stale));
 	for (; ranges < group_ranges(gs); ranges++)
 		gs->range_gen[ranges] = gs->choose.gen; /* all lanes will have seen what comes in here */
 }
@@ -51,9 +34,9 @@ static void need_source(struct group_shard *gs, uint32_t source)
 
 	if (source < gs->n_source)
 		return;
-	n = round_up(gs->n_source, source + 1);
-	gs->owner = zero_grow(gs->owner, gs->n_source, n, sizeof(*gs->owner));
-	gs->own_announced = zero_grow(gs->own_announced, gs->n_source, n, sizeof(*gs->own_announced));
+	n = room_up_to(gs->n_source, source + 1, 1024);
+	gs->owner = room_grow(gs->owner, gs->n_source, n, sizeof(*gs->owner));
+	gs->own_announced = room_grow(gs->own_announced, gs->n_source, n, sizeof(*gs->own_announced));
 	gs->n_source = n;
 }
 
@@ -84,14 +67,6 @@ static bool has(const uint64_t *set, uint32_t lane)
 	return set[lane / 64] >> (lane & 63) & 1;
 }
 
-static bool any_bit(const uint64_t *set, uint32_t words)
-{
-	for (uint32_t k = 0; k < words; k++)
-		if (set[k])
-			return true;
-	return false;
-}
-
 /* ---- counting ---- */
 
 static void need_bits(struct group_shard *gs)
@@ -102,16 +77,6 @@ static void need_bits(struct group_shard *gs)
 	gs->bits = realloc(gs->bits, gs->cap_bits * sizeof(*gs->bits));
 	if (!gs->bits)
 		abort();
-}
-
-/* Lanes that get something of a fan, among those in mask. */
-static uint64_t some_word(const struct fan *f, const uint64_t *mask, uint32_t k)
-{
-	uint64_t w = 0;
-
-	for (uint32_t i = 0; f && k < f->words && i < f->n; i++)
-		w |= fan_set(f, i)[k];
-	return w & mask[k];
 }
 
 static const struct member *owner_of(const struct group_shard *gs, uint32_t source)
@@ -165,7 +130,7 @@ static void account(struct group_shard *gs, uint32_t old, uint32_t now, uint32_t
 	add_own(gs, was, before, -n);
 	add_own(gs, is, after, n);
 	for (uint32_t k = 0; k < gs->choose.words; k++) {
-		uint64_t a = some_word(was, before, k), b = some_word(is, after, k);
+		uint64_t a = fan_word(was, before, k), b = fan_word(is, after, k);
 
 		for (uint64_t w = event ? a | b : a ^ b; w; w &= w - 1) {
 			uint32_t bit = (uint32_t)__builtin_ctzll(w), lane = 64 * k + bit;
@@ -341,12 +306,7 @@ static void set_fan(struct group_shard *gs, const struct net *n, uint32_t index,
 	*at = now;
 }
 
-static bool usable(const struct rib_route_view *r)
-{
-	return !(r->flags & (ROUTE_FILTERED | ROUTE_UNREACHABLE));
-}
-
-static uint32_t try_route(
+uint32_t group_try_route(
 	struct group_shard *gs, struct rib_shard *s, const struct net *n, const struct rib_route_view *r)
 {
 	bool rejected;
@@ -361,7 +321,7 @@ static uint32_t try_route(
 static uint32_t best_fan(struct group_shard *gs, struct rib_shard *s, const struct net *n,
 	const struct rib_route_view *r, unsigned n_routes)
 {
-	return n_routes && usable(r) ? try_route(gs, s, n, r) : FAN_NONE;
+	return n_routes && group_usable(r) ? group_try_route(gs, s, n, r) : FAN_NONE;
 }
 
 /* Each lane gets the first that it takes; a peer's own routes are none for it (RFC 7947 2.3: no hidden path).
@@ -375,8 +335,8 @@ static uint32_t secondary_fan(struct group_shard *gs, struct rib_shard *s, const
 	bool more;
 
 	memcpy(left, c->active, c->words * sizeof(*left));
-	for (unsigned i = 0; i < n_routes && usable(&r[i]); i++) {
-		uint32_t next = try_route(gs, s, n, &r[i]);
+	for (unsigned i = 0; i < n_routes && group_usable(&r[i]); i++) {
+		uint32_t next = group_try_route(gs, s, n, &r[i]);
 		const struct fan *f = fan_of(gs, next);
 
 		if (!i) {
@@ -394,7 +354,7 @@ static uint32_t secondary_fan(struct group_shard *gs, struct rib_shard *s, const
 		}
 		more = false;
 		for (uint32_t k = 0; k < c->words; k++) {
-			left[k] &= ~some_word(f, left, k);
+			left[k] &= ~fan_word(f, left, k);
 			more |= left[k] != 0;
 		}
 		if (i)
@@ -403,46 +363,6 @@ static uint32_t secondary_fan(struct group_shard *gs, struct rib_shard *s, const
 			break;
 	}
 	return fan;
-}
-
-/* The path id under which a route is announced already, or a free one. */
-static uint32_t path_id_for(
-	struct group_shard *gs, uint32_t index, const struct rib_route_view *r, bool may_add)
-{
-	struct paths *ps = gs->all[index];
-	uint32_t free_id = 0, n = ps ? ps->n : 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		if (ps->path[i].fan && ps->path[i].source == r->source && ps->path[i].path_in == r->path_id)
-			return i + 1;
-		if (!ps->path[i].fan && !free_id)
-			free_id = i + 1;
-	}
-	if (!may_add)
-		return 0;
-	if (!free_id) {
-		gs->path_bytes += (ps ? 0 : sizeof(*ps)) + sizeof(ps->path[0]);
-		ps = realloc(ps, sizeof(*ps) + (n + 1) * sizeof(ps->path[0]));
-		if (!ps)
-			abort();
-		ps->path[n] = (struct path){0};
-		ps->n = free_id = n + 1;
-		gs->all[index] = ps;
-	}
-	ps->path[free_id - 1].source = r->source;
-	ps->path[free_id - 1].path_in = r->path_id;
-	return free_id;
-}
-
-static void forget_paths(struct group_shard *gs, uint32_t index)
-{
-	struct paths *ps = gs->all[index];
-
-	if (!ps)
-		return;
-	gs->path_bytes -= sizeof(*ps) + ps->n * sizeof(ps->path[0]);
-	free(ps);
-	gs->all[index] = NULL;
 }
 
 /* Does it count: does the peer get something that is not its own? */
@@ -456,10 +376,7 @@ static bool counts(const struct group_shard *gs, uint32_t fan)
 	return false;
 }
 
-/* The fan that takes the place of `old` in a group with a limit: what is announced stays, nothing is added
- * beyond the limit, and what was not taken is not taken later by itself, as in BIRD. A reference on `now` is
- * taken over. */
-static uint32_t within_limit(struct group_shard *gs, uint32_t old, uint32_t now)
+uint32_t group_within_limit(struct group_shard *gs, uint32_t old, uint32_t now)
 {
 	struct group *g = gs->group;
 	struct cds_list_head *node;
@@ -484,129 +401,6 @@ static uint32_t within_limit(struct group_shard *gs, uint32_t old, uint32_t now)
 	return FAN_NONE;
 }
 
-typedef void (*set_fan_fn)(struct group_shard *gs, const struct net *n, uint32_t index, uint32_t path_id,
-	uint32_t *at, uint32_t now);
-
-/* Does it send only some of the routes that the filters take? */
-static bool chooses(const struct path_choice *c)
-{
-	return c->send != SEND_ALL || c->limit;
-}
-
-/* Of a fan what the lanes in get send. The reference on it is given up for one on the result. */
-static uint32_t fan_part(struct group_shard *gs, uint32_t id, const uint64_t *get)
-{
-	struct choose *c = &gs->choose;
-	const struct fan *f = fan_of(gs, id);
-	uint64_t *set = gs->bits;
-	uint32_t part;
-
-	draft_begin(&c->draft, c->n_lane);
-	for (uint32_t v = 0; f && v < f->n; v++) {
-		for (uint32_t k = 0; k < c->words; k++)
-			set[k] = k < f->words ? fan_set(f, v)[k] & get[k] : 0;
-		if (!any_bit(set, c->words))
-			continue;
-		sent_hold(&c->fans.sents, f->v[v].attrs);
-		draft_send_all(&c->draft, set, f->v[v].attrs, f->v[v].source);
-	}
-	part = fan_intern(&c->fans, &c->draft, c->active);
-	fan_release(&c->fans, id);
-	return part;
-}
-
-/* gs->fans: of each route, what the lanes that choose it send. */
-static void choose_routes(struct group_shard *gs, struct rib_shard *s, const struct net *n,
-	const struct rib_route_view *r, unsigned n_routes)
-{
-	struct selection *sel = &gs->selection;
-	const struct choose *c = &gs->choose;
-	uint64_t *can = gs->bits;
-	unsigned usable;
-
-	if (n_routes > gs->cap_fans) {
-		gs->cap_fans = 2 * n_routes;
-		gs->fans = realloc(gs->fans, gs->cap_fans * sizeof(*gs->fans));
-		if (!gs->fans)
-			abort();
-	}
-	for (unsigned i = 0; i < n_routes; i++)
-		gs->fans[i] = FAN_NONE;
-	rcu_read_lock();
-	usable = selection_rank(sel, rib_shard_rib(s), rib_table_is_sorted(gs->group->table), r, n_routes);
-	selection_begin(sel, &gs->group->choice, c->words);
-	for (unsigned k = 0; k < usable && !selection_is_full(sel, c->active); k++) {
-		uint32_t fan = try_route(gs, s, n, &r[sel->rank[k]]);
-
-		for (uint32_t w = 0; w < c->words; w++)
-			can[w] = some_word(fan_of(gs, fan), c->active, w);
-		selection_take(sel, k, can);
-		if (memcmp(can, sel->get, c->words * sizeof(*can)) != 0)
-			fan = fan_part(gs, fan, sel->get);
-		gs->fans[sel->rank[k]] = fan;
-	}
-	rcu_read_unlock();
-}
-
-/* What nobody gets any more goes first, so that its path id is free for what comes in its place. */
-static void evaluate_chosen(struct group_shard *gs, struct rib_shard *s, const struct net *n, uint32_t index,
-	const struct rib_route_view *r, unsigned n_routes, set_fan_fn set)
-{
-	struct paths *ps = gs->all[index];
-
-	choose_routes(gs, s, n, r, n_routes);
-	for (uint32_t i = 0; ps && i < ps->n; i++) {
-		bool stays = false;
-
-		for (unsigned k = 0; k < n_routes && !stays; k++)
-			stays = r[k].source == ps->path[i].source && r[k].path_id == ps->path[i].path_in &&
-				gs->fans[k] != FAN_NONE;
-		if (!stays)
-			set(gs, n, index, i + 1, &ps->path[i].fan,
-				within_limit(gs, ps->path[i].fan, FAN_NONE));
-	}
-	for (unsigned k = 0; k < n_routes; k++) {
-		uint32_t id, *at;
-
-		if (gs->fans[k] == FAN_NONE)
-			continue;
-		id = path_id_for(gs, index, &r[k], true);
-		at = &gs->all[index]->path[id - 1].fan;
-		set(gs, n, index, id, at, within_limit(gs, *at, gs->fans[k]));
-	}
-}
-
-static void evaluate_all(struct group_shard *gs, struct rib_shard *s, const struct net *n, uint32_t index,
-	const struct rib_route_view *r, unsigned n_routes, set_fan_fn set)
-{
-	struct paths *ps = gs->all[index];
-
-	/* What is announced and not among the routes any more. */
-	for (uint32_t i = 0; ps && i < ps->n; i++) {
-		bool there = false;
-
-		for (unsigned k = 0; k < n_routes && !there; k++)
-			there = r[k].source == ps->path[i].source && r[k].path_id == ps->path[i].path_in &&
-				usable(&r[k]);
-		if (!there)
-			set(gs, n, index, i + 1, &ps->path[i].fan,
-				within_limit(gs, ps->path[i].fan, FAN_NONE));
-	}
-	for (unsigned k = 0; k < n_routes; k++) {
-		uint32_t fan, id;
-
-		if (!usable(&r[k]))
-			continue;
-		fan = try_route(gs, s, n, &r[k]);
-		id = path_id_for(gs, index, &r[k], fan != FAN_NONE);
-		if (id) {
-			uint32_t *at = &gs->all[index]->path[id - 1].fan;
-
-			set(gs, n, index, id, at, within_limit(gs, *at, fan));
-		}
-	}
-}
-
 static void evaluate(struct group_shard *gs, struct rib_shard *s, const struct net *n, uint32_t index,
 	const struct rib_route_view *r, unsigned n_routes, set_fan_fn set)
 {
@@ -616,17 +410,13 @@ static void evaluate(struct group_shard *gs, struct rib_shard *s, const struct n
 	switch (gs->group->mode) {
 	case EXPORT_BEST:
 		fan = best_fan(gs, s, n, r, n_routes);
-		set(gs, n, index, 0, &gs->out[index], within_limit(gs, gs->out[index], fan));
+		set(gs, n, index, 0, &gs->out[index], group_within_limit(gs, gs->out[index], fan));
 		break;
 	case EXPORT_SECONDARY:
 		fan = secondary_fan(gs, s, n, r, n_routes);
-		set(gs, n, index, 0, &gs->out[index], within_limit(gs, gs->out[index], fan));
+		set(gs, n, index, 0, &gs->out[index], group_within_limit(gs, gs->out[index], fan));
 		break;
-	case EXPORT_ALL:
-		if (chooses(&gs->group->choice))
-			evaluate_chosen(gs, s, n, index, r, n_routes, set);
-		else
-			evaluate_all(gs, s, n, index, r, n_routes, set);
+	case EXPORT_ALL: paths_evaluate(gs, s, n, index, r, n_routes, set);
 	}
 }
 
@@ -643,7 +433,7 @@ static void changed(void *ctx, struct rib_shard *s, const struct rib_change *c, 
 		if (c->last) {
 			index_gone(gs, c->index);
 			if (g->mode == EXPORT_ALL)
-				forget_paths(gs, c->index);
+				paths_forget(gs, c->index);
 		}
 	}
 }
@@ -816,9 +606,9 @@ static void plan_steps(struct group_shard *gs, const struct fan *old, const stru
 	for (uint32_t i = 0; old && i < old->n; i++) {
 		for (uint32_t k = 0; k < c->words; k++)
 			set[k] = k < old->words
-					 ? fan_set(old, i)[k] & c->active[k] & ~some_word(now, c->active, k)
+					 ? fan_set(old, i)[k] & c->active[k] & ~fan_word(now, c->active, k)
 					 : 0;
-		if (any_bit(set, c->words))
+		if (any_lane(set, c->words))
 			add_step(gs, encoder_to(gs->encoder, set, c->words, old->v[i].source, 0), 0);
 	}
 	for (uint32_t i = 0; now && i < now->n; i++) {
@@ -831,7 +621,7 @@ static void plan_steps(struct group_shard *gs, const struct fan *old, const stru
 			for (uint32_t k = 0; old->v[j].attrs == v->attrs && k < old->words && k < c->words;
 				k++)
 				set[k] &= ~fan_set(old, j)[k];
-		if (any_bit(set, c->words))
+		if (any_lane(set, c->words))
 			add_step(gs, encoder_to(gs->encoder, set, c->words, v->source, 0), v->attrs);
 	}
 	plan_owners(gs, old, now);
@@ -992,7 +782,7 @@ static void forget_prefixes(struct group_shard *gs)
 	gs->cache = NULL;
 	gs->n_cache = 0;
 	for (uint32_t i = 0; gs->all && i < gs->n_index; i++)
-		forget_paths(gs, i);
+		paths_forget(gs, i);
 	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		free(all[i]);
 	gs->out = gs->change_of = gs->changed_at = gs->stale = gs->gone = NULL;
@@ -1096,13 +886,6 @@ void member_forget_had(struct group_shard *gs, struct member *m)
 	free(m->had);
 	m->had = NULL;
 	m->n_had = 0;
-}
-
-static void forget_ids(struct member *m)
-{
-	free(m->had_ids);
-	m->had_ids = NULL;
-	m->n_had_ids = 0;
 }
 
 static void use_lane(struct group_shard *gs, struct lane *l)
@@ -1258,7 +1041,7 @@ static void sync_again(struct group_shard *gs, struct member *m, uint32_t from, 
 void group_becomes_live(struct group_shard *gs, struct member *m)
 {
 	member_end_from(gs, m);
-	forget_ids(m);
+	member_forget_ids(m);
 	free(m->since);
 	m->since = NULL;
 	m->n_since = 0;
@@ -1289,7 +1072,7 @@ void export_group_leave(struct group *g, struct rib_shard *s, struct member *m)
 		remove_member(gs, s, m);
 	}
 	member_forget_had(gs, m);
-	forget_ids(m);
+	member_forget_ids(m);
 }
 
 static bool is_dirty(const struct group_shard *gs, const struct member *m)
@@ -1359,21 +1142,6 @@ static void snapshot(struct group_shard *gs, struct member *m)
 	m->n_had = n;
 }
 
-/* The same with path ids, which mean something else in another group: all that it may have are said anew
- * there or withdrawn. */
-static void note_ids(struct group_shard *gs, struct member *m)
-{
-	uint32_t n = gs->n_index > m->n_had_ids ? gs->n_index : m->n_had_ids;
-
-	if (!n)
-		return;
-	m->had_ids = zero_grow(m->had_ids, m->n_had_ids, n, sizeof(*m->had_ids));
-	m->n_had_ids = n;
-	for (uint32_t i = 0; i < gs->n_index; i++)
-		if (gs->all[i] && gs->all[i]->n > m->had_ids[i])
-			m->had_ids[i] = gs->all[i]->n;
-}
-
 /* The numbers in `had` become those of another group's store. */
 static void translate(uint32_t *had, uint32_t n, struct sents *from, struct sents *to)
 {
@@ -1438,7 +1206,7 @@ void export_group_move(
 		return;
 	}
 	if (from->mode == EXPORT_ALL) {
-		note_ids(gs, m);
+		member_note_ids(gs, m);
 		member_end_from(gs, m);
 	} else {
 		uint32_t *had;
@@ -1500,8 +1268,8 @@ static uint32_t cap_of(const struct export_peer_config *c)
 bool export_group_same(const struct group *g, const struct export_peer_config *c)
 {
 	return g->cap == cap_of(c) && (!g->cap || g->cap_source == c->own_source) && g->table == c->table &&
-	       g->mode == c->mode && g->choice.send == c->choice.send && g->choice.plus == c->choice.plus &&
-	       g->choice.limit == c->choice.limit && memcmp(&g->class, &c->class, sizeof(g->class)) == 0 &&
+	       g->mode == c->mode && path_choice_same(&g->choice, &c->choice) &&
+	       memcmp(&g->class, &c->class, sizeof(g->class)) == 0 &&
 	       memcmp(&g->encode, &c->encode, sizeof(g->encode)) == 0;
 }
 
@@ -1554,7 +1322,7 @@ static const struct rib_listener_ops listener_ops = {changed, dumped, closed, fl
 static struct lane *lane_get(struct group *g, const struct export_peer_config *cf)
 {
 	const struct filter_ref *f = &cf->filter;
-	uint32_t own = g->mode == EXPORT_SECONDARY || chooses(&g->choice) ? cf->own_source : 0,
+	uint32_t own = g->mode == EXPORT_SECONDARY || path_choice_is_some(&g->choice) ? cf->own_source : 0,
 		 at = g->n_lane;
 	struct lane *l;
 
@@ -1623,7 +1391,7 @@ static struct group *make(struct export_engine *x, const struct export_peer_conf
 	enum rib_listen what = c->mode == EXPORT_BEST ? RIB_LISTEN_BEST : RIB_LISTEN_ALL;
 
 	/* With AIGP it is in what is sent; else it is in the order of the routes behind the best. */
-	if (c->class.aigp || chooses(&c->choice))
+	if (c->class.aigp || path_choice_is_some(&c->choice))
 		what |= RIB_LISTEN_METRIC;
 
 	if (!g)

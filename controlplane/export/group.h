@@ -265,6 +265,30 @@ static inline uint32_t group_ranges(const struct group_shard *gs)
 	return gs->n_index / RANGE; /* n_index is a multiple */
 }
 
+/* What a prefix, or a path of it, sends from now on: *at becomes now, a reference on which is taken over. */
+typedef void (*set_fan_fn)(struct group_shard *gs, const struct net *n, uint32_t index, uint32_t path_id,
+	uint32_t *at, uint32_t now);
+/* Through the filters of all lanes: a fan with a reference. */
+uint32_t group_try_route(
+	struct group_shard *gs, struct rib_shard *s, const struct net *n, const struct rib_route_view *r);
+/* The fan that takes the place of `old` in a group with a limit: what is announced stays, nothing is added
+ * beyond the limit, and what was not taken is not taken later by itself, as in BIRD. A reference on `now` is
+ * taken over. */
+uint32_t group_within_limit(struct group_shard *gs, uint32_t old, uint32_t now);
+static inline bool group_usable(const struct rib_route_view *r)
+{
+	return !(r->flags & (ROUTE_FILTERED | ROUTE_UNREACHABLE));
+}
+
+/* paths.c: ALL */
+void paths_evaluate(struct group_shard *gs, struct rib_shard *s, const struct net *n, uint32_t index,
+	const struct rib_route_view *r, unsigned n_routes, set_fan_fn set);
+void paths_forget(struct group_shard *gs, uint32_t index);
+/* Before a member goes to another group, where path ids mean something else: all that it may have are said
+ * anew there or withdrawn. */
+void member_note_ids(struct group_shard *gs, struct member *m);
+void member_forget_ids(struct member *m);
+
 /* encoder.c: changes into blocks. One for each shard of a group. */
 struct encoder *encoder_create(const struct bgp_encode_class *c, const struct sents *s);
 void encoder_destroy(struct encoder *e);

@@ -70,8 +70,9 @@ void peer_wake(struct export_peer *p)
 
 void peer_given(struct export_peer *p, uint64_t bytes)
 {
-	/* The session may have taken some out again by now. */
-	atomic_fetch_add_explicit(&p->engine->waiting, (int64_t)bytes, memory_order_relaxed);
+	/* The session may have taken some out again by now. Parts of a table do not count. */
+	if (bytes)
+		atomic_fetch_add_explicit(&p->engine->waiting, (int64_t)bytes, memory_order_relaxed);
 	peer_wake(p);
 }
 
@@ -655,7 +656,7 @@ bool export_would_send(struct rib *rib, const struct export_peer_config *c, stru
 	*changed = false;
 	if (c->mode == EXPORT_BEST && route != 0)
 		return false;
-	if (c->mode == EXPORT_ALL && (c->choice.send != SEND_ALL || c->choice.limit) &&
+	if (c->mode == EXPORT_ALL && path_choice_is_some(&c->choice) &&
 		!chooses(rib, c, vm, view, route, out)) {
 		/* `noexport` shows it where it is the filter that does not take it. */
 		takes(rib, c, vm, view, route, rejected_by_filter, changed, out);
