@@ -59,12 +59,8 @@ static void idle_tx(struct parser *p, void *target)
 static void multiplier(struct parser *p, void *target)
 {
 	struct bfd_options *o = target;
-	struct token value = p->tok;
-	uint32_t n = parser_number(p);
 
-	if (n < 1 || n > 255)
-		parser_fail_at(p, &value, "Multiplier must be in range 1-255");
-	o->multiplier = (uint8_t)n;
+	o->multiplier = (uint8_t)parser_number_in(p, 1, 255, "Multiplier must be in range 1-255");
 	o->set_mult = true;
 }
 
@@ -117,12 +113,8 @@ static void pdu_size(struct parser *p, void *target)
 static void min_ttl(struct parser *p, void *target)
 {
 	struct bfd_options *o = target;
-	struct token value = p->tok;
-	uint32_t n = parser_number(p);
 
-	if (n < 1 || n > 255)
-		parser_fail_at(p, &value, "TTL must be in range 1-255");
-	o->min_ttl = (uint8_t)n;
+	o->min_ttl = (uint8_t)parser_number_in(p, 1, 255, "TTL must be in range 1-255");
 	o->set_ttl = true;
 }
 

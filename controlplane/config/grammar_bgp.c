@@ -37,12 +37,7 @@ static void init(struct parser *p, struct proto_config *pc, void *body)
 
 static uint16_t port(struct parser *p)
 {
-	struct token value = p->tok;
-	uint32_t n = parser_number(p);
-
-	if (n < 1 || n > UINT16_MAX)
-		parser_fail_at(p, &value, "Invalid port number");
-	return (uint16_t)n;
+	return (uint16_t)parser_number_in(p, 1, UINT16_MAX, "Invalid port number");
 }
 
 static bool is_ip(const struct parser *p)

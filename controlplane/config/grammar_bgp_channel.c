@@ -96,12 +96,7 @@ static void add_paths(struct parser *p, void *target)
 
 static uint8_t count(struct parser *p)
 {
-	struct token value = p->tok;
-	uint32_t n = parser_number(p);
-
-	if (n < 1 || n > UINT8_MAX)
-		parser_fail_at(p, &value, "Number of paths must be between 1 and 255");
-	return (uint8_t)n;
+	return (uint8_t)parser_number_in(p, 1, UINT8_MAX, "Number of paths must be between 1 and 255");
 }
 
 /* all | best N | per as | ecmp, [plus N], [limit N] */
@@ -126,16 +121,6 @@ static void add_paths_send(struct parser *p, void *target)
 		c->plus = count(p);
 	if (parser_accept(p, "limit"))
 		c->limit = count(p);
-}
-
-static void add_paths_receive_limit(struct parser *p, void *target)
-{
-	struct token value = p->tok;
-	uint32_t n = parser_number(p);
-
-	if (n < 1 || n > UINT16_MAX)
-		parser_fail_at(p, &value, "Number of paths must be between 1 and 65535");
-	((struct channel_config *)target)->add_paths_receive_limit = (uint16_t)n;
 }
 
 static void aigp(struct parser *p, void *target)
@@ -199,7 +184,12 @@ const struct option bgp_channel_options[] = {
 	SWITCH("secondary", secondary),
 	CUSTOM("add paths", add_paths),
 	CUSTOM("add paths send", add_paths_send),
-	CUSTOM("add paths receive limit", add_paths_receive_limit),
+	{.words = "add paths receive limit",
+		.kind = OPT_U16,
+		FIELD(add_paths_receive_limit),
+		.min = 1,
+		.range = "Number of paths must be between 1 and 65535",
+		.place = AT_VALUE},
 	SWITCH("require add paths", require_add_paths),
 	SWITCH("extended next hop", extended_next_hop),
 	SWITCH("require extended next hop", require_extended_next_hop),

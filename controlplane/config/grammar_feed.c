@@ -199,18 +199,11 @@ static void bmp_init(struct parser *p, struct proto_config *pc, void *body)
 static void station(struct parser *p, void *target)
 {
 	struct bmp_config *b = target;
-	struct token value;
-	uint32_t port;
 
 	if (parser_accept(p, "ip"))
 		b->station = parser_ip(p);
-	if (!parser_accept(p, "port"))
-		return;
-	value = p->tok;
-	port = parser_number(p);
-	if (port < 1 || port > UINT16_MAX)
-		parser_fail_at(p, &value, "Invalid port number");
-	b->port = (uint16_t)port;
+	if (parser_accept(p, "port"))
+		b->port = (uint16_t)parser_number_in(p, 1, UINT16_MAX, "Invalid port number");
 }
 
 static bool bmp_item(struct parser *p, struct proto_config *pc, void *body)

@@ -179,13 +179,8 @@ static void merge_paths(struct parser *p, void *target)
 	struct kernel_config *k = target;
 
 	k->merge_paths = parser_switch(p);
-	if (parser_accept(p, "limit")) {
-		struct token value = p->tok;
-
-		k->merge_limit = parser_number(p);
-		if (k->merge_limit < 1 || k->merge_limit > 255)
-			parser_fail_at(p, &value, "Merge paths limit must be in range 1-255");
-	}
+	if (parser_accept(p, "limit"))
+		k->merge_limit = parser_number_in(p, 1, 255, "Merge paths limit must be in range 1-255");
 }
 
 static void rx_buffer(struct parser *p, void *target)

@@ -123,14 +123,8 @@ void grammar_log(struct parser *p)
 		} else {
 			s.path = parser_text(p);
 		}
-		if (parser_accept(p, "port")) {
-			struct token value = p->tok;
-			uint32_t port = parser_number(p);
-
-			if (port > UINT16_MAX)
-				parser_fail_at(p, &value, "Value %u out of range (0-65535)", port);
-			s.port = (uint16_t)port;
-		}
+		if (parser_accept(p, "port"))
+			s.port = (uint16_t)parser_number_in(p, 0, UINT16_MAX, NULL);
 	} else if (p->tok.kind == TOK_TEXT || p->tok.kind == TOK_SYMBOL) {
 		if (p->tok.kind == TOK_SYMBOL && !parser_symbol(p))
 			parser_syntax_error(p, NULL);

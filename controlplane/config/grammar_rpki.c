@@ -27,12 +27,8 @@ static void check_unused(struct parser *p, const struct rpki_config *r)
 static void port(struct parser *p, void *target)
 {
 	struct rpki_body *b = target;
-	struct token value = p->tok;
-	uint32_t n = parser_number(p);
 
-	if (n > UINT16_MAX)
-		parser_fail_at(p, &value, "Value %u out of range (0-65535)", n);
-	b->rpki.port = (uint16_t)n;
+	b->rpki.port = (uint16_t)parser_number_in(p, 0, UINT16_MAX, NULL);
 	b->port_set = true;
 }
 
@@ -102,13 +98,9 @@ static void hold_routes(struct parser *p, void *target)
 
 	r->hold_routes = true;
 	r->hold_timeout = 0;
-	if (parser_accept(p, "timeout")) {
-		struct token value = p->tok;
-
-		r->hold_timeout = parser_number(p);
-		if (!r->hold_timeout || r->hold_timeout > 86400)
-			parser_fail_at(p, &value, "Hold timeout must be in range 1-86400 seconds");
-	}
+	if (parser_accept(p, "timeout"))
+		r->hold_timeout =
+			parser_number_in(p, 1, 86400, "Hold timeout must be in range 1-86400 seconds");
 }
 
 static uint8_t version(struct parser *p, const char *which)

@@ -174,12 +174,7 @@ static struct static_nexthop *nexthop(struct parser *p)
 		} else if (parser_accept(p, "dev")) {
 			nh->ifname = parser_text(p);
 		} else if (parser_accept(p, "weight")) {
-			struct token value = p->tok;
-			uint32_t weight = parser_number(p);
-
-			if (weight < 1 || weight > 256)
-				parser_fail_at(p, &value, "Weight must be in range 1-256");
-			nh->weight = (uint16_t)weight;
+			nh->weight = (uint16_t)parser_number_in(p, 1, 256, "Weight must be in range 1-256");
 		} else {
 			if (nh->use_bfd && nh->onlink)
 				parser_fail(p, "Options 'bfd' and 'onlink' cannot be combined");

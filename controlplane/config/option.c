@@ -54,29 +54,20 @@ static const char *expected(const struct candidate *c, unsigned n, char *buf, si
 	return buf;
 }
 
-static void range_error(struct parser *p, const struct option *o, const struct token *value, uint32_t n)
-{
-	const struct token *where = o->place == AT_VALUE ? value : &p->tok;
-
-	if (o->range)
-		parser_fail_at(p, where, "%s", o->range);
-	parser_fail_at(p, where, "Value %u out of range (%u-%u)", n, o->min, o->max);
-}
-
 static uint32_t number(struct parser *p, const struct option *o)
 {
-	struct token value = p->tok;
-	uint32_t n = parser_number(p), max = o->max;
+	uint32_t n, max = o->max;
 
 	if (!max)
 		max = o->kind == OPT_U16 ? UINT16_MAX : o->kind == OPT_U8 ? UINT8_MAX : UINT32_MAX;
-	if (n < o->min || n > max) {
-		struct option shown = *o;
-
-		shown.max = max;
-		range_error(p, &shown, &value, n);
-	}
-	return n;
+	if (o->place == AT_VALUE)
+		return parser_number_in(p, o->min, max, o->range);
+	n = parser_number(p);
+	if (n >= o->min && n <= max)
+		return n;
+	if (o->range)
+		parser_fail(p, "%s", o->range);
+	parser_fail(p, "Value %u out of range (%u-%u)", n, o->min, max);
 }
 
 static void read_value(struct parser *p, const struct option *o, void *target)

@@ -333,6 +333,18 @@ uint32_t parser_number(struct parser *p)
 	return n;
 }
 
+uint32_t parser_number_in(struct parser *p, uint32_t min, uint32_t max, const char *error)
+{
+	struct token value = p->tok;
+	uint32_t n = parser_number(p);
+
+	if (n >= min && n <= max)
+		return n;
+	if (error)
+		parser_fail_at(p, &value, "%s", error);
+	parser_fail_at(p, &value, "Value %u out of range (%u-%u)", n, min, max);
+}
+
 bool parser_switch(struct parser *p)
 {
 	const struct value *v;

@@ -89,6 +89,8 @@ struct symbol *parser_symbol(const struct parser *p);
 
 /* Values where the configuration wants a plain one: literal | constant | ( expression ). */
 uint32_t parser_number(struct parser *p);
+/* The same, in min..max. error: what to say at the number else; NULL: "Value %u out of range (min-max)". */
+uint32_t parser_number_in(struct parser *p, uint32_t min, uint32_t max, const char *error);
 bool parser_switch(struct parser *p); /* on|yes|true|off|no|false|nothing|number|constant */
 const char *parser_text(struct parser *p);
 struct ipaddr parser_ip(struct parser *p);
