@@ -23,18 +23,10 @@ struct mirrored {
 	uint8_t message[];
 };
 
-static struct peer *find(struct bmp_station *s, const struct bmp_peer *p)
-{
-	for (unsigned i = 0; i < s->n_peers; i++)
-		if (s->peers[i].p == p)
-			return &s->peers[i];
-	return NULL;
-}
-
 static void say(struct mirrored *m)
 {
 	struct bmp_station *s = m->s;
-	struct peer *peer = s->up ? find(s, m->p) : NULL;
+	struct peer *peer = s->up ? station_find_peer(s, m->p) : NULL;
 
 	if (!peer)
 		return;

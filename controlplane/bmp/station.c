@@ -17,6 +17,14 @@
 #define STATISTICS_S 60.
 /* ---- sessions ---- */
 
+struct peer *station_find_peer(struct bmp_station *s, const struct bmp_peer *p)
+{
+	for (unsigned i = 0; i < s->n_peers; i++)
+		if (s->peers[i].p == p)
+			return &s->peers[i];
+	return NULL;
+}
+
 static void forget_peers(struct bmp_station *s)
 {
 	for (unsigned i = 0; i < s->n_peers; i++)
@@ -62,16 +70,14 @@ static void peer_down(void *arg)
 {
 	struct hub_call *h = arg;
 	struct bmp_station *s = h->s;
+	struct peer *peer = station_find_peer(s, h->p);
 
-	for (unsigned i = 0; i < s->n_peers; i++) {
-		if (s->peers[i].p != h->p)
-			continue;
+	if (peer) {
 		outs_close(s, h->p);
 		bmp_put_peer_down(&s->tx, h->p, &h->down, clock_wall_ns());
 		bmp_peer_release(h->p);
-		s->peers[i] = s->peers[--s->n_peers];
+		*peer = s->peers[--s->n_peers];
 		tables_index_peers(s);
-		break;
 	}
 	bmp_peer_release(h->p);
 	free(h);
@@ -84,9 +90,8 @@ static void peer_exports(void *arg)
 	struct hub_call *h = arg;
 	struct bmp_station *s = h->s;
 
-	for (unsigned i = 0; i < s->n_peers; i++)
-		if (s->peers[i].p == h->p)
-			outs_set(s, h->p, h->export);
+	if (station_find_peer(s, h->p))
+		outs_set(s, h->p, h->export);
 	bmp_export_release(h->export);
 	bmp_peer_release(h->p);
 	free(h);

@@ -60,6 +60,7 @@ static inline struct ev_loop *station_ev(struct bmp_station *s)
 }
 
 /* station.c */
+struct peer *station_find_peer(struct bmp_station *s, const struct bmp_peer *p); /* NULL: it is not told of */
 void station_disconnect(struct bmp_station *s, const char *why);
 void station_flush(struct bmp_station *s);
 void station_more_soon(struct bmp_station *s); /* fetches more when the loop comes round */
