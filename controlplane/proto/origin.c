@@ -41,18 +41,9 @@ void origin_clear(struct origin_set *s)
 /* Any total order will do: only equality matters to the merge. */
 static int order(const struct origin_route *x, const struct origin_route *y)
 {
-	const struct net *a = &x->net, *b = &y->net;
-	int c = prefix_cmp(&a->prefix, &b->prefix);
+	int c = net_compare(&x->net, &y->net);
 
 	if (c)
-		return c;
-	if (a->type != b->type)
-		return a->type < b->type ? -1 : 1;
-	if (a->maxlen != b->maxlen)
-		return a->maxlen < b->maxlen ? -1 : 1;
-	if (a->asn != b->asn)
-		return a->asn < b->asn ? -1 : 1;
-	if ((c = net_compare(a, b)))
 		return c;
 	if (x->path_id != y->path_id)
 		return x->path_id < y->path_id ? -1 : 1;
