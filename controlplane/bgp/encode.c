@@ -333,17 +333,14 @@ static unsigned vpn_next_hop(const struct attrs *a, const struct bgp_encode_clas
 
 unsigned bgp_encode_next_hop(const struct attrs *a, const struct bgp_encode_class *c, uint8_t *buf)
 {
+	bool both = c->safi != BGP_SAFI_EVPN && !ipaddr_is_zero(&a->next_hop_ll);
 	unsigned n;
 
 	if (classic(c, a) || c->safi == BGP_SAFI_FLOW)
 		return 0;
 	if (c->safi == BGP_SAFI_VPN)
 		return vpn_next_hop(a, c, buf);
-	if (c->safi == BGP_SAFI_EVPN && !ipaddr_is_v4(&a->next_hop)) {
-		memcpy(buf, a->next_hop.b, 16);
-		return 16;
-	}
-	n = ipaddr_is_v4(&a->next_hop) ? 4 : ipaddr_is_zero(&a->next_hop_ll) ? 16 : 32;
+	n = ipaddr_is_v4(&a->next_hop) ? 4 : both ? 32 : 16;
 	memcpy(buf, a->next_hop.b + (n == 4 ? 12 : 0), n == 4 ? 4 : 16);
 	if (n == 32)
 		memcpy(buf + 16, a->next_hop_ll.b, 16);

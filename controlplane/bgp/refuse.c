@@ -64,13 +64,8 @@ static const struct proto *disabled_for(struct daemon *d, const struct ipaddr *r
 static size_t cease_message(uint8_t subcode, const char *text, uint8_t *buf, size_t size)
 {
 	struct bgp_error e = {.code = BGP_ERR_CEASE, .subcode = subcode};
-	size_t len = text ? strnlen(text, sizeof(e.data) - 1) : 0;
 
-	if (len) { /* RFC 9003 */
-		e.data[0] = (uint8_t)len;
-		memcpy(e.data + 1, text, len);
-		e.len = (uint16_t)(1 + len);
-	}
+	bgp_error_set_text(&e, text);
 	return bgp_notification_encode(&e, buf, size);
 }
 

@@ -15,10 +15,13 @@
  *
  *   conn.c      bytes: reading, framing, writing, timers of a connection
  *   fsm.c       what messages and timers do; opening, collisions, errors
- *   session.c   the life around connections: start, stop, back-off, restart; beside it session_neighbor.c
- * (where the neighbour is), session_bfd.c, session_report.c (log, status) channel.c   address families of an
- * Established session: routes in and out, refresh, graceful restart engine.c    threads, listening sockets,
- * who an incoming connection is for bgp_proto.c main's side
+ *   session.c   the life around connections: start, stop, back-off, restart
+ *   session_neighbor.c  where the neighbour is
+ *   session_bfd.c       its BFD
+ *   session_report.c    log, status
+ *   channel.c   address families of an Established session: routes in and out, refresh, graceful restart
+ *   engine.c    threads, listening sockets, who an incoming connection is for
+ *   bgp_proto.c main's side
  */
 #pragma once
 #include "controlplane/bgp/attr_cache.h"
@@ -317,10 +320,10 @@ void fsm_wait_connect(struct bgp_conn *c, uint32_t seconds); /* BS_ACTIVE with t
 void fsm_connect_timer(struct bgp_conn *c);
 void fsm_connected(struct bgp_conn *c); /* connect() has ended, one way or the other */
 void fsm_send_open(struct bgp_conn *c);
-/* One complete message. False: the connection is gone, stop processing. */
 /* Both sides have it, by capability or by default. */
 bool bgp_family_agreed(const struct bgp_conn *c, uint8_t afi, uint8_t safi);
 const char *bgp_conn_state_name(enum bgp_conn_state s);
+/* One complete message. False: the connection is gone, stop processing. */
 bool fsm_message(struct bgp_conn *c, const uint8_t *msg, size_t len);
 void fsm_keepalive_due(struct bgp_conn *c);
 void fsm_bfd_up(struct bgp_conn *c);
