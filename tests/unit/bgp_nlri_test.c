@@ -85,12 +85,18 @@ static void check(const struct row *r, bool add_path)
 		0);
 }
 
+/* Each without and with a path id. */
+static void check_all(const struct row *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		check(&r[i], false);
+		check(&r[i], true);
+	}
+}
+
 static void test_there_and_back(void **state)
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		check(&rows[i], false);
-		check(&rows[i], true);
-	}
+	check_all(rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 /* Every departure that RFC 8955 and 8956 name: passed over when it is framed, and what has to be ignored is.
@@ -131,10 +137,7 @@ static void test_flow(void **state)
 			"flow6 { dst 0:0:2001:db8::/64 offset 32; next header 17; }", NULL, NULL},
 	};
 
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		check(&bad[i], false);
-		check(&bad[i], true);
-	}
+	check_all(bad, sizeof(bad) / sizeof(bad[0]));
 }
 
 /* RFC 4364, 4659, 8277 */
@@ -157,10 +160,7 @@ static void test_vpn(void **state)
 	uint8_t in[64], out[64];
 	struct bgp_bytes b = {in, 0};
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		check(&all[i], false);
-		check(&all[i], true);
-	}
+	check_all(all, sizeof(all) / sizeof(all[0]));
 	/* Withdrawn: one label, whatever it is (RFC 8277 section 2.4), and the same route. */
 	b.len = bytes_of("70 0003e0 0000fde800000001 0a0102", in);
 	assert_int_equal(bgp_nlri_decode(&b, NET_VPN4, false, false, &n), 1);
@@ -209,10 +209,7 @@ static void test_evpn(void **state)
 	struct bgp_bytes x = {one, 0}, y = {two, 0};
 	char text[256];
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		check(&all[i], false);
-		check(&all[i], true);
-	}
+	check_all(all, sizeof(all) / sizeof(all[0]));
 	/* Another ESI, another label, no second one: the same route. */
 	x.len = bytes_of("02 28 " RD ESI "00000005 30 020000000007 20 c0000201 0003e1 0007d1", one);
 	y.len = bytes_of("02 25 " RD "00000000000000000000 00000005 30 020000000007 20 c0000201 000001", two);

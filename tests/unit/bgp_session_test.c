@@ -390,6 +390,18 @@ static void start(void)
 	in_main(add_and_start, proto);
 }
 
+/* And the neighbour has connected and is Established. */
+static int start_up(void)
+{
+	int fd;
+
+	start();
+	fd = peer_connect();
+	establish(fd);
+	WAIT_STATE(proto, PS_UP);
+	return fd;
+}
+
 static void remove_proto(void *arg)
 {
 	struct proto *p = arg;
@@ -416,10 +428,7 @@ static void test_we_are_called(void **state)
 	int fd;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	wait_info("Established   ");
 	/* 192.0.2.0/24 and a withdrawal */
 	send_message(fd, BGP_MSG_UPDATE, "0000 0014 40010100 40020602010000fbf0 4003047f000002 18c00002");
@@ -646,10 +655,7 @@ static void test_hold_timer(void **state)
 
 	(void)state;
 	bgp.hold_time = 3;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	expect_notification(fd, 4, 0);
 	expect_closed(fd);
 	WAIT_LOG("flush\n");
@@ -662,10 +668,7 @@ static void test_keepalives_hold_it_up(void **state)
 
 	(void)state;
 	bgp.hold_time = 3;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	/* Ours arrive in time (SO_RCVTIMEO is far longer than the hold time), theirs keep the session for
 	 * longer than 3 s. */
 	for (unsigned i = 0; i < 6; i++) {
@@ -681,10 +684,7 @@ static void test_received_cease(void **state)
 	int fd;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	send_message(fd, BGP_MSG_NOTIFICATION, "0602 04 70656163");
 	WAIT_STATE(proto, PS_START);
 	wait_info("Passive       Received: Administrative shutdown: \"peac\"");
@@ -701,10 +701,7 @@ static void test_disable_after_cease(void **state)
 
 	(void)state;
 	bgp.disable_after_cease = 1 << 2;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	send_message(fd, BGP_MSG_NOTIFICATION, "0602");
 	WAIT_STATE(proto, PS_DOWN);
 	assert_true(proto->disabled);
@@ -718,10 +715,7 @@ static void test_admin_stop_says_why(void **state)
 	int fd;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	proto->disabled = true;
 	in_main(do_stop, &a);
 	expect_notification(fd, 6, 2);
@@ -737,10 +731,7 @@ static void test_bad_header(void **state)
 	int fd;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	put(fd, junk, sizeof(junk));
 	expect_notification(fd, 1, 1);
 	expect_closed(fd);
@@ -751,10 +742,7 @@ static void test_malformed_attribute_keeps_session(void **state)
 	int fd;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	send_message(fd, BGP_MSG_UPDATE, "0000 0014 40010103 40020602010000fbf0 4003047f000002 18c00002");
 	WAIT_LOG("-192.0.2.0/24 0\n");
 	send_message(fd, BGP_MSG_UPDATE, "0000 0014 40010100 40020602010000fbf0 4003047f000002 18c00002");
@@ -772,10 +760,7 @@ static void test_back_pressure(void **state)
 
 	(void)state;
 	bgp.hold_time = 3;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	pthread_mutex_lock(&w.lock);
 	w.source[0].full = true;
 	pthread_mutex_unlock(&w.lock);
@@ -807,10 +792,7 @@ static void test_much_waits_for_its_turn(void **state)
 	int fd;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	atomic_store(&w.under_way, UINT64_C(1) << 40);
 	send_message(fd, BGP_MSG_UPDATE, "0004 18c00001 0000");
 	WAIT_LOG("-192.0.1.0/24");
@@ -864,10 +846,7 @@ static void test_writing(void **state)
 	int fd;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	assert_true(world_wait(peer4_attached, NULL));
 	pthread_mutex_lock(&w.lock);
 	x = w.peer[0];
@@ -906,10 +885,7 @@ static void test_refresh(void **state)
 
 	(void)state;
 	peer_open.caps.enhanced_refresh = true;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	send_message(fd, BGP_MSG_ROUTE_REFRESH, "0001 01 01"); /* BoRR */
 	WAIT_LOG("stale\n");
 	send_message(fd, BGP_MSG_UPDATE, "0004 18c00002 0000");
@@ -936,10 +912,7 @@ static void test_reload_by_hand(void **state)
 	int fd;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	in_main(do_reload, NULL);
 	assert_true(expect(fd, BGP_MSG_ROUTE_REFRESH));
 	assert_int_equal(get_u32(msg + 19), 0x00010001);
@@ -964,10 +937,7 @@ static void test_graceful_restart_helper(void **state)
 
 	(void)state;
 	restartable_peer(0, 100);
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	send_message(fd, BGP_MSG_UPDATE, "0000 0000"); /* End-of-RIB */
 	close(fd);
 	WAIT_LOG("stale\n");
@@ -992,10 +962,7 @@ static void test_graceful_restart_lost_state(void **state)
 
 	(void)state;
 	restartable_peer(0, 100);
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	close(fd);
 	WAIT_LOG("stale\n");
 	fd = peer_connect(); /* forwarding state not preserved: F bit clear */
@@ -1013,10 +980,7 @@ static void test_graceful_restart_timeout_then_llgr(void **state)
 	restartable_peer(0, 1);
 	peer_open.caps.llgr = a->llgr = true;
 	a->llgr_time = 1;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	close(fd);
 	WAIT_LOG("stale\nllgr\nsweep\n");
 	WAIT_STATE(proto, PS_START);
@@ -1029,10 +993,7 @@ static void test_graceful_restart_unseen(void **state)
 
 	(void)state;
 	restartable_peer(GR_AF_FORWARDING, 100);
-	start();
-	old = peer_connect();
-	establish(old);
-	WAIT_STATE(proto, PS_UP);
+	old = start_up();
 	fd = peer_connect_from("127.0.0.2");
 	establish(fd);
 	WAIT_LOG("stale\n");
@@ -1047,10 +1008,7 @@ static void test_notification_ends_restart(void **state)
 
 	(void)state;
 	restartable_peer(0, 100);
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	send_message(fd, BGP_MSG_NOTIFICATION, "0602");
 	WAIT_LOG("flush\n");
 	WAIT_STATE(proto, PS_START);
@@ -1066,10 +1024,7 @@ static void test_notification_bit(void **state)
 	bgp.gr_mode = GR_ON;
 	restartable_peer(GR_AF_FORWARDING, 100);
 	peer_open.caps.gr_flags = GR_FLAG_NOTIFICATION;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	send_message(fd, BGP_MSG_NOTIFICATION, "0604");
 	WAIT_LOG("stale\n");
 	close(fd);
@@ -1214,10 +1169,7 @@ static void test_bfd_graceful(void **state)
 	(void)state;
 	bgp.bfd = BGP_BFD_GRACEFUL;
 	restartable_peer(GR_AF_FORWARDING, 100);
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	w.bfd->r.event(w.bfd->r.ctx, BFD_EVENT_DOWN, 1, false, &t, NULL);
 	WAIT_LOG("stale\n");
 	expect_closed(fd);
@@ -1242,10 +1194,7 @@ static void test_link_down(void **state)
 	int fd;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	w.link_down = true;
 	session_call(((struct bgp_peer *)proto->data)->session, session_iface_changed);
 	WAIT_LOG("flush\n");
@@ -1261,10 +1210,7 @@ static void test_prefix_limit(void **state)
 
 	(void)state;
 	ch4_cf.import_limit = (struct limit_config){10, LIMIT_DISABLE};
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	w.source[0].c.limit_hit(w.source[0].c.ctx, true, LIMIT_DISABLE);
 	expect_notification(fd, 6, 1);
 	expect_closed(fd);
@@ -1331,10 +1277,7 @@ static void test_second_connection_is_refused(void **state)
 	int fd, other;
 
 	(void)state;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	other = peer_connect_from("127.0.0.2");
 	expect_closed(other);
 	send_message(fd, BGP_MSG_UPDATE, "0004 18c00002 0000");
@@ -1350,10 +1293,7 @@ static void test_extended_messages(void **state)
 	(void)state;
 	bgp.enable_extended_messages = true;
 	peer_open.caps.extended_messages = true;
-	start();
-	fd = peer_connect();
-	establish(fd);
-	WAIT_STATE(proto, PS_UP);
+	fd = start_up();
 	assert_int_equal(peer4().c.encode.max_message, 65535);
 	m.n = 19;
 	put_hex(&m, "ffe0"); /* 16376 withdrawals of 10.0.0.0/24 */
