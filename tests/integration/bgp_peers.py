@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 
-from netlab import ExaBgp, Frr, GoBgp, have
+from netlab import ExaBgp, Frr, GoBgp, gobgp_config, gobgp_neighbor, have
 from netlab.daemons import Bird, Daemon
 from netlab.mrt import Cut
 from netlab.pair import NODE, NODE_AS, PEER, PEER_AS, PEER_NET
@@ -224,34 +224,19 @@ class GoBgpDriver(Driver):
 
     def config(self):
         o = self.o
-        text = f'[global.config]\n  as = {o["asn"]}\n  router-id = "{PEER[4]}"\n'
-        for f in FAMILIES:
-            text += f"""[[neighbors]]
-  [neighbors.config]
-    neighbor-address = "{NODE[f]}"
-    peer-as = {NODE_AS}
-    {'auth-password = "%s"' % o['md5'] if o['md5'] else ''}
-  [neighbors.timers.config]
-    connect-retry = 2
-    hold-time = 9
-    keepalive-interval = 3
-  {'[neighbors.graceful-restart.config]' if o['gr'] else ''}
-    {'enabled = true' if o['gr'] else ''}
-    {'restart-time = %d' % (1 if o['llgr'] else 30) if o['gr'] else ''}
-    {'long-lived-enabled = true' if o['llgr'] else ''}
-  [[neighbors.afi-safis]]
-    [neighbors.afi-safis.config]
-      afi-safi-name = "ipv{f}-unicast"
-    {'[neighbors.afi-safis.mp-graceful-restart.config]' if o['gr'] else ''}
-      {'enabled = true' if o['gr'] else ''}
-    {'[neighbors.afi-safis.long-lived-graceful-restart.config]' if o['llgr'] else ''}
-      {'enabled = true' if o['llgr'] else ''}
-      {'restart-time = %d' % o['llgr'] if o['llgr'] else ''}
-    {'[neighbors.afi-safis.add-paths.config]' if o['addpath'] else ''}
-      {'receive = true' if o['addpath'] else ''}
-      {'send-max = 8' if o['addpath'] else ''}
-"""
-        return text
+        md5 = f'    auth-password = "{o["md5"]}"\n' if o["md5"] else ""
+        tables = family_tables = ""
+        if o["gr"]:
+            tables = f"  [neighbors.graceful-restart.config]\n    enabled = true\n    restart-time = {1 if o['llgr'] else 30}\n"
+            family_tables = "    [neighbors.afi-safis.mp-graceful-restart.config]\n      enabled = true\n"
+        if o["llgr"]:
+            tables += "    long-lived-enabled = true\n"
+            family_tables += ("    [neighbors.afi-safis.long-lived-graceful-restart.config]\n      enabled = true\n"
+                              f"      restart-time = {o['llgr']}\n")
+        if o["addpath"]:
+            family_tables += "    [neighbors.afi-safis.add-paths.config]\n      receive = true\n      send-max = 8\n"
+        return gobgp_config(o["asn"], PEER[4], *(gobgp_neighbor(NODE[f], NODE_AS, [f"ipv{f}-unicast"], md5, tables, family_tables)
+                                                 for f in FAMILIES))
 
     def start(self):
         self.daemon.start(self.config())

@@ -4,7 +4,7 @@ flow specifications with us between them."""
 import re
 
 import pytest
-from netlab import Bird, ExaBgp, Frr, GoBgp, have, make_node
+from netlab import Bird, ExaBgp, Frr, GoBgp, gobgp_config, gobgp_neighbor, have, make_node
 from netlab.proc import wait_for
 
 pytestmark = pytest.mark.ours
@@ -78,21 +78,7 @@ protocol bgp node {{ local as {64600 + NUMBERS[name]}; neighbor {ours(name)} as 
 
     def gobgp(self, *families):
         g = self.daemons["gobgp"] = GoBgp(self.lab, "gobgp")
-        g.start(f"""[global.config]
-  as = {64600 + NUMBERS['gobgp']}
-  router-id = "{address('gobgp')}"
-[[neighbors]]
-  [neighbors.config]
-    neighbor-address = "{ours('gobgp')}"
-    peer-as = {NODE_AS}
-  [neighbors.timers.config]
-    connect-retry = 2
-    hold-time = 9
-    keepalive-interval = 3
-""" + "".join(f"""  [[neighbors.afi-safis]]
-    [neighbors.afi-safis.config]
-      afi-safi-name = "{f}"
-""" for f in families))
+        g.start(gobgp_config(64600 + NUMBERS["gobgp"], address("gobgp"), gobgp_neighbor(ours("gobgp"), NODE_AS, families)))
         return g
 
     def exabgp(self, families, routes):

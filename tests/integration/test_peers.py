@@ -1,24 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Other people's daemons as peers, with routes both ways."""
 import pytest
-from netlab import ExaBgp, GoBgp, have
+from netlab import ExaBgp, GoBgp, gobgp_config, gobgp_neighbor, have
 from netlab.pair import NODE, NODE_AS, NODE_NET, PEER, PEER_AS, PEER_NET
 
-GOBGP = f"""[global.config]
-  as = {PEER_AS}
-  router-id = "{PEER[4]}"
-""" + "".join(f"""[[neighbors]]
-  [neighbors.config]
-    neighbor-address = "{NODE[f]}"
-    peer-as = {NODE_AS}
-  [neighbors.timers.config]
-    connect-retry = 2
-    hold-time = 9
-    keepalive-interval = 3
-  [[neighbors.afi-safis]]
-    [neighbors.afi-safis.config]
-      afi-safi-name = "ipv{f}-unicast"
-""" for f in (4, 6))
+GOBGP = gobgp_config(PEER_AS, PEER[4], *(gobgp_neighbor(NODE[f], NODE_AS, [f"ipv{f}-unicast"]) for f in (4, 6)))
 
 EXABGP = "".join(f"""neighbor {NODE[f]} {{
 	router-id {PEER[4]};

@@ -312,6 +312,27 @@ class Frr(Daemon):
         return found
 
 
+def gobgp_config(asn, router_id, *neighbors):
+    """GoBGP's TOML, with what gobgp_neighbor() makes."""
+    return f'[global.config]\n  as = {asn}\n  router-id = "{router_id}"\n' + "".join(neighbors)
+
+
+def gobgp_neighbor(address, asn, families, config="", tables="", family_tables=""):
+    """families: as GoBGP names them. More TOML of the neighbor's own config, tables of it, and tables of each of its families."""
+    return f"""[[neighbors]]
+  [neighbors.config]
+    neighbor-address = "{address}"
+    peer-as = {asn}
+{config}  [neighbors.timers.config]
+    connect-retry = 2
+    hold-time = 9
+    keepalive-interval = 3
+{tables}""" + "".join(f"""  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "{f}"
+{family_tables}""" for f in families)
+
+
 class GoBgp(Daemon):
     def __init__(self, lab, role, name="gobgpd", port=50051):
         super().__init__(lab, role, name)
